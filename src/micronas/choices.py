@@ -1,0 +1,59 @@
+"""What a search has decided so far: the options still alive at each decision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+
+@dataclass(frozen=True)
+class Removal:
+    """Striking one option from one decision (an index into `Choices.alive`)."""
+
+    decision: int
+    option: str
+
+
+@dataclass(frozen=True)
+class Choices:
+    """The options alive at each decision; an architecture has exactly one left everywhere.
+
+    Pruning, exact search and evolution all speak it. Values never change: striking an option
+    makes new choices.
+    """
+
+    alive: tuple[tuple[str, ...], ...]
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether one option is left at every decision."""
+        return all(len(options) == 1 for options in self.alive)
+
+    def removals(self) -> tuple[Removal, ...]:
+        """Every option that may be struck: those of the open decisions, in order."""
+        return tuple(
+            Removal(decision, option)
+            for decision, options in enumerate(self.alive)
+            if len(options) > 1
+            for option in options
+        )
+
+    def without(self, *removals: Removal) -> Choices:
+        """These choices with options struck.
+
+        Raises:
+            ValueError: an option is not alive, or the last one of its decision.
+        """
+        alive = [list(options) for options in self.alive]
+        for removal in removals:
+            options = alive[removal.decision]
+            if options == [removal.option] or removal.option not in options:
+                raise ValueError(f"cannot strike {removal.option!r} from decision {removal.decision}: {options} alive")
+            options.remove(removal.option)
+        return Choices(tuple(tuple(options) for options in alive))
+
+    def completions(self) -> Iterator[Choices]:
+        """Every architecture these choices still allow, in lexicographic order of the options."""
+        for options in product(*self.alive):
+            yield Choices(tuple((option,) for option in options))
