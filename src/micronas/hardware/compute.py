@@ -1,0 +1,112 @@
+"""FLOPs and parameters: counted on the plain graph as NAS-Bench-201 does, or on its live part."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from micronas.deployed import Disconnected, live
+from micronas.graph import Graph, Kind, Signature
+from micronas.indicator import Better, Scores
+
+
+def macs(signature: Signature) -> int:
+    """Multiply-accumulates of one layer, the benchmark's "FLOPs".
+
+    Convolutions and the linear layer count; the linear layer's bias counts one for each class.
+    Pooling, batch norm, ReLU and sums count nothing (NAS-Bench-201, its public counter).
+    """
+    match signature.kind:
+        case Kind.CONV | Kind.DEPTHWISE:
+            height, width, _ = signature.out_shape
+            return height * width * math.prod(signature.weight_shape)
+        case Kind.LINEAR:
+            return math.prod(signature.weight_shape) + signature.out_shape[2]
+        case (
+            Kind.INPUT
+            | Kind.BATCH_NORM
+            | Kind.RELU
+            | Kind.AVG_POOL
+            | Kind.MAX_POOL
+            | Kind.ADD
+            | Kind.MEAN
+            | Kind.GLOBAL_POOL
+            | Kind.PAD
+        ):
+            return 0
+
+
+def parameters(signature: Signature) -> int:
+    """Trainable numbers of one layer: weights, the affine pair of batch norm, the linear layer's bias."""
+    count = math.prod(signature.weight_shape) if signature.weight_shape else 0
+    match signature.kind:
+        case Kind.BATCH_NORM:
+            return 2 * count
+        case Kind.LINEAR:
+            return count + signature.out_shape[2]
+        case _:
+            return count
+
+
+@dataclass(frozen=True)
+class Flops:
+    """Multiply-accumulates of the plain graph, dead edges included: the benchmark's own count."""
+
+    name: str = "flops"
+    unit: str = "MAC"
+    better: Better = Better.LOWER
+    source: str = "computed"
+
+    def measure(self, graph: Graph) -> float:
+        """MACs of one inference."""
+        return float(sum(macs(layer.signature) for layer in graph))
+
+    def measure_many(self, graphs: Sequence[Graph]) -> Scores:
+        """MACs of each graph, shape (graphs,)."""
+        return np.array([self.measure(graph) for graph in graphs])
+
+
+@dataclass(frozen=True)
+class LiveFlops:
+    """Multiply-accumulates that reach the output; a cell without a path only *looks* cheap.
+
+    A disconnected network has none that count: 0. As a measure of capacity more is better; as a
+    price (`Term` with a negative weight) it is what `flops` would be were dead edges removed.
+    """
+
+    name: str = "live-flops"
+    unit: str = "MAC"
+    better: Better = Better.HIGHER
+    source: str = "computed"
+
+    def measure(self, graph: Graph) -> float:
+        """MACs of one inference of the live graph."""
+        try:
+            return float(sum(macs(layer.signature) for layer in live(graph)))
+        except Disconnected:
+            return 0.0
+
+    def measure_many(self, graphs: Sequence[Graph]) -> Scores:
+        """MACs of each live graph, shape (graphs,)."""
+        return np.array([self.measure(graph) for graph in graphs])
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Trainable parameters of the plain graph, dead edges included: the benchmark's own count."""
+
+    name: str = "params"
+    unit: str = "parameters"
+    better: Better = Better.LOWER
+    source: str = "computed"
+
+    def measure(self, graph: Graph) -> float:
+        """Parameters of the network."""
+        return float(sum(parameters(layer.signature) for layer in graph))
+
+    def measure_many(self, graphs: Sequence[Graph]) -> Scores:
+        """Parameters of each graph, shape (graphs,)."""
+        return np.array([self.measure(graph) for graph in graphs])

@@ -1,0 +1,63 @@
+"""The one shape of every judgement: a graph in, a number with a unit and a direction out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from micronas.graph import Graph
+
+Scores = npt.NDArray[np.float64]
+
+
+class Better(Enum):
+    """Which way an indicator improves."""
+
+    LOWER = -1
+    HIGHER = 1
+
+    @property
+    def worst(self) -> float:
+        """What a network scores that cannot be scored (disconnected, singular kernel): ±infinity."""
+        return -self.value * float("inf")
+
+
+class Indicator(Protocol):
+    """Graph in, number out: a performance indicator (§II-A) or a hardware indicator (§II-B).
+
+    Laws (`tests/contracts/test_indicators.py`): deterministic; a disconnected network gets
+    `better.worst`, or the indicator counts it for what it is; `measure_many` answers as `measure`
+    one by one.
+    """
+
+    @property
+    def name(self) -> str:
+        """What a user types."""
+        ...
+
+    @property
+    def unit(self) -> str:
+        """The unit of the number, "" if it has none."""
+        ...
+
+    @property
+    def better(self) -> Better:
+        """Which way is better."""
+        ...
+
+    @property
+    def source(self) -> str:
+        """How the number was obtained: "computed", "simulated", "measured", …, and by what."""
+        ...
+
+    def measure(self, graph: Graph) -> float:
+        """The number of one network."""
+        ...
+
+    def measure_many(self, graphs: Sequence[Graph]) -> Scores:
+        """The numbers of many networks, shape (graphs,); where being fast is possible, it happens here."""
+        ...

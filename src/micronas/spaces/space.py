@@ -1,0 +1,132 @@
+"""What a search space is, and the skeleton its cells are stacked in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from micronas.choices import Choices
+from micronas.errors import UserError
+from micronas.graph import Graph, GraphBuilder, Shape
+
+DrawCell = Callable[[GraphBuilder, str, str], str]
+"""Draws one cell: (builder, name prefix, name of the layer it reads) -> name of its output."""
+
+
+class ArchitectureError(UserError):
+    """The text is no architecture of the space; the message says what is wrong and what is allowed."""
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """Everything about a network but its cell (NAS-Bench-201, §2.1).
+
+    A 3x3 stem with batch norm; `stages` stages of `cells` cells, channels doubling and resolution
+    halving between them in a residual block; batch norm, ReLU, global average pool, linear layer.
+    Without `stem` the first cell reads the input, which must then have `channels` channels.
+
+    Attributes:
+        input_shape: (height, width, channels) of the image.
+        classes: outputs of the linear layer.
+        channels: C, channels of the first stage.
+        cells: N, cells per stage.
+        stages: how many stages.
+        stem: whether the 3x3 stem is there.
+    """
+
+    input_shape: Shape = (32, 32, 3)
+    classes: int = 10
+    channels: int = 16
+    cells: int = 5
+    stages: int = 3
+    stem: bool = True
+
+    def __post_init__(self) -> None:
+        numbers = {"classes": self.classes, "channels": self.channels, "cells": self.cells, "stages": self.stages}
+        for name, number in numbers.items():
+            if number < 1:
+                raise UserError(f"a skeleton needs at least 1 of {name}, not {number}")
+        smallest = 2 ** (self.stages - 1)
+        if min(self.input_shape[:2]) < smallest or self.input_shape[2] < 1:
+            height, width, channels = self.input_shape
+            raise UserError(
+                f"an input of {height}x{width}x{channels} is too small for {self.stages} stages; "
+                f"use at least {smallest}x{smallest}x1"
+            )
+        if not self.stem and self.input_shape[2] != self.channels:
+            raise UserError(f"without a stem the input needs {self.channels} channels, not {self.input_shape[2]}")
+
+    def lower(self, draw_cell: DrawCell) -> Graph:
+        """The network with `draw_cell` drawn at every place of a cell."""
+        draw = GraphBuilder(self.input_shape)
+        at = self._stem(draw) if self.stem else "input"
+        for stage in range(1, self.stages + 1):
+            if stage > 1:
+                at = _reduction(draw, f"reduce{stage - 1}", at)
+            for cell in range(1, self.cells + 1):
+                at = draw_cell(draw, f"stage{stage}.cell{cell}", at)
+        at = draw.relu("head.relu", draw.batch_norm("head.bn", at))
+        draw.linear("head.linear", draw.global_pool("head.pool", at), self.classes)
+        return draw.graph()
+
+    def _stem(self, draw: GraphBuilder) -> str:
+        return draw.batch_norm("stem.bn", draw.conv("stem.conv", "input", self.channels, kernel=3))
+
+    def __str__(self) -> str:
+        """`C=16 N=5 32x32x3 -> 10 classes`."""
+        height, width, channels = self.input_shape
+        shape = f"C={self.channels} N={self.cells} {height}x{width}x{channels} -> {self.classes} classes"
+        return shape + ("" if self.stages == 3 else f", {self.stages} stages") + ("" if self.stem else ", no stem")
+
+
+def _reduction(draw: GraphBuilder, name: str, source: str) -> str:
+    """The residual block between stages: twice the channels, half the resolution.
+
+    `source` is halved as torch does it: an odd size rounds up in the convolution, so the shortcut's
+    pool gets an even one only for even sizes; odd inputs are refused.
+    """
+    height, width, channels = draw.shape(source)
+    if height % 2 or width % 2:
+        raise UserError(f"{name} halves a {height}x{width} feature map; choose an input size divisible by 2 that often")
+    main = source
+    for half, stride in (("a", 2), ("b", 1)):
+        main = draw.relu(f"{name}.{half}.relu", main)
+        main = draw.conv(f"{name}.{half}.conv", main, 2 * channels, kernel=3, stride=stride)
+        main = draw.batch_norm(f"{name}.{half}.bn", main)
+    pooled = draw.avg_pool(f"{name}.shortcut.pool", source, kernel=2, stride=2)
+    shortcut = draw.conv(f"{name}.shortcut.conv", pooled, 2 * channels)
+    return draw.add(f"{name}.add", (main, shortcut), draw.shape(main))
+
+
+class SearchSpace(Protocol):
+    """Choices in, a graph out: all that a search, an indicator or a board needs to know of a space.
+
+    Laws (`tests/contracts/test_spaces.py`): `parse` undoes `format`; `canonical` keeps the live
+    key and is idempotent; every completion of `everything()` lowers to a valid graph.
+    """
+
+    @property
+    def name(self) -> str:
+        """What a user types."""
+        ...
+
+    def everything(self) -> Choices:
+        """All options alive at every decision."""
+        ...
+
+    def parse(self, text: str) -> Choices:
+        """An architecture from its notation; raises `ArchitectureError`."""
+        ...
+
+    def format(self, choices: Choices) -> str:
+        """The notation of an architecture."""
+        ...
+
+    def canonical(self, choices: Choices) -> Choices:
+        """The representative of the architecture's class: the cheapest deployed member."""
+        ...
+
+    def lower(self, choices: Choices, skeleton: Skeleton) -> Graph:
+        """The network: plain (trainable) layers; an open decision becomes parallel layers and a MEAN."""
+        ...
