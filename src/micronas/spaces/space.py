@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from micronas.choices import Choices
+from micronas.choices import Choices, Removal
 from micronas.errors import UserError
-from micronas.graph import Graph, GraphBuilder, Shape
+from micronas.graph import Graph, GraphBuilder, Layer, Shape
 
 DrawCell = Callable[[GraphBuilder, str, str], str]
 """Draws one cell: (builder, name prefix, name of the layer it reads) -> name of its output."""
@@ -130,3 +130,18 @@ class SearchSpace(Protocol):
     def lower(self, choices: Choices, skeleton: Skeleton) -> Graph:
         """The network: plain (trainable) layers; an open decision becomes parallel layers and a MEAN."""
         ...
+
+
+def option_layers(space: SearchSpace, skeleton: Skeleton, removal: Removal) -> tuple[Layer, ...]:
+    """The plain layers of the network that only one option of one decision draws; () for a skip or `none`."""
+    everything = space.everything()
+    drawn = {
+        option: {
+            layer.name: layer
+            for layer in space.lower(everything.fixed(removal.decision, option), skeleton)
+        }
+        for option in everything.alive[removal.decision]
+    }
+    own = drawn.pop(removal.option)
+    shared = set[str]().union(*drawn.values())
+    return tuple(layer for name, layer in own.items() if name not in shared)
