@@ -101,8 +101,9 @@ class PruningSearch:
         change = np.zeros(len(removals))
         for indicator in self._repeats(term):
             before, *values = self._measurements.of(indicator, [choices, *after])
-            change += np.array(values) / before / self.repeats
-        return np.where(np.isnan(change), term.better.worst, change)  # ∞/∞: both kernels singular
+            with np.errstate(invalid="ignore"):  # ∞/∞: singular before and after
+                change += np.array(values) / before / self.repeats
+        return np.where(np.isnan(change), term.better.worst, change)
 
     def _repeats(self, term: Term[PerformanceIndicator]) -> list[PerformanceIndicator]:
         return [term.indicator.with_seed(self.seed * self.repeats + repeat) for repeat in range(self.repeats)]
