@@ -15,10 +15,14 @@ CACHES = pytest.StashKey["tempfile.TemporaryDirectory[str]"]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Redirects every cache before any test module is imported: the user's own is never touched."""
+    """Redirects every cache before any test module is imported: the user's own is never touched.
+
+    Python processes that tests start, wherever they run, see this checkout.
+    """
     config.stash[CACHES] = folder = tempfile.TemporaryDirectory(prefix="micronas-tests-")
     os.environ["XDG_CACHE_HOME"] = folder.name
     os.environ["MICRONAS_CACHE"] = str(Path(folder.name) / "micronas")
+    os.environ["PYTHONPATH"] = str(ROOT / "src")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -28,7 +32,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """`@pytest.mark.debian("qemu-system-arm")` skips where that program is absent."""
     for marker in item.iter_markers("debian"):
-        missing = [program for program in marker.args if shutil.which(program) is None]
+        programs: tuple[str, ...] = marker.args
+        missing = [program for program in programs if shutil.which(program) is None]
         if missing:
             pytest.skip(f"needs {', '.join(missing)} from a Debian package; .ci/run installs it")
 
