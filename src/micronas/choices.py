@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
-
 NONE = "none"
 """The option that draws nothing: its decision contributes zero. Not every space has it."""
 

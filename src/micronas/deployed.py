@@ -129,9 +129,7 @@ def _without(graph: Graph, gone: Mapping[str, str], changed: Mapping[str, Layer]
     if not gone and not changed:
         return graph
     return Graph(
-        tuple(
-            _rewired(changed.get(layer.name, layer), gone) for layer in graph.layers if layer.name not in gone
-        )
+        tuple(_rewired(changed.get(layer.name, layer), gone) for layer in graph.layers if layer.name not in gone)
     )
 
 

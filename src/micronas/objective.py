@@ -62,9 +62,7 @@ class Objective:
 
     def with_hardware_scaled(self, factor: float) -> Objective:
         """The same objective with every hardware weight multiplied."""
-        return replace(
-            self, hardware=tuple(replace(term, weight=factor * term.weight) for term in self.hardware)
-        )
+        return replace(self, hardware=tuple(replace(term, weight=factor * term.weight) for term in self.hardware))
 
 
 @dataclass(frozen=True)

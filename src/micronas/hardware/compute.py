@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from micronas.graph import Graph, Kind, Signature
 from micronas.indicator import Better, Scores
 
 
+@lru_cache(maxsize=10_000)
 def macs(signature: Signature) -> int:
     """Multiply-accumulates of one layer, the benchmark's "FLOPs".
 
@@ -39,6 +41,7 @@ def macs(signature: Signature) -> int:
             return 0
 
 
+@lru_cache(maxsize=10_000)
 def parameters(signature: Signature) -> int:
     """Trainable numbers of one layer: weights, the affine pair of batch norm, the linear layer's bias."""
     count = math.prod(signature.weight_shape) if signature.weight_shape else 0

@@ -93,9 +93,7 @@ class PruningSearch:
                 total += term.weight * ranks(self._prices(term, removals), Better.HIGHER)
         return [removals[at] for at in np.argsort(total, kind="stable")]
 
-    def _change(
-        self, term: Term[PerformanceIndicator], choices: Choices, removals: Sequence[Removal]
-    ) -> Scores:
+    def _change(self, term: Term[PerformanceIndicator], choices: Choices, removals: Sequence[Removal]) -> Scores:
         """What each removal does to an indicator: after / before, mean over the repeats."""
         after = [choices.without(removal) for removal in removals]
         change = np.zeros(len(removals))

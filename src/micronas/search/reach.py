@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 
 from micronas.choices import Choices
-from micronas.objective import Limit, Unreachable
 from micronas.indicator import Scores
+from micronas.objective import Limit, Unreachable
 from micronas.spaces.space import SearchSpace, Skeleton
 
 
@@ -43,7 +43,9 @@ class Reach:
                     f"the cheapest, {self.space.format(self.lowest(choices, limit))}, needs {lowest:.4g} "
                     f"{limit.indicator.unit}"
                 )
-        names = " and ".join(f"{limit.indicator.name} ≤ {limit.at_most:g} {limit.indicator.unit}" for limit in self.limits)
+        names = " and ".join(
+            f"{limit.indicator.name} ≤ {limit.at_most:g} {limit.indicator.unit}" for limit in self.limits
+        )
         raise Unreachable(f"no architecture meets {names} together, though each can be met alone")
 
     def lowest(self, choices: Choices, limit: Limit) -> Choices:
@@ -56,17 +58,20 @@ class Reach:
     def _block(self, choices: Choices) -> tuple[np.ndarray, ...]:
         everything = self.space.everything().alive
         return np.ix_(
-            *([full.index(option) for option in options] for full, options in zip(everything, choices.alive, strict=True))
+            *(
+                [full.index(option) for option in options]
+                for full, options in zip(everything, choices.alive, strict=True)
+            )
         )
 
     @cached_property
     def _values(self) -> Sequence[Scores]:
         everything = self.space.everything()
         shape = tuple(len(options) for options in everything.alive)
-        return [
-            limit.indicator.measure_space(self.space, self.skeleton).reshape(shape) for limit in self.limits
-        ]
+        return [limit.indicator.measure_space(self.space, self.skeleton).reshape(shape) for limit in self.limits]
 
     @cached_property
     def _admitted(self) -> np.ndarray:
-        return np.all([values <= limit.at_most for values, limit in zip(self._values, self.limits, strict=True)], axis=0)
+        return np.all(
+            [values <= limit.at_most for values, limit in zip(self._values, self.limits, strict=True)], axis=0
+        )

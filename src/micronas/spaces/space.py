@@ -136,10 +136,7 @@ def option_layers(space: SearchSpace, skeleton: Skeleton, removal: Removal) -> t
     """The plain layers of the network that only one option of one decision draws; () for a skip or `none`."""
     everything = space.everything()
     drawn = {
-        option: {
-            layer.name: layer
-            for layer in space.lower(everything.fixed(removal.decision, option), skeleton)
-        }
+        option: {layer.name: layer for layer in space.lower(everything.fixed(removal.decision, option), skeleton)}
         for option in everything.alive[removal.decision]
     }
     own = drawn.pop(removal.option)
