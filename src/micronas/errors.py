@@ -1,7 +1,7 @@
-"""What a user did that cannot work, said in one line."""
+"""The error a user can mend: one clear line instead of a traceback."""
 
 
 class UserError(Exception):
-    """One clear line for the user: what is wrong and what to do."""
+    """One clear line for the user: what is wrong, and what to do about it."""
 
     exit_code: int = 2

@@ -57,14 +57,14 @@ class Program:
     def script(self) -> str:
         """The linker script's text."""
         roots = f"EXTERN({' '.join(self.keep)})\n" if self.keep else ""
-        start = f"ENTRY({self.entry})\n" if self.entry else ""
-        return start + roots + (self.linker_script or self.layout.linker_script())
+        return roots + (self.linker_script or self.layout.linker_script())
 
     def arguments(self) -> tuple[str, ...]:
         """What every compiler is told."""
         defines = (f"-D{name}={value}" for name, value in self.defines)
         include = (f"-I{folder}" for folder in (*self.include, _LIBC))
-        return (*_FLAGS, *defines, *include, *self.flags, *map(str, self.sources), str(_LIBC / "libc.c"))
+        entry = (f"-Wl,--entry={self.entry}",) if self.entry else ()
+        return (*_FLAGS, *defines, *include, *self.flags, *entry, *map(str, self.sources), str(_LIBC / "libc.c"))
 
     def contents(self) -> Iterator[bytes]:
         """Every byte that can change the ELF: sources, and all headers beside them and in the include folders."""
@@ -145,7 +145,16 @@ class Toolchain:
         script.write_text(program.script(), encoding="ascii")
         # By file and from an own folder, so that no path of this machine ends up in the ELF.
         done = self._run(
-            [*self._command(), *self._machine(core), *program.arguments(), "-T", str(script), *self._tail(), "-o", str(elf)]
+            [
+                *self._command(),
+                *self._machine(core),
+                *program.arguments(),
+                "-T",
+                str(script),
+                *self._tail(),
+                "-o",
+                str(elf),
+            ]
         )
         if done.returncode != 0 or not elf.exists():
             raise UserError(_complaint(done.stderr, program, core))
@@ -153,7 +162,7 @@ class Toolchain:
 
     def _key(self, program: Program, core: Core) -> str:
         digest = sha256(repr((self._command(), self.version, core, program.script())).encode())
-        digest.update(repr((program.defines, program.flags, program.keep, _FLAGS, self._machine(core))).encode())
+        digest.update(repr((program.defines, program.flags, program.entry, _FLAGS, self._machine(core))).encode())
         for part in program.contents():
             digest.update(len(part).to_bytes(8, "little") + part)
         return digest.hexdigest()[:32]
@@ -195,6 +204,8 @@ def _read(path: Path) -> bytes:
 
 def _complaint(stderr: str, program: Program, core: Core) -> str:
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    wrong = next((line for line in lines if "error" in line or "undefined" in line), lines[-1] if lines else "no output")
+    wrong = next(
+        (line for line in lines if "error" in line or "undefined" in line), lines[-1] if lines else "no output"
+    )
     names = ", ".join(path.name for path in program.sources)
     return f"cannot build {names} for {core.name}: {wrong}"
