@@ -9,8 +9,9 @@ from typing import Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
-from micronas.graph import Graph, Layer
-from micronas.spaces.space import Skeleton
+from micronas.choices import Removal
+from micronas.graph import Graph
+from micronas.spaces.space import SearchSpace, Skeleton
 
 Scores = npt.NDArray[np.float64]
 
@@ -80,6 +81,13 @@ class PerformanceIndicator(Indicator, Protocol):
 class HardwareIndicator(Indicator, Protocol):
     """An indicator of what a network costs on the chip (§II-B)."""
 
-    def price(self, layers: Sequence[Layer]) -> float:
-        """What an option alone adds: the plain layers that only it draws (`spaces.space.option_layers`)."""
+    def price(self, space: SearchSpace, skeleton: Skeleton, removal: Removal) -> float:
+        """What the option of a removal alone adds to a network, in the indicator's unit."""
+        ...
+
+    def of_space(self, space: SearchSpace, skeleton: Skeleton) -> Scores:
+        """The number of every architecture of a space, in the order of `everything().completions()`.
+
+        Each is that of its class's representative, which is what a search answers with.
+        """
         ...

@@ -9,9 +9,12 @@ from functools import lru_cache
 
 import numpy as np
 
+from micronas.choices import Removal
 from micronas.deployed import Disconnected, live
 from micronas.graph import Graph, Kind, Signature
+from micronas.hardware.options import option_layers
 from micronas.indicator import Better, Scores
+from micronas.spaces.space import SearchSpace, Skeleton
 
 
 @lru_cache(maxsize=10_000)
@@ -54,6 +57,12 @@ def parameters(signature: Signature) -> int:
             return count
 
 
+def option_macs(space: SearchSpace, skeleton: Skeleton, removal: Removal) -> float:
+    """Multiply-accumulates of the layers that only this option draws."""
+    layers = option_layers(space, skeleton, removal.decision, removal.option)
+    return float(sum(macs(layer.signature) for layer in layers))
+
+
 @dataclass(frozen=True)
 class Flops:
     """Multiply-accumulates of the plain graph, dead edges included: the benchmark's own count."""
@@ -70,6 +79,10 @@ class Flops:
     def measure_many(self, graphs: Sequence[Graph]) -> Scores:
         """MACs of each graph, shape (graphs,)."""
         return np.array([self.measure(graph) for graph in graphs])
+
+    def price(self, space: SearchSpace, skeleton: Skeleton, removal: Removal) -> float:
+        """MACs of one option on one decision, at every place of the cell: what striking it saves."""
+        return option_macs(space, skeleton, removal)
 
 
 @dataclass(frozen=True)
@@ -95,6 +108,10 @@ class LiveFlops:
     def measure_many(self, graphs: Sequence[Graph]) -> Scores:
         """MACs of each live graph, shape (graphs,)."""
         return np.array([self.measure(graph) for graph in graphs])
+
+    def price(self, space: SearchSpace, skeleton: Skeleton, removal: Removal) -> float:
+        """MACs of one option on one decision, at every place of the cell: what striking it saves."""
+        return option_macs(space, skeleton, removal)
 
 
 @dataclass(frozen=True)

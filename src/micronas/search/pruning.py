@@ -19,7 +19,7 @@ from micronas.objective import Objective, Term, ranks
 from micronas.search.measurements import Measurements
 from micronas.search.reach import Reach
 from micronas.search.search import Finalist, SearchResult, Step, Watch, unwatched
-from micronas.spaces.space import SearchSpace, Skeleton, option_layers
+from micronas.spaces.space import SearchSpace, Skeleton
 
 HARDWARE_FACTORS = (0.0, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Under a limit, the hardware weights are tried at each of these multiples (the paper's adaption)."""
@@ -109,7 +109,7 @@ class PruningSearch:
     def _prices(self, term: Term[HardwareIndicator], removals: Sequence[Removal]) -> Scores:
         """The price of the option each removal strikes; the dearest is the best to strike."""
         return np.array(
-            [term.indicator.price(option_layers(self.space, self.skeleton, removal)) for removal in removals]
+            [term.indicator.price(self.space, self.skeleton, removal) for removal in removals]
         )
 
     def _compare(self, objective: Objective, factors: dict[Choices, float]) -> tuple[Finalist, ...]:

@@ -68,7 +68,7 @@ class Reach:
     def _values(self) -> Sequence[Scores]:
         everything = self.space.everything()
         shape = tuple(len(options) for options in everything.alive)
-        return [limit.indicator.measure_space(self.space, self.skeleton).reshape(shape) for limit in self.limits]
+        return [limit.indicator.of_space(self.space, self.skeleton).reshape(shape) for limit in self.limits]
 
     @cached_property
     def _admitted(self) -> np.ndarray:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from micronas.choices import Choices, Removal
+from micronas.choices import Choices
 from micronas.errors import UserError
-from micronas.graph import Graph, GraphBuilder, Layer, Shape
+from micronas.graph import Graph, GraphBuilder, Shape
 
 DrawCell = Callable[[GraphBuilder, str, str], str]
 """Draws one cell: (builder, name prefix, name of the layer it reads) -> name of its output."""
@@ -99,6 +99,15 @@ def _reduction(draw: GraphBuilder, name: str, source: str) -> str:
     return draw.add(f"{name}.add", (main, shortcut), draw.shape(main))
 
 
+@dataclass(frozen=True)
+class Edge:
+    """An operation between two nodes of a cell, for drawing it."""
+
+    source: int
+    target: int
+    operation: str
+
+
 class SearchSpace(Protocol):
     """Choices in, a graph out: all that a search, an indicator or a board needs to know of a space.
 
@@ -127,18 +136,10 @@ class SearchSpace(Protocol):
         """The representative of the architecture's class: the cheapest deployed member."""
         ...
 
+    def edges(self, choices: Choices) -> tuple[Edge, ...]:
+        """An architecture as a drawing of its cell."""
+        ...
+
     def lower(self, choices: Choices, skeleton: Skeleton) -> Graph:
         """The network: plain (trainable) layers; an open decision becomes parallel layers and a MEAN."""
         ...
-
-
-def option_layers(space: SearchSpace, skeleton: Skeleton, removal: Removal) -> tuple[Layer, ...]:
-    """The plain layers of the network that only one option of one decision draws; () for a skip or `none`."""
-    everything = space.everything()
-    drawn = {
-        option: {layer.name: layer for layer in space.lower(everything.fixed(removal.decision, option), skeleton)}
-        for option in everything.alive[removal.decision]
-    }
-    own = drawn.pop(removal.option)
-    shared = set[str]().union(*drawn.values())
-    return tuple(layer for name, layer in own.items() if name not in shared)
