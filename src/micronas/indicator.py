@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from micronas.choices import Removal
 from micronas.graph import Graph
+from micronas.spaces.space import SearchSpace, Skeleton
 
 Scores = npt.NDArray[np.float64]
 
@@ -60,4 +62,32 @@ class Indicator(Protocol):
 
     def measure_many(self, graphs: Sequence[Graph]) -> Scores:
         """The numbers of many networks, shape (graphs,); where being fast is possible, it happens here."""
+        ...
+
+
+class PerformanceIndicator(Indicator, Protocol):
+    """An indicator of how well a network will learn, from untrained weights (§II-A)."""
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """The reduced skeleton of the literature on which it is measured unless one is asked for."""
+        ...
+
+    def with_seed(self, seed: int) -> Self:
+        """The same indicator with fresh weights and, if they are random, fresh inputs."""
+        ...
+
+
+class HardwareIndicator(Indicator, Protocol):
+    """An indicator of what a network costs on the chip (§II-B)."""
+
+    def price(self, space: SearchSpace, skeleton: Skeleton, removal: Removal) -> float:
+        """What the option of a removal alone adds to a network, in the indicator's unit."""
+        ...
+
+    def of_space(self, space: SearchSpace, skeleton: Skeleton) -> Scores:
+        """The number of every architecture of a space, in the order of `everything().completions()`.
+
+        Each is that of its class's representative, which is what a search answers with.
+        """
         ...

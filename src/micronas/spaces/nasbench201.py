@@ -7,12 +7,12 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-from micronas.choices import Choices
+from micronas.choices import NONE, Choices
 from micronas.deployed import cost, deployed, live_key
 from micronas.graph import Graph, GraphBuilder
-from micronas.spaces.space import ArchitectureError, Skeleton
+from micronas.spaces.space import ArchitectureError, Edge, Skeleton
 
-OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+OPERATIONS = (NONE, "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 """(from node, to node) of every decision, in the order of the notation."""
 
@@ -57,6 +57,14 @@ class NasBench201:
         """The cheapest deployed member of the architecture's live class (ties: first in notation)."""
         return self._representatives[_without_dead_edges(choices)]
 
+    def edges(self, choices: Choices) -> tuple[Edge, ...]:
+        """The cell as a drawing: every operation between two nodes but `none`."""
+        return tuple(
+            Edge(source, target, option)
+            for (source, target), (option,) in zip(EDGES, choices.alive, strict=True)
+            if option != NONE
+        )
+
     def lower(self, choices: Choices, skeleton: Skeleton) -> Graph:
         """The network of these choices; node sums under `…nodeI`, operations under `…edgeIJ.OPERATION`."""
 
@@ -96,14 +104,14 @@ def _without_dead_edges(choices: Choices) -> Choices:
     options = [option for (option,) in choices.alive]
     fed, needed = {0}, {3}
     for (source, target), option in zip(EDGES, options, strict=True):
-        if source in fed and option != "none":
+        if source in fed and option != NONE:
             fed.add(target)
     for (source, target), option in reversed(tuple(zip(EDGES, options, strict=True))):
-        if target in needed and option != "none":
+        if target in needed and option != NONE:
             needed.add(source)
     return Choices(
         tuple(
-            (option if source in fed and target in needed else "none",)
+            (option if source in fed and target in needed else NONE,)
             for (source, target), option in zip(EDGES, options, strict=True)
         )
     )

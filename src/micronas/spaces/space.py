@@ -99,6 +99,15 @@ def _reduction(draw: GraphBuilder, name: str, source: str) -> str:
     return draw.add(f"{name}.add", (main, shortcut), draw.shape(main))
 
 
+@dataclass(frozen=True)
+class Edge:
+    """An operation between two nodes of a cell, for drawing it."""
+
+    source: int
+    target: int
+    operation: str
+
+
 class SearchSpace(Protocol):
     """Choices in, a graph out: all that a search, an indicator or a board needs to know of a space.
 
@@ -125,6 +134,10 @@ class SearchSpace(Protocol):
 
     def canonical(self, choices: Choices) -> Choices:
         """The representative of the architecture's class: the cheapest deployed member."""
+        ...
+
+    def edges(self, choices: Choices) -> tuple[Edge, ...]:
+        """An architecture as a drawing of its cell."""
         ...
 
     def lower(self, choices: Choices, skeleton: Skeleton) -> Graph:
