@@ -25,7 +25,7 @@ MakeSearch = Callable[[SearchSpace, Skeleton, int, int, Watch], Search]
 """(space, deployed skeleton, seed, repeats, watch) -> search."""
 
 SEARCHES: Mapping[str, MakeSearch] = {
-    "pruning": lambda space, skeleton, seed, repeats, watch: PruningSearch(space, skeleton, seed, repeats, watch),
+    "pruning": PruningSearch,
     "random": lambda space, skeleton, seed, _, watch: RandomSearch(space, skeleton, seed, watch=watch),
 }
 

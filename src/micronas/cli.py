@@ -10,9 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
-from click.core import ParameterSource
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
@@ -32,6 +30,9 @@ app = typer.Typer(
 )
 
 _DEFAULT = Run()
+
+_Mistyped = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+"""What typer raises for a flag it cannot read; whether click is vendored in it depends on its version."""
 
 Target = Annotated[str, typer.Option(help="Board: a name from 'micronas targets', or the path of a .toml.")]
 Seed = Annotated[int, typer.Option(help="Of weights and random inputs.", min=0)]
@@ -165,10 +166,10 @@ def main() -> None:
     except UserError as error:
         _say(f"error: {error}")
         code = error.exit_code
-    except click.ClickException as error:
+    except _Mistyped as error:
         _say(f"error: {error.format_message()}")
         code = 2
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         _say("interrupted; no result was written")
         code = 130
     sys.exit(code if isinstance(code, int) else 0)
@@ -189,7 +190,7 @@ def _refuse_beside_repeat(context: typer.Context) -> None:
     """A repeated run takes everything from its file."""
     allowed = {"repeat", "as_json", "runs_folder"}
     for name in context.params:
-        if name not in allowed and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+        if name not in allowed and getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE":
             flag = name.replace("_", "-")
             raise UserError(f"--{flag} cannot stand beside --repeat: the run's file says everything; drop one of them")
 

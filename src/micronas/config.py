@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import re
 import tomllib
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from micronas.hardware.compute import LiveFlops
 from micronas.hardware.latency import Latency
 from micronas.hardware.target import Target, load_target
 from micronas.inputs import Gaussian, Images, Inputs
+from micronas.indicator import Indicator
 from micronas.objective import Limit, Objective, Term, term
 from micronas.search.search import Search, Watch, unwatched
 from micronas.spaces.space import SearchSpace, Skeleton
@@ -110,10 +112,10 @@ def parse_latency(text: str) -> float:
     """
     match = re.fullmatch(r"\s*([-+]?[0-9.]+(?:e[-+]?\d+)?)\s*([a-zA-Zµ]*)\s*", text)
     try:
-        number = float(match[1]) if match else float("nan")
+        number = float(match[1]) if match else math.nan
     except ValueError:
-        number = float("nan")
-    if not match or number != number:
+        number = math.nan
+    if not match or math.isnan(number):
         raise UserError(f"cannot read a time from {text!r}; write it like 300ms or 0.3s")
     if match[2] not in _UNITS_MS:
         raise UserError(f"{text!r} has no unit that is known; write us, ms or s, like {match[1]}ms")
@@ -147,11 +149,6 @@ def look_up(names: Mapping[str, _Named], name: str, what: str) -> _Named:
     raise UserError(f"unknown {what} {name!r}; {hint}there are {', '.join(names)}")
 
 
-def inputs_of(images: str | None, seed: int) -> Inputs:
-    """The images of a folder or `.npz`, or Gaussian noise."""
-    return Images(Path(images)) if images else Gaussian()
-
-
 def set_up(run: Run, watch: Watch = unwatched) -> Setup:
     """Build what a run names.
 
@@ -160,7 +157,7 @@ def set_up(run: Run, watch: Watch = unwatched) -> Setup:
     """
     space = look_up(catalog.SPACES, run.space, "space")
     target = load_target(run.target)
-    inputs = inputs_of(run.images, run.seed)
+    inputs = Images.open(run.images) if run.images else Gaussian()
     search = look_up(catalog.SEARCHES, run.search, "search")
     return Setup(
         space,
@@ -170,6 +167,13 @@ def set_up(run: Run, watch: Watch = unwatched) -> Setup:
         _objective(run, target, inputs),
         search(space, run.skeleton, run.seed, run.repeats, watch),
     )
+
+
+def every_indicator(target: Target) -> tuple[Indicator, ...]:
+    """One of each in the catalog."""
+    performance = [make(Gaussian()) for make in catalog.PERFORMANCE_INDICATORS.values()]
+    hardware = [make(target) for make in catalog.HARDWARE_INDICATORS.values()]
+    return (*performance, *catalog.COUNTS.values(), *hardware)
 
 
 def _objective(run: Run, target: Target, inputs: Inputs) -> Objective:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -54,6 +54,10 @@ class LinearRegions:
     def __post_init__(self) -> None:
         if self.samples < 2:
             raise UserError(f"linear regions need at least 2 samples, not {self.samples}")
+
+    def with_seed(self, seed: int) -> LinearRegions:
+        """The same with fresh weights and, if they are random, fresh inputs."""
+        return replace(self, seed=seed)
 
     def measure(self, graph: Graph) -> float:
         """The number of regions one network shows.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -64,6 +64,10 @@ class Ntk:
             raise UserError(f"the NTK needs a batch of at least 2 samples, not {self.batch}")
         if self.mode not in ("frozen", "coupled"):
             raise UserError(f"no NTK mode {self.mode!r}; there are frozen and coupled")
+
+    def with_seed(self, seed: int) -> Ntk:
+        """The same with fresh weights and, if they are random, fresh inputs."""
+        return replace(self, seed=seed)
 
     def measure(self, graph: Graph) -> float:
         """κ of one network."""

@@ -28,7 +28,7 @@ class Reach:
 
     def allows(self, choices: Choices) -> bool:
         """Whether one connected completion meets every limit."""
-        return bool(self._admitted[self._block(choices)].any())
+        return not self.limits or bool(self._admitted[self._block(choices)].any())
 
     def check(self, choices: Choices) -> None:
         """Raise `Unreachable`, naming the nearest architecture, unless `allows`."""
