@@ -31,7 +31,77 @@ static void add_plainly(const stage_t *s, const int8_t *left, const int8_t *righ
     }
 }
 
+#if MICRONAS_DSP
+
+/* The constants of the fast form; d is twice what TFLite's reference calls raw_sum. */
+typedef struct {
+    int32_t exact_zero;  /* - zero << 20 of the operand with the larger scale */
+    int32_t scaled_zero; /* - zero << (21 + is_exact) of the other */
+    int32_t multiplier, addend, shift; /* of the other; if it is exact too, it is shifted one further and back */
+    int32_t is_exact;
+    mn_rescale sum;
+    const int8_t *exact, *scaled;
+} fast_t;
+
+MN_INLINE int32_t is_exact(int32_t multiplier, int32_t shift) { return multiplier == 1 << 30 && shift == 0; }
+
+/* Whether the stage has a fast form. */
+static int32_t prepare(const stage_t *s, const int8_t *left, const int8_t *right, fast_t *f) {
+    const int32_t swap = !is_exact(s->left_multiplier, s->left_shift);
+    const int32_t exact_zero = swap ? s->right_zero_point : s->left_zero_point;
+    const int32_t scaled_zero = swap ? s->left_zero_point : s->right_zero_point;
+    const int32_t shift = swap ? s->left_shift : s->right_shift;
+    f->exact = swap ? right : left;
+    f->scaled = swap ? left : right;
+    f->multiplier = swap ? s->left_multiplier : s->right_multiplier;
+    f->is_exact = is_exact(f->multiplier, shift);
+    f->shift = f->is_exact ? 1 : -shift;
+    f->exact_zero = -exact_zero * (1 << LEFT_SHIFT);
+    f->scaled_zero = -scaled_zero * (1 << (LEFT_SHIFT + 1 + f->is_exact));
+    f->sum = mn_prepare(s->sum_multiplier, s->sum_shift, s->output_zero_point);
+    if (swap && !is_exact(s->right_multiplier, s->right_shift)) return 0;
+    if (f->sum.shift == 0 || f->shift < 1 || f->shift > 20) return 0;
+    f->addend = 1 << (f->shift - 1);
+    return 1;
+}
+
+MN_INLINE int32_t add_one(const fast_t *f, int32_t exact, int32_t scaled, int32_t left_shift) {
+    const int32_t doubled = scaled * (1 << left_shift) + f->scaled_zero;
+    const int32_t term = mn_apply_doubled(doubled, f->multiplier, f->addend, f->shift);
+    const int32_t sum = exact * (1 << LEFT_SHIFT) + f->exact_zero + 2 * term;
+    return mn_saturate8(mn_apply_doubled(sum, f->sum.multiplier, f->sum.addend, f->sum.shift));
+}
+
+MN_INLINE void add_fast(const fast_t *f, int8_t *output, int32_t size, int32_t left_shift) {
+    const fast_t k = *f;
+    int32_t i = 0;
+    for (; i + 2 <= size; i += 2) {
+        const int32_t a = k.exact[i], b = k.exact[i + 1], c = k.scaled[i], d = k.scaled[i + 1];
+        const int32_t first = add_one(&k, a, c, left_shift), second = add_one(&k, b, d, left_shift);
+        output[i] = (int8_t)first;
+        output[i + 1] = (int8_t)second;
+    }
+    if (i < size) output[i] = (int8_t)add_one(&k, k.exact[i], k.scaled[i], left_shift);
+}
+
+static void limit(int8_t *x, int32_t size, int32_t low, int32_t high) {
+    int32_t i = 0;
+    for (; i + 4 <= size; i += 4) mn_store4(x + i, mn_limit4(mn_load4(x + i), low, high));
+    for (; i < size; i++) x[i] = (int8_t)mn_clamp(x[i], low, high);
+}
+
+#endif
+
 static void add_block(const stage_t *s, const int8_t *left, const int8_t *right, int8_t *output, int32_t size) {
+#if MICRONAS_DSP
+    fast_t fast;
+    if (prepare(s, left, right, &fast)) {
+        if (fast.is_exact) add_fast(&fast, output, size, LEFT_SHIFT + 2);
+        else add_fast(&fast, output, size, LEFT_SHIFT + 1);
+        if (s->output_min > -128 || s->output_max < 127) limit(output, size, s->output_min, s->output_max);
+        return;
+    }
+#endif
     add_plainly(s, left, right, output, size);
 }
 

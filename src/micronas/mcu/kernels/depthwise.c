@@ -63,7 +63,7 @@ MN_INLINE sums dot_four(const params_t *p, const int8_t *first, const int8_t *we
 #endif
 
 /* `width` (1 or 4) channels from `channel` on, over all pixels. */
-MN_INLINE void filter(const params_t *p, const int8_t *input, int8_t *output, int32_t channel, int32_t width) {
+static void filter(const params_t *p, const int8_t *input, int8_t *output, int32_t channel, int32_t width) {
     mn_rescale rescale[4];
     for (int32_t c = 0; c < width; c++)
         rescale[c] = mn_prepare(p->multiplier[channel + c], p->shift[channel + c], p->output_zero_point);
@@ -92,10 +92,73 @@ MN_INLINE void filter(const params_t *p, const int8_t *input, int8_t *output, in
     }
 }
 
+#if MICRONAS_DSP
+
+/* What one channel of a 1x1 kernel does to every pixel; weight and bias doubled for the fast rescale. */
+typedef struct {
+    int32_t zero_point, weight2, bias2, multiplier, addend, shift, low, high;
+} point_t;
+
+/* Whether the channel has a fast form: no accumulator reaches 2^30, so that doubling it is exact. */
+static int32_t prepare_point(const params_t *p, int32_t channel, point_t *k) {
+    const mn_rescale rescale = mn_prepare(p->multiplier[channel], p->shift[channel], p->output_zero_point);
+    const int32_t weight = p->weights[channel], bias = p->bias[channel], limit = (1 << 30) - 256 * 256;
+    if (!rescale.shift || bias > limit || bias < -limit) return 0;
+    k->zero_point = p->input_zero_point;
+    k->weight2 = 2 * weight;
+    k->bias2 = 2 * (bias - weight * p->input_zero_point);
+    k->multiplier = rescale.multiplier;
+    k->addend = rescale.addend;
+    k->shift = rescale.shift;
+    k->low = p->output_min;
+    k->high = p->output_max;
+    return 1;
+}
+
+MN_INLINE int32_t point(const point_t *k, int32_t x, int32_t relu_in, int32_t is_clamped) {
+    const int32_t value = relu_in && x < k->zero_point ? k->zero_point : x;
+    const int32_t doubled = value * k->weight2 + k->bias2;
+    const int32_t y = mn_saturate8(mn_apply_doubled(doubled, k->multiplier, k->addend, k->shift));
+    return is_clamped ? mn_clamp(y, k->low, k->high) : y;
+}
+
+MN_INLINE void points(point_t k, const int8_t *x, int8_t *y, int32_t pixels, int32_t step, int32_t relu_in,
+                      int32_t is_clamped) {
+    for (; pixels >= 2; pixels -= 2) {
+        const int32_t a = point(&k, x[0], relu_in, is_clamped), b = point(&k, x[step], relu_in, is_clamped);
+        y[0] = (int8_t)a;
+        y[step] = (int8_t)b;
+        x += 2 * step;
+        y += 2 * step;
+    }
+    if (pixels) y[0] = (int8_t)point(&k, x[0], relu_in, is_clamped);
+}
+
+/* A 1x1 kernel, stride 1: one channel at a time, its constants in registers. */
+static void filter_points(const params_t *p, const int8_t *input, int8_t *output) {
+    const int32_t pixels = p->in_height * p->in_width, step = p->channels;
+    const int32_t is_clamped = p->output_min > -128 || p->output_max < 127;
+    for (int32_t channel = 0; channel < p->channels; channel++) {
+        const int8_t *x = input + channel;
+        int8_t *y = output + channel;
+        point_t k;
+        if (!prepare_point(p, channel, &k)) filter(p, input, output, channel, 1);
+        else if (p->relu_in) points(k, x, y, pixels, step, 1, 1);
+        else if (is_clamped) points(k, x, y, pixels, step, 0, 1);
+        else points(k, x, y, pixels, step, 0, 0);
+    }
+}
+
+#endif
+
 void micronas_depthwise(const params_t *params, const int8_t *input, int8_t *output, void *scratch) {
     int32_t channel = 0;
     (void)scratch;
 #if MICRONAS_DSP
+    if (params->kernel == 1 && params->stride == 1 && params->pad == 0) {
+        filter_points(params, input, output);
+        return;
+    }
     for (; channel + 4 <= params->channels; channel += 4) filter(params, input, output, channel, 4);
 #endif
     for (; channel < params->channels; channel++) filter(params, input, output, channel, 1);

@@ -70,6 +70,15 @@ MN_INLINE int32_t mn_apply_doubled(int32_t doubled, int32_t multiplier, int32_t 
 }
 #endif
 
+#if MICRONAS_DSP
+/* Four int8 limited to [low, high]. */
+MN_INLINE uint32_t mn_limit4(uint32_t bytes, int32_t low, int32_t high) {
+    if (low > -128) bytes = mn_max4(bytes, mn_all4(low));
+    if (high < 127) bytes = mn_min4(bytes, mn_all4(high));
+    return bytes;
+}
+#endif
+
 /* acc rescaled, zero point added; not clamped. */
 MN_INLINE int32_t mn_apply(int32_t acc, const mn_rescale *r) {
 #if MICRONAS_DSP
