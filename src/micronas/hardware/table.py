@@ -31,7 +31,7 @@ class Source(StrEnum):
     MEASURED = "measured"
 
 
-class UntimedOperation(UserError):
+class UntimedOperation(UserError):  # noqa: N818 - what happened, as the message says it
     """The table has no timing of an operation: unknown is an error, never a zero."""
 
     def __init__(self, board: str, signature: Signature) -> None:
@@ -123,6 +123,11 @@ class LatencyTable:
         return text.getvalue()
 
 
+def untimed(board: str) -> LatencyTable:
+    """A table of a board on which nothing was timed yet: every lookup is an error that says what to do."""
+    return LatencyTable(board, "none", "int8", "0", Source.SIMULATED, 0.0, {})
+
+
 def encode(signature: Signature) -> tuple[str, ...]:
     """A signature as the words of `FIELDS`."""
     numbers = (
@@ -191,7 +196,7 @@ def rows(path: Path, lines: Iterable[str], wanted: Iterable[str]) -> Iterator[tu
     for number, line in enumerate(lines, 1):
         if line.startswith("#") or not line.strip():
             continue
-        words = next(csv.reader([line]))
+        words = _words(path, number, line)
         if not columns:
             columns = words
             if lacking := [name for name in wanted if name not in columns]:
@@ -202,6 +207,13 @@ def rows(path: Path, lines: Iterable[str], wanted: Iterable[str]) -> Iterator[tu
             yield number, dict(zip(columns, words, strict=True))
     if not columns:
         raise TableError(f"{path}: no column names in it")
+
+
+def _words(path: Path, number: int, line: str) -> list[str]:
+    try:
+        return next(csv.reader([line], strict=True))
+    except csv.Error as error:
+        raise TableError(f"{path}, line {number}: {error}") from error
 
 
 def positive_number(name: str, word: str) -> float:

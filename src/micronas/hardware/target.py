@@ -7,10 +7,11 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 from micronas.cache import cache_dir
 from micronas.errors import UserError
-from micronas.hardware.table import LatencyTable, read_table
+from micronas.hardware.table import LatencyTable, read_table, untimed
 from micronas.mcu.cores import Core, core_named
 from micronas.mcu.layout import Region
 
@@ -76,7 +77,8 @@ def target_names() -> tuple[str, ...]:
 def load_target(name_or_path: str | Path) -> Target:
     """A board by name, or by the path of its .toml file.
 
-    Its table is the .csv that the file names (by default `<board>.csv` beside it).
+    Its table is the .csv that the file names (by default `<board>.csv` beside it); without one the
+    board is known, but nothing is timed on it yet.
 
     Raises:
         TargetError: there is no such board (the message suggests the nearest one), or its file is wrong.
@@ -84,9 +86,11 @@ def load_target(name_or_path: str | Path) -> Target:
     """
     path = find_board(name_or_path)
     facts = _Facts.read(path)
-    table = read_table(path.with_name(facts.text("latency", f"{facts.text('name')}.csv")))
-    if table.board != facts.text("name"):
-        raise TargetError(f"{path}: its table is for {table.board}, not {facts.text('name')}")
+    name = facts.text("name")
+    csv = path.with_name(facts.text("latency", f"{name}.csv"))
+    table = read_table(csv) if csv.exists() else untimed(name)
+    if table.board != name:
+        raise TargetError(f"{csv}: the table is for {table.board}, not {name}")
     return facts.target(table)
 
 
@@ -155,20 +159,21 @@ class _Facts:
         value = self.content.get(key)
         if not isinstance(value, dict):
             raise self.wrong(key, f"[{key}] is missing")
-        return value  # pyright: ignore[reportUnknownVariableType]
+        return cast("dict[str, object]", value)
 
-    def region(self, part: object) -> Region:
-        name = part.get("name") if isinstance(part, dict) else None  # pyright: ignore
-        if not isinstance(part, dict) or not isinstance(name, str):
+    def region(self, part: Mapping[str, object]) -> Region:
+        name = part.get("name")
+        if not isinstance(name, str):
             raise self.wrong("sram", "each [[sram]] has a name, an origin and bytes")
-        origin = self.number("origin", part, f"sram {name}: ", least=0)  # pyright: ignore[reportUnknownArgumentType]
-        return Region(name, origin, self.number("bytes", part, f"sram {name}: "))  # pyright: ignore[reportUnknownArgumentType]
+        origin = self.number("origin", part, f"sram {name}: ", least=0)
+        return Region(name, origin, self.number("bytes", part, f"sram {name}: "))
 
     def sram(self) -> tuple[Region, ...]:
         parts = self.content.get("sram")
         if not isinstance(parts, list) or not parts:
             raise self.wrong("sram", "no [[sram]] region")
-        return tuple(self.region(part) for part in parts)  # pyright: ignore[reportUnknownVariableType]
+        found = cast("list[object]", parts)
+        return tuple(self.region(cast("dict[str, object]", part) if isinstance(part, dict) else {}) for part in found)
 
     def memory(self) -> dict[str, int | float]:
         found: dict[str, int | float] = {}

@@ -1,0 +1,122 @@
+/* int8 addition of 2 to 4 tensors: the left fold of TFLite's binary add.
+ *
+ * Runs over blocks: the intermediate sums of a block stay in a small buffer on the stack, and the output is
+ * written only after all operands of the block were read, so it may be any one of them.
+ *
+ * Fast form of a binary add. TFLite brings both operands to twice the larger scale, so the operand with the
+ * larger scale has multiplier 2^30 and shift 0: it contributes exactly (x - zero) << 19.
+ */
+#include "micronas_kernels.h"
+
+#include "rescale.h"
+
+typedef micronas_add_params params_t;
+typedef micronas_add_stage stage_t;
+
+enum { LEFT_SHIFT = 20, BLOCK = 64 };
+
+int32_t micronas_add_scratch_bytes(const params_t *p) {
+    (void)p;
+    return 0;
+}
+
+static void add_plainly(const stage_t *s, const int8_t *left, const int8_t *right, int8_t *output, int32_t size) {
+    const mn_rescale sum = mn_prepare(s->sum_multiplier, s->sum_shift, s->output_zero_point);
+    for (int32_t i = 0; i < size; i++) {
+        const int32_t a = (left[i] - s->left_zero_point) * (1 << LEFT_SHIFT);
+        const int32_t b = (right[i] - s->right_zero_point) * (1 << LEFT_SHIFT);
+        const int32_t total = mn_multiply(a, s->left_multiplier, s->left_shift) +
+                              mn_multiply(b, s->right_multiplier, s->right_shift);
+        output[i] = (int8_t)mn_clamp(mn_apply(total, &sum), s->output_min, s->output_max);
+    }
+}
+
+#if MICRONAS_DSP
+
+/* The constants of the fast form; d is twice what TFLite's reference calls raw_sum. */
+typedef struct {
+    int32_t exact_zero;  /* - zero << 20 of the operand with the larger scale */
+    int32_t scaled_zero; /* - zero << (21 + is_exact) of the other */
+    int32_t multiplier, addend, shift; /* of the other; if it is exact too, it is shifted one further and back */
+    int32_t is_exact;
+    mn_rescale sum;
+    const int8_t *exact, *scaled;
+} fast_t;
+
+MN_INLINE int32_t is_exact(int32_t multiplier, int32_t shift) { return multiplier == 1 << 30 && shift == 0; }
+
+/* Whether the stage has a fast form. */
+static int32_t prepare(const stage_t *s, const int8_t *left, const int8_t *right, fast_t *f) {
+    const int32_t swap = !is_exact(s->left_multiplier, s->left_shift);
+    const int32_t exact_zero = swap ? s->right_zero_point : s->left_zero_point;
+    const int32_t scaled_zero = swap ? s->left_zero_point : s->right_zero_point;
+    const int32_t shift = swap ? s->left_shift : s->right_shift;
+    f->exact = swap ? right : left;
+    f->scaled = swap ? left : right;
+    f->multiplier = swap ? s->left_multiplier : s->right_multiplier;
+    f->is_exact = is_exact(f->multiplier, shift);
+    f->shift = f->is_exact ? 1 : -shift;
+    f->exact_zero = -exact_zero * (1 << LEFT_SHIFT);
+    f->scaled_zero = -scaled_zero * (1 << (LEFT_SHIFT + 1 + f->is_exact));
+    f->sum = mn_prepare(s->sum_multiplier, s->sum_shift, s->output_zero_point);
+    if (swap && !is_exact(s->right_multiplier, s->right_shift)) return 0;
+    if (f->sum.shift == 0 || f->shift < 1 || f->shift > 20) return 0;
+    f->addend = 1 << (f->shift - 1);
+    return 1;
+}
+
+MN_INLINE int32_t add_one(const fast_t *f, int32_t exact, int32_t scaled, int32_t left_shift) {
+    const int32_t doubled = scaled * (1 << left_shift) + f->scaled_zero;
+    const int32_t term = mn_apply_doubled(doubled, f->multiplier, f->addend, f->shift);
+    const int32_t sum = exact * (1 << LEFT_SHIFT) + f->exact_zero + 2 * term;
+    return mn_saturate8(mn_apply_doubled(sum, f->sum.multiplier, f->sum.addend, f->sum.shift));
+}
+
+MN_INLINE void add_fast(const fast_t *f, int8_t *output, int32_t size, int32_t left_shift) {
+    const fast_t k = *f;
+    int32_t i = 0;
+    for (; i + 2 <= size; i += 2) {
+        const int32_t a = k.exact[i], b = k.exact[i + 1], c = k.scaled[i], d = k.scaled[i + 1];
+        const int32_t first = add_one(&k, a, c, left_shift), second = add_one(&k, b, d, left_shift);
+        output[i] = (int8_t)first;
+        output[i + 1] = (int8_t)second;
+    }
+    if (i < size) output[i] = (int8_t)add_one(&k, k.exact[i], k.scaled[i], left_shift);
+}
+
+static void limit(int8_t *x, int32_t size, int32_t low, int32_t high) {
+    int32_t i = 0;
+    for (; i + 4 <= size; i += 4) mn_store4(x + i, mn_limit4(mn_load4(x + i), low, high));
+    for (; i < size; i++) x[i] = (int8_t)mn_clamp(x[i], low, high);
+}
+
+#endif
+
+static void add_block(const stage_t *s, const int8_t *left, const int8_t *right, int8_t *output, int32_t size) {
+#if MICRONAS_DSP
+    fast_t fast;
+    if (prepare(s, left, right, &fast)) {
+        if (fast.is_exact) add_fast(&fast, output, size, LEFT_SHIFT + 2);
+        else add_fast(&fast, output, size, LEFT_SHIFT + 1);
+        if (s->output_min > -128 || s->output_max < 127) limit(output, size, s->output_min, s->output_max);
+        return;
+    }
+#endif
+    add_plainly(s, left, right, output, size);
+}
+
+void micronas_add(const params_t *params, const int8_t *const *inputs, int8_t *output, void *scratch) {
+    const params_t *p = params;
+    (void)scratch;
+    for (int32_t at = 0; at < p->size; at += BLOCK) {
+        const int32_t size = p->size - at < BLOCK ? p->size - at : BLOCK;
+        const int32_t last = p->operands - 2;
+        int8_t block[BLOCK];
+        const int8_t *sum = inputs[0] + at;
+        for (int32_t i = 0; i <= last; i++) {
+            int8_t *to = i == last ? output + at : block;
+            add_block(&p->stages[i], sum, inputs[i + 1] + at, to, size);
+            sum = to;
+        }
+    }
+}

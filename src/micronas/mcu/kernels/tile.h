@@ -1,0 +1,236 @@
+/* A row of outputs of two channels: dot products over runs of spread operands, rescaled and stored.
+ *
+ * The inner loop of convolution and linear: 2 channels x 2 pixels, so that each expanded weight and each
+ * operand is used twice. On DSP cores it is written in assembly, for no compiler keeps its 14 values in
+ * registers; the C form says the same, runs on every other machine, and takes the rescales that have no fast
+ * form.
+ */
+#ifndef MICRONAS_TILE_H
+#define MICRONAS_TILE_H
+
+#include "dot.h"
+#include "rescale.h"
+
+/* The assembly knows the offsets: every field is one word. */
+typedef struct {
+    const int8_t *w0, *w1;      /*  0 weights of the two channels, run after run */
+    const int32_t *runs;        /*  8 where each run of operands begins, in values from x */
+    int32_t run_count;          /* 12 */
+    int32_t groups;             /* 16 groups of four in a run */
+    const int16_t *x;           /* 20 the first pixel's operands */
+    int32_t next;               /* 24 values from a pixel's operands to the next one's; 0: it is its own pair */
+    int32_t pairs;              /* 28 pairs of pixels, at least 1 */
+    int8_t *out;                /* 32 */
+    int32_t out_next;           /* 36 bytes from an output pixel to the next one; 0 where next is */
+    int32_t second;             /* 40 bytes from the first channel's output to the second's; 0: it is its own pair */
+    int32_t is_clamped;         /* 44 whether [low, high] is less than int8 */
+    int32_t start[4];           /* 48 accumulators: channel 0 (pixel 0, 1), channel 1 (pixel 0, 1) */
+    int32_t multiplier0, addend0, shift0; /* 64 fast rescales, see rescale.h */
+    int32_t multiplier1, addend1, shift1; /* 76 */
+    int32_t low, high;          /* 88 */
+    mn_rescale rescale0, rescale1;
+} mn_tile;
+
+MN_INLINE void mn_tile_rescales(mn_tile *tile, mn_rescale first, mn_rescale second) {
+    tile->rescale0 = first;
+    tile->rescale1 = second;
+    tile->multiplier0 = first.multiplier;
+    tile->addend0 = first.addend;
+    tile->shift0 = first.shift;
+    tile->multiplier1 = second.multiplier;
+    tile->addend1 = second.addend;
+    tile->shift1 = second.shift;
+}
+
+static __attribute__((noinline, unused)) void mn_run_tile_in_c(mn_tile *tile) {
+    for (; tile->pairs > 0; tile->pairs--) {
+        int32_t acc[4] = {tile->start[0], tile->start[1], tile->start[2], tile->start[3]};
+        const int8_t *w0 = tile->w0, *w1 = tile->w1;
+        for (int32_t run = 0; run < tile->run_count; run++) {
+            const int16_t *x = tile->x + tile->runs[run];
+            mn_dot_2x2(w0, w1, x, x + tile->next, tile->groups, acc);
+            w0 += 4 * tile->groups;
+            w1 += 4 * tile->groups;
+        }
+        for (int32_t pixel = 0; pixel < 2; pixel++) {
+            int8_t *to = tile->out + pixel * tile->out_next;
+            to[tile->second] = (int8_t)mn_clamp(mn_apply(acc[2 + pixel], &tile->rescale1), tile->low, tile->high);
+            to[0] = (int8_t)mn_clamp(mn_apply(acc[pixel], &tile->rescale0), tile->low, tile->high);
+        }
+        tile->x += 2 * tile->next;
+        tile->out += 2 * tile->out_next;
+    }
+}
+
+#if MICRONAS_DSP && !defined(MICRONAS_EMULATE_DSP)
+
+/* r0, r1 weights; r2, r3 operands; r4 to r7 accumulators (channel 0 pixel 0, 1; channel 1 pixel 0, 1);
+ * r8, r9 weights as loaded, then lanes (a, c); r10, r11 lanes (b, d); r12, lr operands of pixel 0, 1.
+ * Stack: 0 tile, 4 cursor in runs, 8 runs left, 12 end of whole blocks of weights, 16 end of the run's. */
+#define MN_LOAD(w, x)                                                                                       \
+    "ldr r8, [r0, #" #w "]\n\t"                                                                             \
+    "ldr r9, [r1, #" #w "]\n\t"                                                                             \
+    "ldr r12, [r2, #" #x "]\n\t"                                                                            \
+    "ldr lr, [r3, #" #x "]\n\t"                                                                             \
+    "sxtb16 r10, r8, ror #8\n\t"                                                                            \
+    "sxtb16 r8, r8\n\t"                                                                                     \
+    "sxtb16 r11, r9, ror #8\n\t"                                                                            \
+    "sxtb16 r9, r9\n\t"
+
+/* One group, loading the next. */
+#define MN_GROUP(x, next_w, next_x)                                                                         \
+    "smlad r4, r8, r12, r4\n\t"                                                                             \
+    "smlad r6, r9, r12, r6\n\t"                                                                             \
+    "ldr r12, [r2, #" #x "]\n\t"                                                                            \
+    "smlad r5, r8, lr, r5\n\t"                                                                              \
+    "ldr r8, [r0, #" #next_w "]\n\t"                                                                        \
+    "smlad r7, r9, lr, r7\n\t"                                                                              \
+    "ldr lr, [r3, #" #x "]\n\t"                                                                             \
+    "ldr r9, [r1, #" #next_w "]\n\t"                                                                        \
+    "smlad r4, r10, r12, r4\n\t"                                                                            \
+    "smlad r6, r11, r12, r6\n\t"                                                                            \
+    "ldr r12, [r2, #" #next_x "]\n\t"                                                                       \
+    "smlad r5, r10, lr, r5\n\t"                                                                             \
+    "sxtb16 r10, r8, ror #8\n\t"                                                                            \
+    "smlad r7, r11, lr, r7\n\t"                                                                             \
+    "ldr lr, [r3, #" #next_x "]\n\t"                                                                        \
+    "sxtb16 r8, r8\n\t"                                                                                     \
+    "sxtb16 r11, r9, ror #8\n\t"                                                                            \
+    "sxtb16 r9, r9\n\t"
+
+#define MN_LAST_GROUP(x, w_step, x_step)                                                                    \
+    "smlad r4, r8, r12, r4\n\t"                                                                             \
+    "smlad r6, r9, r12, r6\n\t"                                                                             \
+    "ldr r12, [r2, #" #x "]\n\t"                                                                            \
+    "smlad r5, r8, lr, r5\n\t"                                                                              \
+    "smlad r7, r9, lr, r7\n\t"                                                                              \
+    "ldr lr, [r3, #" #x "]\n\t"                                                                             \
+    "adds r0, #" #w_step "\n\t"                                                                             \
+    "smlad r4, r10, r12, r4\n\t"                                                                            \
+    "adds r1, #" #w_step "\n\t"                                                                             \
+    "smlad r6, r11, r12, r6\n\t"                                                                            \
+    "adds r2, #" #x_step "\n\t"                                                                             \
+    "smlad r5, r10, lr, r5\n\t"                                                                             \
+    "adds r3, #" #x_step "\n\t"                                                                             \
+    "smlad r7, r11, lr, r7\n\t"
+
+/* acc in `a` to int8, with multiplier, addend, shift in m, z, s */
+#define MN_RESCALE(a, m, z, s)                                                                              \
+    "smmlar r12, " #a ", " #m ", " #z "\n\t"                                                                \
+    "add " #a ", r12, " #a ", asr #31\n\t"                                                                  \
+    "asr " #a ", " #a ", " #s "\n\t"                                                                        \
+    "ssat " #a ", #8, " #a "\n\t"
+
+#define MN_CLAMP(a)                                                                                         \
+    "cmp " #a ", r10\n\t"                                                                                   \
+    "it lt\n\t"                                                                                             \
+    "movlt " #a ", r10\n\t"                                                                                 \
+    "cmp " #a ", r11\n\t"                                                                                   \
+    "it gt\n\t"                                                                                             \
+    "movgt " #a ", r11\n\t"
+
+static __attribute__((naked, noinline, unused)) void mn_run_fast_tile(mn_tile *tile __attribute__((unused))) {
+    __asm__ volatile(
+        "push {r4-r11, lr}\n\t"
+        "sub sp, #20\n\t"
+        "str r0, [sp]\n\t"
+        "mov lr, r0\n"
+        "1:\n\t" /* a pair of pixels; lr = tile */
+        "ldrd r0, r1, [lr]\n\t"
+        "ldrd r2, r3, [lr, #8]\n\t"
+        "add r12, lr, #48\n\t"
+        "ldm r12, {r4-r7}\n\t"
+        "strd r2, r3, [sp, #4]\n\t"
+        "cmp r3, #0\n\t"
+        "beq 7f\n"
+        "2:\n\t" /* a run; lr = tile */
+        "ldr r12, [sp, #4]\n\t"
+        "ldrd r8, r9, [lr, #16]\n\t"
+        "ldr r3, [lr, #24]\n\t"
+        "ldr r2, [r12], #4\n\t"
+        "bic r10, r8, #3\n\t"
+        "add r8, r0, r8, lsl #2\n\t"
+        "add r10, r0, r10, lsl #2\n\t"
+        "add r2, r9, r2, lsl #1\n\t"
+        "add r3, r2, r3, lsl #1\n\t"
+        "str r12, [sp, #4]\n\t"
+        "strd r10, r8, [sp, #12]\n\t"
+        "cmp r0, r10\n\t"
+        "beq 4f\n"
+        "3:\n\t" /* four groups */
+        MN_LOAD(0, 0)
+        MN_GROUP(4, 4, 8)
+        MN_GROUP(12, 8, 16)
+        MN_GROUP(20, 12, 24)
+        MN_LAST_GROUP(28, 16, 32)
+        "ldr r12, [sp, #12]\n\t"
+        "cmp r0, r12\n\t"
+        "bne 3b\n"
+        "4:\n\t"
+        "ldr r12, [sp, #16]\n\t"
+        "cmp r0, r12\n\t"
+        "beq 6f\n"
+        "5:\n\t" /* one group */
+        MN_LOAD(0, 0)
+        MN_LAST_GROUP(4, 4, 8)
+        "ldr r12, [sp, #16]\n\t"
+        "cmp r0, r12\n\t"
+        "bne 5b\n"
+        "6:\n\t"
+        "ldr r12, [sp, #8]\n\t"
+        "ldr lr, [sp]\n\t"
+        "subs r12, #1\n\t"
+        "str r12, [sp, #8]\n\t"
+        "bne 2b\n"
+        "7:\n\t"
+        "add r12, lr, #64\n\t"
+        "ldm r12, {r0-r3, r8-r11}\n\t" /* multiplier0, addend0, shift0, multiplier1, addend1, shift1, low, high */
+        "qadd r4, r4, r4\n\t"
+        "qadd r5, r5, r5\n\t"
+        "qadd r6, r6, r6\n\t"
+        "qadd r7, r7, r7\n\t"
+        MN_RESCALE(r4, r0, r1, r2)
+        MN_RESCALE(r5, r0, r1, r2)
+        MN_RESCALE(r6, r3, r8, r9)
+        MN_RESCALE(r7, r3, r8, r9)
+        "ldr r3, [lr, #44]\n\t"
+        "ldrd r0, r1, [lr, #32]\n\t" /* out, out_next */
+        "ldr r2, [lr, #40]\n\t"
+        "cbz r3, 8f\n\t"
+        MN_CLAMP(r4)
+        MN_CLAMP(r5)
+        MN_CLAMP(r6)
+        MN_CLAMP(r7)
+        "8:\n\t"
+        "strb r6, [r0, r2]\n\t"
+        "strb r4, [r0]\n\t"
+        "add r0, r0, r1\n\t"
+        "strb r7, [r0, r2]\n\t"
+        "strb r5, [r0]\n\t"
+        "add r0, r0, r1\n\t"
+        "str r0, [lr, #32]\n\t"
+        "ldrd r2, r3, [lr, #20]\n\t" /* x, next */
+        "ldr r12, [lr, #28]\n\t"
+        "add r2, r2, r3, lsl #2\n\t"
+        "str r2, [lr, #20]\n\t"
+        "subs r12, #1\n\t"
+        "str r12, [lr, #28]\n\t"
+        "bne 1b\n\t"
+        "add sp, #20\n\t"
+        "pop {r4-r11, pc}\n");
+}
+
+#endif
+
+/* Every pair of pixels of a tile; changes its `x`, `out` and `pairs`. */
+MN_INLINE void mn_run_tile(mn_tile *tile) {
+#if MICRONAS_DSP && !defined(MICRONAS_EMULATE_DSP)
+    if (tile->shift0 && tile->shift1) {
+        mn_run_fast_tile(tile);
+        return;
+    }
+#endif
+    mn_run_tile_in_c(tile);
+}
+
+#endif
