@@ -6,7 +6,6 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +15,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 
 from micronas import catalog, page, runs
-from micronas.config import Run, parse_latency, read_run
+from micronas.config import Run, every_indicator, parse_latency, read_run
 from micronas.errors import UserError
 from micronas.hardware.target import load_target, target_names
 from micronas.search.search import Watch
@@ -61,7 +60,7 @@ def search(
     images: ImagesFrom = None,
     channels: Channels = _DEFAULT.channels,
     cells: Cells = _DEFAULT.cells,
-    input: Input = _DEFAULT.input,  # noqa: A002: the flag is --input
+    input: Input = _DEFAULT.input,  # noqa: A002 (the flag is --input)
     classes: Classes = _DEFAULT.classes,
     repeat: Annotated[Path | None, typer.Option(help="A result.json: run that search again.")] = None,
     runs_folder: RunsFolder = Path("runs"),
@@ -103,14 +102,12 @@ def measure(
     images: ImagesFrom = None,
     channels: Channels = _DEFAULT.channels,
     cells: Cells = _DEFAULT.cells,
-    input: Input = _DEFAULT.input,  # noqa: A002: the flag is --input
+    input: Input = _DEFAULT.input,  # noqa: A002 (the flag is --input)
     classes: Classes = _DEFAULT.classes,
     as_json: AsJson = False,
 ) -> None:
     """Judge one architecture by every indicator."""
-    run = Run(
-        target=target, channels=channels, cells=cells, input=input, classes=classes, images=images, seed=seed
-    )
+    run = Run(target=target, channels=channels, cells=cells, input=input, classes=classes, images=images, seed=seed)
     _show(runs.measure(run, architecture), as_json)
 
 
@@ -145,8 +142,6 @@ def targets(as_json: AsJson = False) -> None:
 @app.command()
 def indicators(as_json: AsJson = False) -> None:
     """List what a network can be judged by."""
-    from micronas.config import every_indicator
-
     found = every_indicator(load_target(_DEFAULT.target))
     if as_json:
         rows = [{"name": one.name, "unit": one.unit, "better": one.better.name.lower()} for one in found]

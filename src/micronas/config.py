@@ -17,8 +17,8 @@ from micronas.errors import UserError
 from micronas.hardware.compute import LiveFlops
 from micronas.hardware.latency import Latency
 from micronas.hardware.target import Target, load_target
-from micronas.inputs import Gaussian, Images, Inputs
 from micronas.indicator import Indicator
+from micronas.inputs import Gaussian, Images, Inputs
 from micronas.objective import Limit, Objective, Term, term
 from micronas.search.search import Search, Watch, unwatched
 from micronas.spaces.space import SearchSpace, Skeleton

@@ -85,9 +85,13 @@ class HardwareIndicator(Indicator, Protocol):
         """What the option of a removal alone adds to a network, in the indicator's unit."""
         ...
 
-    def of_space(self, space: SearchSpace, skeleton: Skeleton) -> Scores:
-        """The number of every architecture of a space, in the order of `everything().completions()`.
 
-        Each is that of its class's representative, which is what a search answers with.
+class Budget(Indicator, Protocol):
+    """An indicator that can be a hard limit: it knows its number for every architecture of a space."""
+
+    def of_space(self, space: SearchSpace, skeleton: Skeleton) -> Scores:
+        """The number of every architecture, shape (architectures,), in the order of `everything().completions()`.
+
+        +infinity where no network can be built.
         """
         ...

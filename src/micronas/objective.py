@@ -10,21 +10,21 @@ import numpy as np
 
 from micronas.choices import Choices
 from micronas.errors import UserError
-from micronas.indicator import Better, HardwareIndicator, Indicator, PerformanceIndicator, Scores
+from micronas.indicator import Better, Budget, HardwareIndicator, Indicator, PerformanceIndicator, Scores
 from micronas.spaces.space import Skeleton
 
-AnyIndicator = TypeVar("AnyIndicator", bound=Indicator, covariant=True)
+AnIndicator_co = TypeVar("AnIndicator_co", bound=Indicator, covariant=True)
 
 
 @dataclass(frozen=True)
-class Term(Generic[AnyIndicator]):
+class Term(Generic[AnIndicator_co]):
     """An indicator, how much it weighs, and which way is better *in this objective*.
 
     Direction belongs to the term: live FLOPs are capacity (more is better) to the exact search
     and a cost to the paper's hybrid objective.
     """
 
-    indicator: AnyIndicator
+    indicator: AnIndicator_co
     weight: float = 1.0
     better: Better = Better.LOWER
 
@@ -33,7 +33,7 @@ class Term(Generic[AnyIndicator]):
             raise UserError(f"the weight of {self.indicator.name} must be 0 or more, not {self.weight:g}")
 
 
-def term(indicator: AnyIndicator, weight: float = 1.0) -> Term[AnyIndicator]:
+def term(indicator: AnIndicator_co, weight: float = 1.0) -> Term[AnIndicator_co]:
     """A term in the indicator's own direction."""
     return Term(indicator, weight, indicator.better)
 
@@ -42,7 +42,7 @@ def term(indicator: AnyIndicator, weight: float = 1.0) -> Term[AnyIndicator]:
 class Limit:
     """A budget that every answer keeps: indicator ≤ `at_most`, in the indicator's unit."""
 
-    indicator: HardwareIndicator
+    indicator: Budget
     at_most: float
 
     def __post_init__(self) -> None:

@@ -132,4 +132,5 @@ def _provenance(outcome: Outcome) -> Iterable[str]:
         yield f"         overhead {outcome.breakdown.overhead_ms:g} ms besides the layers"
     yield f"network: {outcome.skeleton}, int8"
     if outcome.result:
-        yield f"search:  {outcome.result.measured} measurements of untrained networks; nothing was trained, no label was read"
+        measured = outcome.result.measured
+        yield f"search:  {measured} measurements of untrained networks; nothing was trained, no label was read"

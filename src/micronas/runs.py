@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -44,13 +45,7 @@ def measure(run: Run, architecture: str) -> Outcome:
     parts = set_up(run)
     started = time.perf_counter()
     outcome = _outcome(run, parts, parts.space.parse(architecture), 0.0)
-    return _timed(outcome, time.perf_counter() - started)
-
-
-def _timed(outcome: Outcome, seconds: float) -> Outcome:
-    from dataclasses import replace
-
-    return replace(outcome, seconds=seconds)
+    return replace(outcome, seconds=time.perf_counter() - started)
 
 
 def _outcome(

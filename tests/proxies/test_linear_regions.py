@@ -6,6 +6,8 @@ import random
 
 import numpy as np
 import pytest
+from tests.proxies.oracles import SPACE, pairwise_regions, random_cell, signs
+from tests.proxies.test_ntk import BACKENDS, DISCONNECTED
 
 from micronas.deployed import Disconnected, live
 from micronas.errors import UserError
@@ -13,8 +15,6 @@ from micronas.inputs import Gaussian
 from micronas.proxies.engine.backend import BackendName
 from micronas.proxies.linear_regions import ONE_CELL, LinearRegions, Saturated
 from micronas.spaces.space import Skeleton
-from tests.proxies.oracles import SPACE, pairwise_regions, random_cell, signs
-from tests.proxies.test_ntk import BACKENDS, DISCONNECTED
 
 ALL_POOLS = "|avg_pool_3x3~0|+|none~0|none~1|+|none~0|skip_connect~1|none~2|"
 

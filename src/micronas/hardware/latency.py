@@ -10,6 +10,7 @@ import numpy as np
 from micronas.choices import Removal
 from micronas.deployed import Disconnected, deployed, runs
 from micronas.graph import Graph, Kind, Layer, Signature
+from micronas.hardware.counted import count_space
 from micronas.hardware.options import option_signatures
 from micronas.hardware.table import LatencyTable, Source
 from micronas.hardware.target import Target
@@ -132,6 +133,14 @@ class Latency:
         """
         ran = option_signatures(space, skeleton, removal.decision, removal.option)
         return float(sum(self.target.latency[signature] for signature in ran))
+
+    def of_space(self, space: SearchSpace, skeleton: Skeleton) -> Scores:
+        """Milliseconds of every architecture of a space, shape (architectures,); +infinity where disconnected.
+
+        Raises:
+            UntimedOperation: the table lacks an operation that one of them runs.
+        """
+        return count_space(space, skeleton).latency_ms(self.target.latency)
 
     def breakdown(self, graph: Graph) -> Breakdown:
         """Where the latency of a network goes.

@@ -255,9 +255,7 @@ class _Roles:
             yield from (part for register in registers[1:] for part in _parts(register))
         elif self.kind is Kind.SHIFTED:
             yield from (
-                _register(item.reg_name(o.reg))
-                for o in operands[1:]
-                if o.type == arm.ARM_OP_REG and not o.shift.type
+                _register(item.reg_name(o.reg)) for o in operands[1:] if o.type == arm.ARM_OP_REG and not o.shift.type
             )
 
 

@@ -85,7 +85,9 @@ def operator(signature: Signature) -> Operator:
     _refuse_unfused_relu(signature)
     match signature.kind:
         case Kind.CONV:
-            return Operator("micronas_convolution", "convolution.c", _conv_geometry(signature), _conv_scratch(signature))
+            return Operator(
+                "micronas_convolution", "convolution.c", _conv_geometry(signature), _conv_scratch(signature)
+            )
         case Kind.DEPTHWISE:
             return Operator("micronas_depthwise", "depthwise.c", _depthwise_geometry(signature))
         case Kind.LINEAR:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -84,8 +85,6 @@ def _read(space: SearchSpace, path: Path) -> Census | None:
 def _keep(census: Census, path: Path) -> Census:
     content = io.BytesIO()
     np.savez_compressed(content, members=census.members, first=census.first, keys=np.array(census.keys))
-    try:
+    with suppress(OSError):  # a cache that cannot be written costs time, not the answer
         atomic_write(path, content.getvalue())
-    except OSError:
-        pass  # a cache that cannot be written costs time, not the answer
     return census

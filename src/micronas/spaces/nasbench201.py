@@ -82,6 +82,7 @@ class NasBench201:
 
         return skeleton.lower(draw_cell)
 
+
 @cache
 def _representatives(space: NasBench201, convolutions: tuple[str, ...]) -> dict[Choices, Choices]:
     """For every cell without dead edges that has these convolutions, the one that stands for its class.

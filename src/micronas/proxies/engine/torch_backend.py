@@ -292,9 +292,7 @@ class _Backward:
         values = self.run.merged.values
         return values[values[value].inputs[0]].layer.signature.kind is Kind.INPUT
 
-    def _pass_down(
-        self, owners: list[tuple[int, int]], values: list[int], position: int, gradient: Tensor
-    ) -> None:
+    def _pass_down(self, owners: list[tuple[int, int]], values: list[int], position: int, gradient: Tensor) -> None:
         """Add gradients to those of the operands at one position."""
         merged = self.run.merged.values
         having = [row for row, value in enumerate(values) if position < len(merged[value].inputs)]
