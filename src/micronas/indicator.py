@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -73,6 +73,11 @@ class PerformanceIndicator(Indicator, Protocol):
         """The reduced skeleton of the literature on which it is measured unless one is asked for."""
         ...
 
+    @property
+    def fingerprint(self) -> str:
+        """Everything its numbers depend on but the network and the code: settings, skeleton, seed, inputs."""
+        ...
+
     def with_seed(self, seed: int) -> Self:
         """The same indicator with fresh weights and, if they are random, fresh inputs."""
         ...
@@ -86,6 +91,7 @@ class HardwareIndicator(Indicator, Protocol):
         ...
 
 
+@runtime_checkable
 class Budget(Indicator, Protocol):
     """An indicator that can be a hard limit: it knows its number for every architecture of a space."""
 

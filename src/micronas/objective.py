@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
@@ -93,13 +93,21 @@ def ranks(values: Scores, better: Better) -> Scores:
     return (last - (counts - 1) / 2)[where]
 
 
-def rank_score(columns: Sequence[tuple[Scores, Better, float]]) -> Scores:
-    """−Σ weight · ln(rank) over the candidates of each column (values, direction, weight); higher is better."""
-    size = columns[0][0].shape
-    return -sum(
-        (weight * np.log(ranks(values, better)) for values, better, weight in columns if weight), start=np.zeros(size)
-    )
+@dataclass(frozen=True)
+class Column:
+    """One term's numbers for every candidate: `values` (seeds, candidates), one row for each seed."""
+
+    values: Scores
+    better: Better
+    weight: float
+
+    @property
+    def mean_ranks(self) -> Scores:
+        """Rank of each candidate, averaged over the seeds, shape (candidates,)."""
+        return np.mean([ranks(row, self.better) for row in np.atleast_2d(self.values)], axis=0)
 
 
-Values = Mapping[str, float]
-"""Indicator name to its number."""
+def rank_score(columns: Sequence[Column]) -> Scores:
+    """−Σ weight · ln(rank) of every candidate; higher is better. A term of weight 0 is left out."""
+    logs = [column.weight * np.log(column.mean_ranks) for column in columns if column.weight]
+    return -np.sum(logs, axis=0) if logs else np.zeros(columns[0].values.shape[-1])

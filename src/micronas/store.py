@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from micronas.cache import cache_dir
 from micronas.errors import UserError
 
 _LAYOUT = 1  # PRAGMA user_version; another number is another layout
@@ -40,21 +41,22 @@ def _sources(path: Path) -> list[Path]:
 
 @dataclass(frozen=True)
 class Series:
-    """What two scores must have in common to be the same number, besides the network's live key."""
+    """What two scores must have in common to be the same number, besides the network's live key.
+
+    Attributes:
+        indicator: its name.
+        fingerprint: skeleton, settings, seed and inputs, in words.
+        code: the version of the code that makes the numbers.
+    """
 
     indicator: str
-    settings: str
-    skeleton: str
-    seed: int
-    inputs: str
+    fingerprint: str
     code: str
 
     @property
     def name(self) -> str:
         """One line that names it in the file."""
-        return " | ".join(
-            (self.indicator, self.settings, self.skeleton, f"seed {self.seed}", self.inputs, f"code {self.code}")
-        )
+        return f"{self.indicator} | {self.fingerprint} | code {self.code}"
 
 
 class ScoreStore:
@@ -144,6 +146,11 @@ class ScoreStore:
                 _insert(connection, name, rows)
                 kept += len(rows)
         self.said.append(f"{self.path} was damaged ({error}); {kept} scores were saved from it, the rest is made again")
+
+
+def default_store() -> ScoreStore:
+    """The store in the user's cache directory."""
+    return ScoreStore(cache_dir() / "scores.sqlite3")
 
 
 def _insert(connection: sqlite3.Connection, series: str, scores: Mapping[str, float]) -> None:

@@ -55,6 +55,11 @@ class LinearRegions:
         if self.samples < 2:
             raise UserError(f"linear regions need at least 2 samples, not {self.samples}")
 
+    @property
+    def fingerprint(self) -> str:
+        """Everything its numbers depend on but the network and the code."""
+        return f"samples {self.samples}, {self.precision}, {self.skeleton}, seed {self.seed}, {self.inputs.digest}"
+
     def with_seed(self, seed: int) -> LinearRegions:
         """The same with fresh weights and, if they are random, fresh inputs."""
         return replace(self, seed=seed)

@@ -65,6 +65,11 @@ class Ntk:
         if self.mode not in ("frozen", "coupled"):
             raise UserError(f"no NTK mode {self.mode!r}; there are frozen and coupled")
 
+    @property
+    def fingerprint(self) -> str:
+        """Everything its numbers depend on but the network and the code."""
+        return f"batch {self.batch}, {self.mode}, {self.precision}, {self.skeleton}, seed {self.seed}, {self.inputs.digest}"
+
     def with_seed(self, seed: int) -> Ntk:
         """The same with fresh weights and, if they are random, fresh inputs."""
         return replace(self, seed=seed)
