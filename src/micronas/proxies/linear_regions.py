@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 import numpy as np
 
@@ -54,6 +55,10 @@ class LinearRegions:
     def __post_init__(self) -> None:
         if self.samples < 2:
             raise UserError(f"linear regions need at least 2 samples, not {self.samples}")
+
+    def with_seed(self, seed: int) -> Self:
+        """The same with fresh weights, and fresh inputs where these are random."""
+        return replace(self, seed=seed)
 
     def measure(self, graph: Graph) -> float:
         """The number of regions one network shows.

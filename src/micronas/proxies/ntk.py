@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Literal, Self
 
 import numpy as np
 
@@ -64,6 +64,10 @@ class Ntk:
             raise UserError(f"the NTK needs a batch of at least 2 samples, not {self.batch}")
         if self.mode not in ("frozen", "coupled"):
             raise UserError(f"no NTK mode {self.mode!r}; there are frozen and coupled")
+
+    def with_seed(self, seed: int) -> Self:
+        """The same with fresh weights, and fresh inputs where these are random."""
+        return replace(self, seed=seed)
 
     def measure(self, graph: Graph) -> float:
         """κ of one network."""
