@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -65,35 +66,42 @@ class Gaussian:
         return self.batch(shape, count, seed)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Images:
     """Pictures drawn at random from a source, as many as are asked for and no more.
 
-    `images` is any object with `__len__` and `__getitem__` whose items are pictures (PIL, or arrays of
-    (height, width), (height, width, 1 or 3) or (1 or 3, height, width)), or tuples that begin with one, as data
-    sets with labels give. `Images.open` reads folders and .npz files.
+    Attributes:
+        source: a folder (all pictures below it; CIFAR-10's class folders are fine), an .npz file, or any object
+            with `__len__` and `__getitem__` whose items are pictures (PIL, or arrays of (height, width),
+            (height, width, 1 or 3) or (1 or 3, height, width)) or tuples that begin with one, as data sets with
+            labels give.
+
+    Raises:
+        InputError: there is nothing there, or nothing that can be read.
     """
 
-    images: Sequence[Any]
-    source: str = "the given images"
-
-    @staticmethod
-    def open(path: Path | str) -> Images:
-        """Pictures below a folder, sub-folders included (CIFAR-10's class folders are), or in an .npz file.
-
-        Raises:
-            InputError: there is nothing there, or nothing that can be read.
-        """
-        path = Path(path)
-        if path.is_dir():
-            return Images(_Folder(path), str(path))
-        if path.suffix.lower() == ".npz" and path.is_file():
-            return Images(_Npz(path), str(path))
-        raise InputError(f"{path} is neither a folder of images nor an .npz file; give one of these")
+    source: Path | str | Sequence[Any]
 
     def __post_init__(self) -> None:
         if len(self.images) == 0:
-            raise InputError(f"{self.source} holds no images; expected {', '.join(_ENDINGS)} files below it")
+            raise InputError(f"{self.where} holds no images; expected {', '.join(_ENDINGS)} files below it")
+
+    @property
+    def where(self) -> str:
+        """What a message calls the source."""
+        return str(self.source) if isinstance(self.source, (Path, str)) else "the given sequence"
+
+    @cached_property
+    def images(self) -> Sequence[Any]:
+        """The pictures, not yet read."""
+        if not isinstance(self.source, (Path, str)):
+            return self.source
+        path = Path(self.source)
+        if path.is_dir():
+            return _Folder(path)
+        if path.suffix.lower() == ".npz" and path.is_file():
+            return _Npz(path)
+        raise InputError(f"{path} is neither a folder of images nor an .npz file; give one of these")
 
     @cached_property
     def digest(self) -> str:
@@ -102,7 +110,7 @@ class Images:
         if isinstance(known, str):
             return known
         picked = np.unique(np.linspace(0, len(self.images) - 1, 64).astype(int))
-        return _hash(str(len(self.images)), *(self._read(int(at)).tobytes().hex() for at in picked))
+        return _hash(str(len(self.images)), *(pixels.tobytes().hex() for pixels in self._read(picked)))
 
     def batch(self, shape: Shape, count: int, seed: int) -> Array:
         """Different pictures, resized if need be and normalised by each channel's mean and deviation.
@@ -113,9 +121,9 @@ class Images:
             InputError: too few pictures, or one of those drawn cannot be read.
         """
         if count > len(self.images):
-            raise InputError(f"{self.source} holds {len(self.images)} images; {count} are needed")
+            raise InputError(f"{self.where} holds {len(self.images)} images; {count} are needed")
         drawn = generator(seed, f"images {count}").permutation(len(self.images))[:count]
-        return _normalised(np.stack([self._fitted(int(at), shape) for at in drawn]))
+        return _normalised(np.stack([_fitted(pixels, shape) for pixels in self._read(drawn)]))
 
     def patches(self, shape: Shape, count: int, seed: int) -> Array:
         """Random pieces of pictures, from at most 256 different ones; one channel means their brightness.
@@ -127,33 +135,24 @@ class Images:
         """
         height, width, channels = shape
         chance = generator(seed, f"patches {count} {shape}")
-        images = [
-            _coloured(self._read(int(at)), channels)
-            for at in chance.permutation(len(self.images))[: min(count, _PATCH_IMAGES)]
-        ]
+        drawn = chance.permutation(len(self.images))[: min(count, _PATCH_IMAGES)]
+        images = [_coloured(pixels, channels) for pixels in self._read(drawn)]
         pieces = np.empty((count, channels, height, width))
         for at in range(count):
             image = images[at % len(images)]
             if image.shape[0] < height or image.shape[1] < width:
-                raise InputError(f"{self.source} has an image smaller than {height}x{width}; use larger ones")
+                raise InputError(f"{self.where} has an image smaller than {height}x{width}; use larger ones")
             top, left = (chance.integers(image.shape[axis] - size + 1) for axis, size in ((0, height), (1, width)))
             pieces[at] = image[top : top + height, left : left + width].transpose(2, 0, 1)
         return _normalised(pieces)
 
-    def _fitted(self, at: int, shape: Shape) -> Array:
-        """One picture, (channels, height, width), in 0 to 1."""
-        height, width, channels = shape
-        pixels = _coloured(self._read(at), channels)
-        if pixels.shape[:2] != (height, width):
-            planes = [
-                np.asarray(Image.fromarray(plane.astype(np.float32)).resize((width, height), Image.Resampling.BILINEAR))
-                for plane in np.moveaxis(pixels, 2, 0)
-            ]
-            return np.stack(planes).astype(np.float64)
-        return pixels.transpose(2, 0, 1)
+    def _read(self, drawn: Iterable[int]) -> list[Pixels]:
+        """The pixels of some pictures, each (height, width, 1 or 3)."""
+        if isinstance(self.images, _Npz):
+            return [self._pixels(at, item) for at, item in zip(drawn, self.images.take(drawn), strict=True)]
+        return [self._pixels(at, self.images[int(at)]) for at in drawn]
 
-    def _read(self, at: int) -> Pixels:
-        item = self.images[at]
+    def _pixels(self, at: int, item: Any) -> Pixels:
         while isinstance(item, tuple):
             item = item[0]
         pixels = np.asarray(item.convert("RGB") if isinstance(item, Image.Image) else item)
@@ -163,9 +162,11 @@ class Images:
             pixels = pixels[:, :, None]
         if pixels.ndim != 3 or pixels.shape[2] not in (1, 3) or pixels.dtype.kind not in "uif":
             raise InputError(
-                f"item {at} of {self.source} is no image: {pixels.dtype} of shape {pixels.shape}; "
+                f"item {at} of {self.where} is no image: {pixels.dtype} of shape {pixels.shape}; "
                 "expected height x width x 1 or 3 numbers"
             )
+        if not np.isfinite(pixels).all():
+            raise InputError(f"item {at} of {self.where} holds numbers that are not finite")
         return pixels
 
 
@@ -221,7 +222,7 @@ class _Npz:
                     with archive.open(name) as file:
                         shape, dtype = _npy_header(file)
                         yield name, shape, dtype, file.tell()
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, EOFError, zlib.error, zipfile.BadZipFile) as error:
             raise InputError(f"{self.path} is no readable .npz file of arrays; write it with numpy.savez") from error
 
     @cached_property
@@ -233,14 +234,22 @@ class _Npz:
         return self.member[1][0]
 
     def __getitem__(self, at: int) -> Pixels:
+        return self.take([at])[0]
+
+    def take(self, drawn: Iterable[int]) -> list[Pixels]:
+        """Some pictures in the order asked for, read in one sweep through the (perhaps compressed) file."""
         name, shape, dtype, start = self.member
         size = int(np.prod(shape[1:])) * dtype.itemsize
+        found: dict[int, Pixels] = {}
+        wanted = [int(at) for at in drawn]
         try:
             with zipfile.ZipFile(self.path) as archive, archive.open(name) as file:
-                file.seek(start + at * size)
-                return np.frombuffer(file.read(size), dtype).reshape(shape[1:])
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise InputError(f"{self.path} is damaged: cannot read image {at} of {name}") from error
+                for at in sorted(set(wanted)):
+                    file.seek(start + at * size)
+                    found[at] = np.frombuffer(file.read(size), dtype).reshape(shape[1:])
+        except (OSError, ValueError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+            raise InputError(f"{self.path} is damaged: cannot read its images {name}") from error
+        return [found[at] for at in wanted]
 
 
 def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
@@ -250,6 +259,16 @@ def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
     if fortran and len(shape) > 1:
         raise ValueError("stored column by column")
     return shape, dtype
+
+
+def _fitted(pixels: Pixels, shape: Shape) -> Array:
+    """One picture of the size and channels wanted, (channels, height, width)."""
+    height, width, channels = shape
+    coloured = _coloured(pixels, channels)
+    if coloured.shape[:2] == (height, width):
+        return coloured.transpose(2, 0, 1)
+    planes = (Image.fromarray(plane.astype(np.float32)) for plane in np.moveaxis(coloured, 2, 0))
+    return np.stack([np.asarray(plane.resize((width, height), Image.Resampling.BILINEAR), float) for plane in planes])
 
 
 def _coloured(pixels: Pixels, channels: int) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Self
 
 import numpy as np
 
@@ -60,8 +61,8 @@ class LinearRegions:
         """Everything its numbers depend on but the network and the code."""
         return f"samples {self.samples}, {self.precision}, {self.skeleton}, seed {self.seed}, {self.inputs.digest}"
 
-    def with_seed(self, seed: int) -> LinearRegions:
-        """The same with fresh weights and, if they are random, fresh inputs."""
+    def with_seed(self, seed: int) -> Self:
+        """The same with fresh weights, and fresh inputs where these are random."""
         return replace(self, seed=seed)
 
     def measure(self, graph: Graph) -> float:

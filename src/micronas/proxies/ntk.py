@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 
@@ -70,8 +70,8 @@ class Ntk:
         """Everything its numbers depend on but the network and the code."""
         return f"batch {self.batch}, {self.mode}, {self.precision}, {self.skeleton}, seed {self.seed}, {self.inputs.digest}"
 
-    def with_seed(self, seed: int) -> Ntk:
-        """The same with fresh weights and, if they are random, fresh inputs."""
+    def with_seed(self, seed: int) -> Self:
+        """The same with fresh weights, and fresh inputs where these are random."""
         return replace(self, seed=seed)
 
     def measure(self, graph: Graph) -> float:

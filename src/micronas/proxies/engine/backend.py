@@ -45,6 +45,16 @@ def choose(name: BackendName, device: Device, precision: Precision) -> Backend:
     """
     if name not in ("auto", "numba", "torch") or device not in ("cpu", "cuda"):
         raise UserError(f"no engine {name!r} on {device!r}; engines: auto, numba, torch; devices: cpu, cuda")
+    if device == "cpu" and name != "torch":
+        try:
+            from micronas.proxies.engine.numba_backend import NumbaBackend
+
+            return NumbaBackend(precision)
+        except ImportError as error:
+            if name == "numba":
+                raise UserError(f"numba cannot be used here ({error}); take the engine torch") from error
+    if name == "numba":
+        raise UserError("the engine numba runs on the device cpu only; on cuda take torch")
     from micronas.proxies.engine.torch_backend import TorchBackend
 
     return TorchBackend(device, precision)
