@@ -48,11 +48,13 @@ int32_t zigzag(const uint8_t *bits, int32_t count)
 {
     int32_t value = 1;
     for (int32_t i = 0; i < count; i++) {
-        if (bits[i] & 1)
+        if (bits[i] & 1) {
             value = value * 3 + 1;
-        else
+            __asm__ volatile("nop\n nop" : "+r"(value)); /* keeps the branch a branch */
+        } else {
             value ^= value >> 3;
-        __asm__ volatile("" : "+r"(value));
+            __asm__ volatile("nop" : "+r"(value));
+        }
     }
     return value;
 }

@@ -98,7 +98,7 @@ class Instruction:
 _LOADS = frozenset({Kind.LOAD, Kind.LOAD_NARROW, Kind.LOAD_MANY})
 _STORES = frozenset({Kind.STORE, Kind.STORE_MANY})
 _KINDS: tuple[tuple[str, Kind], ...] = (
-    (r"addw?|subw?|movw?|adr|cpy", Kind.SIMPLE),
+    (r"addw?|subw?|mov[sw]?|adr|cpy", Kind.SIMPLE),
     (r"movt|mvn|and|orr|eor|bic|orn|adc|sbc|rsb|cmp|cmn|tst|teq|neg", Kind.LOGIC),
     (r"lsl|lsr|asr|ror|rrx", Kind.SHIFT),
     (r"[su]xt(b|h|b16)|(s|u|sh|uh)(add16|add8|asx|sax|sub16|sub8)|sel|clz", Kind.EXTEND),

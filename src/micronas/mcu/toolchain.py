@@ -56,7 +56,8 @@ class Program:
 
     def script(self) -> str:
         """The linker script's text."""
-        roots = f"EXTERN({' '.join(self.keep)})\n" if self.keep else ""
+        names = " ".join(f'"{symbol}"' for symbol in self.keep)  # bare, ld reads "add" as a hexadecimal number
+        roots = f"EXTERN({names})\n" if self.keep else ""
         return roots + (self.linker_script or self.layout.linker_script())
 
     def arguments(self) -> tuple[str, ...]:
