@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.mcu.conftest import FUNCTIONS, HERE
 
 from micronas.errors import UserError
 from micronas.mcu.cores import CORES
@@ -20,7 +21,6 @@ from micronas.mcu.memory import MemoryModel, Stream
 from micronas.mcu.pipelines import PIPELINES, Cause, State
 from micronas.mcu.timing import Argument, Buffers, Timing, decode_cached, time_call, time_function
 from micronas.mcu.toolchain import Toolchain
-from tests.mcu.conftest import FUNCTIONS, HERE
 
 Program = Callable[[str], ElfImage]
 NO_COST = MemoryModel(line_bytes=32, code_cache_bytes=4096, code_line_cycles=0)
@@ -55,7 +55,9 @@ def whole_trace_cycles(machine: Machine, symbol: str, arguments: list[Argument])
 
 @pytest.mark.parametrize("core", CORES)
 @pytest.mark.parametrize(("symbol", "arguments"), [("conv3x3", conv_arguments()), ("add", add_arguments())])
-def test_edges_give_the_whole_traces_cycles(program: Program, core: str, symbol: str, arguments: list[Argument]) -> None:
+def test_edges_give_the_whole_traces_cycles(
+    program: Program, core: str, symbol: str, arguments: list[Argument]
+) -> None:
     timing = time_call(Machine(program(core), CORES[core]), symbol, arguments)
     slow = whole_trace_cycles(Machine(program(core), CORES[core]), symbol, arguments)
     assert timing.cycles - timing.breakdown.get(Cause.MISPREDICT, 0) == pytest.approx(slow, rel=0.01)
@@ -100,7 +102,9 @@ def test_memory_terms_are_off_by_default_and_computed_by_hand(program: Program) 
     assert streams.breakdown[Cause.CACHE_STREAM] == 129 * 10 * 16
     size = program("cortex-m7").symbol("conv3x3").size_bytes
     assert 0 < fits.breakdown[Cause.FLASH_WAIT] <= (size // 32 + 1) * 10
-    assert fits.cycles == pytest.approx(plain.cycles + sum(fits.breakdown[c] for c in (Cause.FLASH_WAIT, Cause.CACHE_STREAM)))
+    assert fits.cycles == pytest.approx(
+        plain.cycles + sum(fits.breakdown[c] for c in (Cause.FLASH_WAIT, Cause.CACHE_STREAM))
+    )
     assert cycles(flash, Stream(4097, 16, "sram")).cycles == fits.cycles - 1280  # SRAM answers at once
     assert cycles(flash.without("code_line_cycles", "flash_line_cycles"), Stream(4097, 16)).cycles == plain.cycles
 
@@ -130,7 +134,10 @@ def test_any_elf_can_be_timed(toolchain: Toolchain, flags: tuple[str, ...]) -> N
     path = toolchain.build([HERE / "programs.c"], CORES["cortex-m4"], keep=FUNCTIONS, flags=flags, layout=layout)
     timing = time_function(path, "conv3x3", conv_arguments(), "cortex-m4")
     best = time_function(
-        toolchain.build([HERE / "programs.c"], CORES["cortex-m4"], keep=FUNCTIONS), "conv3x3", conv_arguments(), "cortex-m4"
+        toolchain.build([HERE / "programs.c"], CORES["cortex-m4"], keep=FUNCTIONS),
+        "conv3x3",
+        conv_arguments(),
+        "cortex-m4",
     )
     assert timing.untimed == ()
     assert timing.outputs == best.outputs

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
 from importlib.util import find_spec
@@ -40,9 +40,10 @@ _GCC_FLAGS = ("-nostdlib", "-nostartfiles", "-Wl,--gc-sections", "-Wl,--build-id
 class Program:
     """What to build: C files, where their headers are, and what the linker must keep.
 
-    `include` folders are searched for headers; `defines` become `-DNAME=VALUE`; `flags` are added last, so that a later
-    `-O2` wins. `keep` names the functions that must survive though nobody calls them, `entry` the ELF's entry point.
-    `layout` places everything; `linker_script` (its text) replaces the layout's own.
+    `include` folders are searched for headers; `defines` become `-DNAME=VALUE`; `flags` are added last, so that a
+    later `-O2` wins (but zig's `-Os` drops all symbols). `keep` names the functions that must survive though nobody
+    calls them, `entry` the ELF's entry point. `layout` places everything; `linker_script` (its text) replaces the
+    layout's own.
     """
 
     sources: tuple[Path, ...]
@@ -51,7 +52,7 @@ class Program:
     flags: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
     entry: str | None = None
-    layout: Layout = Layout()
+    layout: Layout = field(default_factory=Layout)
     linker_script: str | None = None
 
     def script(self) -> str:
@@ -127,7 +128,7 @@ class Toolchain:
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix="build-", dir=self.cache) as folder:
-                os.replace(self._compile(program, core, Path(folder)), target)
+                self._compile(program, core, Path(folder)).replace(target)
         return target
 
     @cached_property
@@ -144,7 +145,6 @@ class Toolchain:
     def _compile(self, program: Program, core: Core, folder: Path) -> Path:
         script, elf = folder / "link.ld", folder / "program.elf"
         script.write_text(program.script(), encoding="ascii")
-        # By file and from an own folder, so that no path of this machine ends up in the ELF.
         done = self._run(
             [
                 *self._command(),
