@@ -63,15 +63,14 @@ def test_edges_give_the_whole_traces_cycles(
     assert timing.cycles - timing.breakdown.get(Cause.MISPREDICT, 0) == pytest.approx(slow, rel=0.01)
 
 
-@pytest.mark.parametrize("core", CORES)
-def test_breakdown_and_symbols_add_up(program: Program, core: str) -> None:
-    timing = time_call(Machine(program(core), CORES[core]), "divide", [0, 7, 1000, 0])
+def test_breakdown_and_symbols_add_up(with_runtime: ElfImage) -> None:
+    timing = time_call(Machine(with_runtime, CORES["cortex-m0plus"]), "divide", [0, 7, 1000, 0])
     assert sum(timing.breakdown.values()) == pytest.approx(timing.cycles)
     assert sum(timing.by_symbol.values()) == pytest.approx(timing.cycles)
     assert len(timing.by_symbol) > 1  # the compiler's division helper is a function of its own
     assert timing.untimed == ()
-    assert timing.instructions / 2 < timing.cycles
-    assert timing.core == core
+    assert timing.instructions < timing.cycles
+    assert timing.core == "cortex-m0plus"
 
 
 def test_data_dependent_branches_mispredict_on_m7_alone(program: Program) -> None:

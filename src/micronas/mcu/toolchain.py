@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -33,7 +34,10 @@ _FLAGS = (
     "-fno-ident",
 )
 _ZIG_FLAGS = ("-fno-sanitize=undefined", "-Wno-unused-command-line-argument", "-nostartfiles", "-Wl,--gc-sections")
+_NO_RUNTIME = ("-nostdlib",)
+_MISSING_RUNTIME = re.compile(r"undefined symbol: __")  # a helper the compiler calls: a 64-bit division, a soft float
 _GCC_FLAGS = ("-nostdlib", "-nostartfiles", "-Wl,--gc-sections", "-Wl,--build-id=none")
+_GCC_RUNTIME = ("-lgcc",)
 
 
 @dataclass(frozen=True)
@@ -145,18 +149,10 @@ class Toolchain:
     def _compile(self, program: Program, core: Core, folder: Path) -> Path:
         script, elf = folder / "link.ld", folder / "program.elf"
         script.write_text(program.script(), encoding="ascii")
-        done = self._run(
-            [
-                *self._command(),
-                *self._machine(core),
-                *program.arguments(),
-                "-T",
-                str(script),
-                *self._tail(),
-                "-o",
-                str(elf),
-            ]
-        )
+        command = [*self._command(), *self._machine(core), *program.arguments(), "-T", str(script), "-o", str(elf)]
+        done = self._run([*command, *(_NO_RUNTIME if self._is_zig else _GCC_RUNTIME)])
+        if self._is_zig and _MISSING_RUNTIME.search(done.stderr):
+            done = self._run(command)  # zig builds its runtime for the core: seconds, so only if it is called
         if done.returncode != 0 or not elf.exists():
             raise UserError(_complaint(done.stderr, program, core))
         return elf
@@ -183,9 +179,6 @@ class Toolchain:
         if self._is_zig:
             return ("-target", core.zig_target, f"-mcpu={core.zig_cpu}", *_ZIG_FLAGS)
         return (*core.gcc_flags, *_GCC_FLAGS)
-
-    def _tail(self) -> tuple[str, ...]:
-        return () if self._is_zig else ("-lgcc",)
 
     def _run(self, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
         zig = str(self.cache / "zig")
