@@ -55,7 +55,8 @@ class NumbaBackend:
                 found = future.result()
                 kernels.append(found[0])
                 counts.append(found[1])
-        empty = np.empty((0, len(images), len(images)))
+        samples = len(images) if goal == "tangent kernels" else 0
+        empty = np.empty((0, samples, samples))
         return np.concatenate([empty, *kernels]), np.concatenate([np.empty(0, np.int64), *counts])
 
     def _programs(
