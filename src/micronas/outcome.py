@@ -112,10 +112,10 @@ def read_indicators(
     search does; the others judge the architecture itself on the deployed one.
     """
     graph, canonical = space.lower(architecture, skeleton), space.canonical(architecture)
-    readings = {
-        one.name: _reading(one, one.measure(space.lower(canonical, one.skeleton)), f" on {one.skeleton}")
-        for one in performance
-    }
+    readings: dict[str, Reading] = {}
+    for one in performance:
+        value = one.measure(space.lower(canonical, one.skeleton))
+        readings[one.name] = _reading(one, value, f" on {one.skeleton}", one.caveat(value))
     return readings | {one.name: _reading(one, one.measure(graph)) for one in others}
 
 
@@ -127,10 +127,11 @@ def break_down(latency: Latency, space: SearchSpace, architecture: Choices, skel
         return None
 
 
-def _reading(indicator: Indicator, value: float, where: str = "") -> Reading:
+def _reading(indicator: Indicator, value: float, where: str = "", caveat: str = "") -> Reading:
+    source = indicator.source + where + (f"; {caveat}" if caveat else "")
     if math.isfinite(value):
-        return Reading(value, indicator.unit, indicator.source + where)
-    return Reading(None, indicator.unit, f"{indicator.source}{where}: no value, the network cannot be scored")
+        return Reading(value, indicator.unit, source)
+    return Reading(None, indicator.unit, source if caveat else f"{source}; disconnected")
 
 
 def _latency(breakdown: Breakdown | None) -> dict[str, object] | None:

@@ -58,9 +58,15 @@ class TestScore:
     def test_pools_alone_still_fold_at_the_head(self):
         assert 1 < LinearRegions(samples=500).measure(SPACE.lower(SPACE.parse(ALL_POOLS), ONE_CELL)) < 500
 
-    def test_saturated_is_said_not_scored(self):
+    def test_saturated_is_said(self):
+        few, supernet = LinearRegions(samples=5), SPACE.lower(SPACE.everything(), ONE_CELL)
+        assert few.measure(supernet) == 5
+        assert "saturated" in few.caveat(5.0)
+        assert not few.caveat(4.0)
+
+    def test_mostly_saturated_networks_are_not_compared(self):
         with pytest.raises(Saturated, match="5 samples"):
-            LinearRegions(samples=5).measure(SPACE.lower(SPACE.everything(), ONE_CELL))
+            LinearRegions(samples=5).measure_many([SPACE.lower(SPACE.everything(), ONE_CELL)] * 2)
 
     def test_supernet_is_not_saturated(self):
         assert LinearRegions().measure(SPACE.lower(SPACE.everything(), ONE_CELL)) < 3000

@@ -20,7 +20,7 @@ ONE_CELL = Skeleton(input_shape=(3, 3, 1), channels=1, cells=1, stages=1, stem=F
 
 
 class Saturated(UserError):
-    """Every sample is a region of its own: the count says how many samples there were, not how the network folds."""
+    """In most networks every sample is a region of its own: the counts tell the samples, not the networks."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,10 @@ class LinearRegions:
     """Distinct sign patterns of all ReLU tensors over many samples (TE-NAS, §3.2): more is more expressive.
 
     Batch norm uses the statistics of all samples. Two ReLUs of one tensor count once: they are one tensor.
-    A disconnected network has one region, that of a constant, and is given `better.worst`.
+    A disconnected network has one region, that of a constant, and is given `better.worst`. A count equal to
+    `samples` is saturated: a lower bound, best and tied with all of its kind (0.2 % of NAS-Bench-201 on one
+    seed in two); `caveat` says so wherever it is shown, and `measure_many` refuses to compare mostly saturated
+    networks.
 
     Attributes:
         samples: patches.
@@ -66,26 +69,27 @@ class LinearRegions:
         return replace(self, seed=seed)
 
     def measure(self, graph: Graph) -> float:
-        """The number of regions one network shows.
-
-        Raises:
-            Saturated: as many regions as samples; take more samples or a smaller network.
-        """
-        return float(self.measure_many([graph])[0])
+        """The number of regions one network shows."""
+        counted = float(self.counts([graph])[0])
+        return counted if counted else self.better.worst
 
     def measure_many(self, graphs: Sequence[Graph]) -> Scores:
         """The number of regions of each network, shape (graphs,).
 
         Raises:
-            Saturated: one of them has as many regions as samples.
+            Saturated: more than half of several networks are; take more samples or a smaller skeleton.
         """
         counts = self.counts(graphs)
-        if (counts == self.samples).any():
+        if len(graphs) > 1 and np.mean(counts == self.samples) > 1 / 2:
             raise Saturated(
-                f"each of the {self.samples} samples is a linear region of its own, which compares nothing; "
-                "take more samples or a smaller skeleton"
+                f"in most networks each of the {self.samples} samples is a linear region of its own, which compares "
+                "nothing; take more samples or a smaller skeleton"
             )
         return np.where(counts > 0, counts, self.better.worst)
+
+    def caveat(self, value: float) -> str:
+        """What must be said beside a number, "" if nothing."""
+        return "saturated: every sample its own region, so a lower bound" if value == self.samples else ""
 
     def counts(self, graphs: Sequence[Graph]) -> np.ndarray:
         """Regions of each network, saturated ones included, shape (graphs,); 0 for a disconnected one."""
