@@ -105,16 +105,20 @@ def read_indicators(
     skeleton: Skeleton,
     performance: Sequence[PerformanceIndicator],
     others: Sequence[Indicator],
+    known: Mapping[str, float],
 ) -> dict[str, Reading]:
     """Every indicator of one architecture by name.
 
     Performance indicators judge the class's representative on their reduced skeleton, as every
-    search does; the others judge the architecture itself on the deployed one.
+    search does; what a search has measured is `known`, and taken as it is. The others judge the
+    architecture itself on the deployed skeleton.
     """
     graph, canonical = space.lower(architecture, skeleton), space.canonical(architecture)
     readings: dict[str, Reading] = {}
     for one in performance:
-        value = one.measure(space.lower(canonical, one.skeleton))
+        value = known.get(one.name)
+        if value is None:
+            value = one.measure(space.lower(canonical, one.skeleton))
         readings[one.name] = _reading(one, value, f" on {one.skeleton}", one.caveat(value))
     return readings | {one.name: _reading(one, one.measure(graph)) for one in others}
 

@@ -19,19 +19,15 @@ ONE_CELL = Skeleton(input_shape=(3, 3, 1), channels=1, cells=1, stages=1, stem=F
 """The small network of the literature (TE-NAS): one cell of one channel on 3x3 patches."""
 
 
-class Saturated(UserError):
-    """In most networks every sample is a region of its own: the counts tell the samples, not the networks."""
-
-
 @dataclass(frozen=True)
 class LinearRegions:
     """Distinct sign patterns of all ReLU tensors over many samples (TE-NAS, §3.2): more is more expressive.
 
     Batch norm uses the statistics of all samples. Two ReLUs of one tensor count once: they are one tensor.
     A disconnected network has one region, that of a constant, and is given `better.worst`. A count equal to
-    `samples` is saturated: a lower bound, best and tied with all of its kind (0.2 % of NAS-Bench-201 on one
-    seed in two); `caveat` says so wherever it is shown, and `measure_many` refuses to compare mostly saturated
-    networks.
+    `samples` is saturated: a lower bound, which ranks first and level with all others of its kind; `caveat` says
+    so wherever it is shown. With the default setting 11 of the 5,260 networks of NAS-Bench-201 are on seed 0,
+    none on seed 1; on a large skeleton all are, and the indicator then tells networks apart no more.
 
     Attributes:
         samples: patches.
@@ -74,17 +70,8 @@ class LinearRegions:
         return counted if counted else self.better.worst
 
     def measure_many(self, graphs: Sequence[Graph]) -> Scores:
-        """The number of regions of each network, shape (graphs,).
-
-        Raises:
-            Saturated: more than half of several networks are; take more samples or a smaller skeleton.
-        """
+        """The number of regions of each network, shape (graphs,)."""
         counts = self.counts(graphs)
-        if len(graphs) > 1 and np.mean(counts == self.samples) > 1 / 2:
-            raise Saturated(
-                f"in most networks each of the {self.samples} samples is a linear region of its own, which compares "
-                "nothing; take more samples or a smaller skeleton"
-            )
         return np.where(counts > 0, counts, self.better.worst)
 
     def caveat(self, value: float) -> str:
