@@ -40,8 +40,10 @@ def cases(kind: Kind, count: int, seed: int = 0) -> Iterator[Case]:
     for index in range(count):
         signature = _signature(kind, chance)
         drawn = sample(signature, int(chance.integers(2**31)))
-        yield _extreme(Case(signature, drawn.constants, drawn.operands), chance) if index % 2 else _varied(
-            Case(signature, drawn.constants, drawn.operands), chance
+        yield (
+            _extreme(Case(signature, drawn.constants, drawn.operands), chance)
+            if index % 2
+            else _varied(Case(signature, drawn.constants, drawn.operands), chance)
         )
 
 
@@ -93,7 +95,11 @@ def _varied(case: Case, chance: np.random.Generator) -> Case:
             first = constants.stages[0]
             if chance.integers(2):
                 first = replace(first, left=quantize_multiplier(0.5), right=quantize_multiplier(0.5))
-            stages = (first, *constants.stages[1:-1], last) if len(constants.stages) > 1 else (replace(first, output=last.output),)
+            stages = (
+                (first, *constants.stages[1:-1], last)
+                if len(constants.stages) > 1
+                else (replace(first, output=last.output),)
+            )
             constants = Folded(stages)
         case Padded():
             pass

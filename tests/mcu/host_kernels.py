@@ -44,7 +44,9 @@ def call(library: ctypes.CDLL, signature: Signature, constants: Constants, opera
 
 
 def _params(fields: Mapping[str, Value]) -> ctypes.Structure:
-    kinds = [(f"f{i}", ctypes.c_int32 if isinstance(v, int) else ctypes.c_void_p) for i, v in enumerate(fields.values())]
+    kinds = [
+        (f"f{i}", ctypes.c_int32 if isinstance(v, int) else ctypes.c_void_p) for i, v in enumerate(fields.values())
+    ]
     arrays = [value if isinstance(value, int) else np.ascontiguousarray(value) for value in fields.values()]
     values = [value if isinstance(value, int) else value.ctypes.data for value in arrays]
     structure = type("Params", (ctypes.Structure,), {"_fields_": kinds, "arrays": arrays})

@@ -277,7 +277,8 @@ class _Problem:
         share = np.sqrt(weights)[:, None]
         target = residuals + slope @ solution
         common = solution[0]
-        typical = float(np.median(self.measured))
+        networks = self.measured[self.overheads > 0]
+        typical = float(np.median(networks)) if len(networks) else 1.0
         classes = len(self.classes)
         draw = np.zeros((classes + 1, classes + 2))
         draw[:classes, 1:-1] = np.eye(classes) * _NOISE / (_SPREAD * common)
