@@ -127,7 +127,8 @@ def _conv_scratch(signature: Signature) -> int:
     kernel, channels = signature.kernel, signature.in_shape[2]
     if channels % 4 == 0:
         return 4 * kernel + 2 * kernel * ((signature.out_shape[1] - 1) * signature.stride + kernel) * channels
-    return 2 * 2 * 4 * _groups(kernel * kernel * channels)
+    size = kernel * kernel * channels
+    return 2 * signature.out_shape[1] * 4 * _groups(size) + 2 * size + 3
 
 
 def _conv_geometry(signature: Signature) -> dict[str, int]:

@@ -124,14 +124,20 @@ MN_INLINE int32_t point(const point_t *k, int32_t x, int32_t relu_in, int32_t is
 
 MN_INLINE void points(point_t k, const int8_t *x, int8_t *y, int32_t pixels, int32_t step, int32_t relu_in,
                       int32_t is_clamped) {
-    for (; pixels >= 2; pixels -= 2) {
-        const int32_t a = point(&k, x[0], relu_in, is_clamped), b = point(&k, x[step], relu_in, is_clamped);
-        y[0] = (int8_t)a;
-        y[step] = (int8_t)b;
-        x += 2 * step;
+    for (; pixels >= 4; pixels -= 4) {
+        const int8_t *second = x + 2 * step;
+        const int32_t a = x[0], b = x[step], c = second[0], d = second[step];
+        const int32_t e = point(&k, a, relu_in, is_clamped), f = point(&k, b, relu_in, is_clamped);
+        const int32_t g = point(&k, c, relu_in, is_clamped), h = point(&k, d, relu_in, is_clamped);
+        y[0] = (int8_t)e;
+        y[step] = (int8_t)f;
         y += 2 * step;
+        y[0] = (int8_t)g;
+        y[step] = (int8_t)h;
+        y += 2 * step;
+        x = second + 2 * step;
     }
-    if (pixels) y[0] = (int8_t)point(&k, x[0], relu_in, is_clamped);
+    for (; pixels > 0; pixels--, x += step, y += step) y[0] = (int8_t)point(&k, x[0], relu_in, is_clamped);
 }
 
 /* A 1x1 kernel, stride 1: one channel at a time, its constants in registers. */

@@ -117,11 +117,13 @@ static __attribute__((noinline, unused)) void mn_run_tile_in_c(mn_tile *tile) {
     "smlad r7, " #o1 ", lr, r7\n\t"                                                                       \
     "bne " #label "\n\t"
 
-/* acc in `a` to int8, with multiplier, addend, shift in m, z, s */
-#define MN_RESCALE(a, m, z, s)                                                                              \
-    "smmlar r12, " #a ", " #m ", " #z "\n\t"                                                                \
-    "add " #a ", r12, " #a ", asr #31\n\t"                                                                  \
-    "asr " #a ", " #a ", " #s "\n\t"                                                                        \
+/* Doubled accumulator `a` to int8, see rescale.h: multiplier m, addend z, shift s. */
+#define MN_RESCALE(a, m, z)                                                                              \
+    "add r12, " #z ", " #a ", asr #31\n\t"                                                                 \
+    "smmlar " #a ", " #a ", " #m ", r12\n\t"
+
+#define MN_FINISH(a, s)                                                                                     \
+    "asr " #a ", " #a ", " #s "\n\t"                                                                       \
     "ssat " #a ", #8, " #a "\n\t"
 
 #define MN_CLAMP(a)                                                                                         \
@@ -186,10 +188,14 @@ static __attribute__((naked, noinline, unused)) void mn_run_fast_tile(mn_tile *t
         "qadd r5, r5, r5\n\t"
         "qadd r6, r6, r6\n\t"
         "qadd r7, r7, r7\n\t"
-        MN_RESCALE(r4, r0, r1, r2)
-        MN_RESCALE(r5, r0, r1, r2)
-        MN_RESCALE(r6, r3, r8, r9)
-        MN_RESCALE(r7, r3, r8, r9)
+        MN_RESCALE(r4, r0, r1)
+        MN_RESCALE(r5, r0, r1)
+        MN_RESCALE(r6, r3, r8)
+        MN_RESCALE(r7, r3, r8)
+        MN_FINISH(r4, r2)
+        MN_FINISH(r5, r2)
+        MN_FINISH(r6, r9)
+        MN_FINISH(r7, r9)
         "ldr r3, [lr, #44]\n\t"
         "ldrd r0, r1, [lr, #32]\n\t" /* out, out_next */
         "ldr r2, [lr, #40]\n\t"
