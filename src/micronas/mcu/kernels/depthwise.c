@@ -124,21 +124,68 @@ MN_INLINE int32_t point(const point_t *k, int32_t x, int32_t relu_in, int32_t is
 
 MN_INLINE void points(point_t k, const int8_t *x, int8_t *y, int32_t pixels, int32_t step, int32_t relu_in,
                       int32_t is_clamped) {
-    for (; pixels >= 4; pixels -= 4) {
-        const int8_t *second = x + 2 * step;
-        const int32_t a = x[0], b = x[step], c = second[0], d = second[step];
-        const int32_t e = point(&k, a, relu_in, is_clamped), f = point(&k, b, relu_in, is_clamped);
-        const int32_t g = point(&k, c, relu_in, is_clamped), h = point(&k, d, relu_in, is_clamped);
-        y[0] = (int8_t)e;
-        y[step] = (int8_t)f;
-        y += 2 * step;
-        y[0] = (int8_t)g;
-        y[step] = (int8_t)h;
-        y += 2 * step;
-        x = second + 2 * step;
-    }
     for (; pixels > 0; pixels--, x += step, y += step) y[0] = (int8_t)point(&k, x[0], relu_in, is_clamped);
 }
+
+#if !defined(MICRONAS_EMULATE_DSP)
+
+/* `points` without any clamp but int8's, four pixels at a time. The assembly knows the order of the fields. */
+typedef struct {
+    const int8_t *x;
+    int8_t *y;
+    int32_t fours, step, weight2, bias2, multiplier, addend, shift;
+} fours_t;
+
+#define FOUR(what) what(r9) what(r10) what(r11) what(r12)
+#define SCALE(a) "mla " #a ", " #a ", r4, r5\n\t"
+#define RESCALE(a) "add lr, r7, " #a ", asr #31\n\tsmmlar " #a ", " #a ", r6, lr\n\t"
+#define SHIFT(a) "asr " #a ", " #a ", r8\n\t"
+
+/* r0 x, r1 y, r2 fours left, r3 step, r4 weight, r5 bias, r6 multiplier, r7 addend, r8 shift; r9 to r12 four values. */
+static __attribute__((naked, noinline)) void points_by_four(const fours_t *fours __attribute__((unused))) {
+    __asm__ volatile(
+        "push {r4-r11, lr}\n\t"
+        "ldm r0, {r0-r8}\n"
+        "1:\n\t"
+        "ldrsb r9, [r0]\n\t"
+        "ldrsb r10, [r0, r3]\n\t"
+        "add r0, r0, r3, lsl #1\n\t"
+        "ldrsb r11, [r0]\n\t"
+        "ldrsb r12, [r0, r3]\n\t"
+        "add r0, r0, r3, lsl #1\n\t"
+        FOUR(SCALE)
+        FOUR(RESCALE)
+        FOUR(SHIFT)
+        "subs r2, #1\n\t"
+        "ssat r9, #8, r9\n\t"
+        "strb r9, [r1]\n\t"
+        "ssat r10, #8, r10\n\t"
+        "strb r10, [r1, r3]\n\t"
+        "add r1, r1, r3, lsl #1\n\t"
+        "ssat r11, #8, r11\n\t"
+        "strb r11, [r1]\n\t"
+        "ssat r12, #8, r12\n\t"
+        "strb r12, [r1, r3]\n\t"
+        "add r1, r1, r3, lsl #1\n\t"
+        "bne 1b\n\t"
+        "pop {r4-r11, pc}\n");
+}
+
+/* Every pixel of a channel. */
+static void points_quickly(const point_t *k, const int8_t *x, int8_t *y, int32_t pixels, int32_t step) {
+    const int32_t done = pixels / 4 * 4;
+    const fours_t fours = {x, y, pixels / 4, step, k->weight2, k->bias2, k->multiplier, k->addend, k->shift};
+    if (done) points_by_four(&fours);
+    points(*k, x + done * step, y + done * step, pixels - done, step, 0, 0);
+}
+
+#else
+
+static void points_quickly(const point_t *k, const int8_t *x, int8_t *y, int32_t pixels, int32_t step) {
+    points(*k, x, y, pixels, step, 0, 0);
+}
+
+#endif
 
 /* A 1x1 kernel, stride 1: one channel at a time, its constants in registers. */
 static void filter_points(const params_t *p, const int8_t *input, int8_t *output) {
@@ -151,7 +198,7 @@ static void filter_points(const params_t *p, const int8_t *input, int8_t *output
         if (!prepare_point(p, channel, &k)) filter(p, input, output, channel, 1);
         else if (p->relu_in) points(k, x, y, pixels, step, 1, 1);
         else if (is_clamped) points(k, x, y, pixels, step, 0, 1);
-        else points(k, x, y, pixels, step, 0, 0);
+        else points_quickly(&k, x, y, pixels, step);
     }
 }
 
