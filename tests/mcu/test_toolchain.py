@@ -19,7 +19,7 @@ SOURCE = Path(__file__).parent / "programs.c"
 def test_two_cold_builds_are_byte_identical(toolchain: Toolchain, tmp_path: Path) -> None:
     core = CORES["cortex-m7"]
     other = Toolchain(tmp_path / "cold")
-    first, second = (maker.build([SOURCE], core, keep=["dot", "divide"]) for maker in (toolchain, other))
+    first, second = (maker.build([SOURCE], core, keep=["dot", "add"]) for maker in (toolchain, other))
     assert first != second
     assert first.read_bytes() == second.read_bytes()
 
