@@ -128,7 +128,9 @@ def _conv_scratch(signature: Signature) -> int:
     if channels % 4 == 0:
         return 4 * kernel + 2 * kernel * ((signature.out_shape[1] - 1) * signature.stride + kernel) * channels
     size = kernel * kernel * channels
-    return 2 * signature.out_shape[1] * 4 * _groups(size) + 2 * size + 3
+    _, out_width, out_channels = signature.out_shape
+    copied = out_channels if size < 3 else 2 - out_channels % 2
+    return 2 * out_width * 4 * _groups(size) + copied * size + 3
 
 
 def _conv_geometry(signature: Signature) -> dict[str, int]:

@@ -24,8 +24,15 @@ static int32_t column_values(const params_t *p) {
     return 4 * mn_groups(p->kernel * p->kernel * p->in_channels);
 }
 
-/* The weights of two channels and three bytes behind them. */
-static int32_t copied_bytes(const params_t *p) { return 2 * p->kernel * p->kernel * p->in_channels + 3; }
+/* In columns, whole groups of four read up to three bytes past a channel's weights. From this channel on that
+ * would leave the array, so these read a copy: the last pair, or all if their weights are even fewer. */
+static int32_t first_copied(const params_t *p) {
+    return p->kernel * p->kernel * p->in_channels < 3 ? 0 : (p->out_channels - 1) / 2 * 2;
+}
+
+static int32_t copied_bytes(const params_t *p) {
+    return (p->out_channels - first_copied(p)) * p->kernel * p->kernel * p->in_channels + 3;
+}
 
 int32_t micronas_convolution_scratch_bytes(const params_t *p) {
     if (uses_rows(p))
@@ -79,8 +86,9 @@ static void convolve_row(const params_t *p, const operands_t *from, int8_t *outp
         tile.w0 += from->skipped;
         tile.w1 += from->skipped;
         if (channel >= from->copied) {
-            tile.w1 = from->copies + (tile.w1 - tile.w0);
-            tile.w0 = from->copies;
+            const int32_t moved = (channel - from->copied) * p->kernel * p->kernel * p->in_channels;
+            tile.w1 = from->copies + moved + (tile.w1 - tile.w0);
+            tile.w0 = from->copies + moved;
         }
         tile.x = from->x;
         tile.next = from->next;
@@ -143,14 +151,12 @@ static void fill_column(const params_t *p, const int8_t *input, int32_t y, int32
     mn_spread(column, bytes, size, p->input_zero_point, p->relu_in);
 }
 
-/* Whole groups of four read up to three bytes past a channel's weights: of the last channels, from a copy. */
 static void convolve_by_columns(const params_t *p, const int8_t *input, int8_t *output, int16_t *columns) {
     const int32_t values = column_values(p), size = p->kernel * p->kernel * p->in_channels;
-    const int32_t last = (p->out_channels - 1) / 2 * 2, only_run = 0;
+    const int32_t copied = first_copied(p), only_run = 0;
     int8_t *copies = (int8_t *)(columns + p->out_width * values);
-    const operands_t from = {columns, &only_run, 1, values / 4, values, 0, copies, last};
-    mn_copy(copies, p->weights + last * size, (p->out_channels - last) * size);
-    mn_fill(copies + (p->out_channels - last) * size, 0, 3);
+    const operands_t from = {columns, &only_run, 1, values / 4, values, 0, copies, copied};
+    mn_fill(mn_copy(copies, p->weights + copied * size, (p->out_channels - copied) * size), 0, 3);
     for (int32_t y = 0; y < p->out_height; y++) {
         for (int32_t x = 0; x < p->out_width; x++) fill_column(p, input, y, x, columns + x * values);
         convolve_row(p, &from, output);
