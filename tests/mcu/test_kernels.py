@@ -14,17 +14,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.mcu.cases import KINDS, cases
+from tests.mcu.host_kernels import STRICT, build, compare
 
 from micronas.graph import Kind, Signature
 from micronas.mcu.cores import CORES
 from micronas.mcu.elf import ElfImage
 from micronas.mcu.emulated import build_kernels, run_operator
-from micronas.mcu.operators import HEADER, KERNELS, NoKernel, operator
+from micronas.mcu.operators import HEADER, KERNELS, NoKernelError, operator
 from micronas.mcu.reference import run
 from micronas.mcu.samples import sample
 from micronas.mcu.toolchain import Toolchain
-from tests.mcu.cases import KINDS, cases
-from tests.mcu.host_kernels import STRICT, build, compare
 
 ROOT = Path(__file__).resolve().parents[2]
 PATHS = {"portable": (), "dsp in C": ("-DMICRONAS_EMULATE_DSP",)}
@@ -76,9 +76,7 @@ def test_an_add_may_write_over_any_operand(kernels: Kernels, core: str) -> None:
     drawn = sample(signature, 5)
     want = run(signature, drawn.constants, *drawn.operands)
     for index in range(3):
-        got = run_operator(
-            kernels(core), CORES[core], signature, drawn.constants, drawn.operands, in_place=index
-        )
+        got = run_operator(kernels(core), CORES[core], signature, drawn.constants, drawn.operands, in_place=index)
         np.testing.assert_array_equal(got.output, want)
 
 
@@ -173,7 +171,7 @@ def test_the_header_stands_alone_and_takes_the_fields_as_designators(tmp_path: P
 
 @pytest.mark.parametrize("kind", [Kind.INPUT, Kind.BATCH_NORM, Kind.MEAN])
 def test_what_no_board_runs_has_no_kernel(kind: Kind) -> None:
-    with pytest.raises(NoKernel, match=str(kind)):
+    with pytest.raises(NoKernelError, match=str(kind)):
         operator(Signature(kind, (4, 4, 4), (4, 4, 4), operands=2))
 
 
@@ -181,12 +179,12 @@ def test_an_add_has_two_to_four_operands() -> None:
     signature = Signature(Kind.ADD, (4, 4, 4), (4, 4, 4), operands=4)
     assert operator(signature).operands == 4
     for operands in (1, 5):
-        with pytest.raises(NoKernel, match="2 to 4"):
+        with pytest.raises(NoKernelError, match="2 to 4"):
             operator(replace(signature, operands=operands))
 
 
 def test_only_convolutions_clamp_what_they_read() -> None:
-    with pytest.raises(NoKernel, match="only convolutions"):
+    with pytest.raises(NoKernelError, match="only convolutions"):
         operator(Signature(Kind.AVG_POOL, (4, 4, 4), (2, 2, 4), 2, 2, relu_in=True))
 
 
