@@ -186,7 +186,7 @@ def rounding_divide_by_pot(x: Integers, exponent: Integers) -> Integers:
 
 
 def multiply_by_quantized_multiplier(x: Integers, rescale: Rescale) -> Integers:
-    """x (..., channels) * multiplier * 2**(shift - 31), rounded twice.
+    """X (..., channels) * multiplier * 2**(shift - 31), rounded twice.
 
     Raises:
         OverflowError: x, or x shifted left, does not fit int32.

@@ -42,9 +42,7 @@ def sample(signature: Signature, seed: int = 0) -> Sample:
         ValueError: the kind has no integer form (INPUT, BATCH_NORM, MEAN).
     """
     chance = np.random.default_rng(seed)
-    operands = tuple(
-        chance.integers(-128, 128, signature.in_shape).astype(np.int8) for _ in range(signature.operands)
-    )
+    operands = tuple(chance.integers(-128, 128, signature.in_shape).astype(np.int8) for _ in range(signature.operands))
     return Sample(_constants(signature, chance), operands)
 
 
@@ -87,7 +85,9 @@ def _weighted(signature: Signature, chance: np.random.Generator, zero: int) -> W
     # An int8 product has a standard deviation of about 74 * 74; a result should have one of about 40.
     typical = 40 / (74 * 74 * math.sqrt(terms))
     scales = typical * chance.uniform(0.5, 1.5, 1 if signature.kind is Kind.LINEAR else out)
-    return Weighted(weights, bias, quantize_multiplier(*map(float, scales)), zero, Output(int(chance.integers(-20, 21))))
+    return Weighted(
+        weights, bias, quantize_multiplier(*map(float, scales)), zero, Output(int(chance.integers(-20, 21)))
+    )
 
 
 def _stages(operands: int, chance: np.random.Generator) -> list[BinaryAdd]:
