@@ -80,6 +80,11 @@ def deployed(graph: Graph) -> Graph:
     return _fold_relu(_fold_batch_norm(_drop_single_adds(graph)))
 
 
+def runs(layer: Layer) -> bool:
+    """Whether a deployed layer is an operation: the input only stands for the image."""
+    return layer.signature.kind is not Kind.INPUT
+
+
 def _drop_single_adds(graph: Graph) -> Graph:
     return _without(
         graph,
@@ -129,9 +134,7 @@ def _without(graph: Graph, gone: Mapping[str, str], changed: Mapping[str, Layer]
     if not gone and not changed:
         return graph
     return Graph(
-        tuple(
-            _rewired(changed.get(layer.name, layer), gone) for layer in graph.layers if layer.name not in gone
-        )
+        tuple(_rewired(changed.get(layer.name, layer), gone) for layer in graph.layers if layer.name not in gone)
     )
 
 

@@ -13,7 +13,7 @@ from micronas.errors import UserError
 from micronas.graph import Kind, Signature
 from micronas.hardware import profiled
 from micronas.hardware.calibration import Calibration
-from micronas.hardware.profiled import NotInstalled, complete, keep, profile
+from micronas.hardware.profiled import NotInstalledError, complete, keep, profile
 from micronas.hardware.table import LatencyTable, Source
 from micronas.hardware.target import Target, load_target, table_path
 
@@ -117,7 +117,7 @@ def test_a_calibrated_table_stays_calibrated_when_it_grows() -> None:
 
 def test_without_the_extra_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(profiled, "find_spec", lambda name: None if name == "unicorn" else object())
-    with pytest.raises(NotInstalled, match=r'profiling needs unicorn: pip install "micronas\[mcu\]"'):
+    with pytest.raises(NotInstalledError, match=r'profiling needs unicorn: pip install "micronas\[mcu\]"'):
         profile(load_target(BOARD), [NEW])
 
 

@@ -23,10 +23,9 @@ from micronas import deployed as deployed_module
 from micronas import graph as graph_module
 from micronas.cache import atomic_write, cache_dir
 from micronas.choices import Choices
-from micronas.deployed import Disconnected, deployed
+from micronas.deployed import Disconnected, deployed, runs
 from micronas.errors import UserError
 from micronas.graph import Graph, Layer, Signature
-from micronas.hardware.latency import runs
 from micronas.hardware.table import FIELDS, LatencyTable, decode, encode
 from micronas.indicator import Scores
 from micronas.spaces import space as space_module

@@ -21,11 +21,11 @@ from pathlib import Path
 import numpy as np
 
 from micronas.errors import UserError
-from micronas.graph import Kind, Signature
+from micronas.graph import Signature
 from micronas.mcu.cores import Core
 from micronas.mcu.elf import ElfImage
 from micronas.mcu.emulator import Machine
-from micronas.mcu.memory import MemoryModel, Stream
+from micronas.mcu.memory import MemoryModel
 from micronas.mcu.operators import KERNELS, Operator, operator, pack
 from micronas.mcu.samples import sample
 from micronas.mcu.timing import Timing, time_call
@@ -52,7 +52,7 @@ _ADAPTER_SCRATCH_BYTES = 256 << 10  # ADAPTER_SCRATCH_BYTES of the header
 _BLOCK_COMMENT, _LINE_COMMENT, _SPACE = re.compile(r"/\*.*?\*/", re.DOTALL), re.compile(r"//[^\n]*"), re.compile(r"\s+")
 
 
-class UnsupportedOperation(UserError):  # noqa: N818 - what happened, as the message says it
+class UnsupportedOperationError(UserError):
     """The runtime has no function for an operation."""
 
 
@@ -85,13 +85,13 @@ class Runtime:
         """The kernel of a signature; its symbol is the runtime's own.
 
         Raises:
-            NoKernel: no kernel of ours computes it, so there are no parameters to hand over.
-            UnsupportedOperation: this runtime has no function for it.
+            NoKernelError: no kernel of ours computes it, so there are no parameters to hand over.
+            UnsupportedOperationError: this runtime has no function for it.
         """
         found = operator(signature)
         symbol = self.symbol(found)
         if symbol not in self.elf.symbols:
-            raise UnsupportedOperation(f"{self.name} cannot run {signature}: its adapter defines no {symbol}")
+            raise UnsupportedOperationError(f"{self.name} cannot run {signature}: its adapter defines no {symbol}")
         return found
 
     def symbol(self, found: Operator) -> str:
@@ -145,13 +145,13 @@ def time_operation(runtime: Runtime, signature: Signature, memory: MemoryModel |
     """One call of the signature's kernel on random weights and operands; `memory` None: every access hits.
 
     Raises:
-        NoKernel, UnsupportedOperation: nothing runs it.
+        NoKernelError, UnsupportedOperationError: nothing runs it.
         EmulationError: the kernel does what no program may.
     """
     found = runtime.function(signature)
     machine = Machine(runtime.elf, runtime.core)
     arguments = _arguments(machine, signature, found, runtime.scratch_bytes(found))
-    return time_call(machine, runtime.symbol(found), arguments, memory, streams=streams(signature, found))
+    return time_call(machine, runtime.symbol(found), arguments, memory, streams=found.streams)
 
 
 def time_operations(
@@ -198,31 +198,6 @@ def frame_cycles(runtime: Runtime, memory: MemoryModel | None = None) -> float:
     logits = machine.place(bytes(range(FRAME_CLASSES)))
     words = [image, FRAME_IMAGE_BYTES, arena, logits, FRAME_CLASSES]
     return time_call(machine, f"{OURS}_frame", words, memory).cycles
-
-
-def streams(signature: Signature, found: Operator) -> tuple[Stream, ...]:
-    """What one call reads and writes from end to end, as our kernels are written.
-
-    Tensors once each, but for the kernels that go channel by channel over all pixels; weights of a
-    convolution once per output row (its rows are spread out first, and read once for every two
-    output channels) or, where in_channels is no multiple of 4, once for every two pixels. Another
-    runtime is assumed to do the same.
-    """
-    operand, result = (math.prod(shape) for shape in (signature.in_shape, signature.out_shape))
-    passes = -(-signature.in_shape[2] // 4) if signature.kind is Kind.DEPTHWISE else 1
-    tensors = [Stream(operand, passes, "sram") for _ in range(signature.operands)] + [Stream(result, passes, "sram")]
-    height, width, channels = signature.out_shape
-    weights = math.prod(signature.weight_shape) + 12 * channels if signature.weight_shape else 0  # bias and rescale
-    match signature.kind:
-        case Kind.CONV if signature.in_shape[2] % 4 == 0:
-            rows = Stream(found.scratch_bytes, height * -(-channels // 2), "sram")
-            return (*tensors, rows, Stream(weights, height))
-        case Kind.CONV:
-            return (*tensors, Stream(weights, height * -(-width // 2)))
-        case Kind.DEPTHWISE | Kind.LINEAR:
-            return (*tensors, Stream(weights))
-        case _:
-            return tuple(tensors)
 
 
 def _arguments(machine: Machine, signature: Signature, found: Operator, scratch_bytes: int) -> list[int]:
