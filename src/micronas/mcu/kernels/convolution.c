@@ -1,10 +1,10 @@
 /* int8 convolution, square kernel, any stride, padding and channels.
  *
- * Two forms with one inner loop (2 channels x 2 pixels):
- * - rows (in_channels a multiple of 4): the `kernel` input rows that an output row reads are spread out to
- *   int16 once each, in a ring, zeros at both ends; in HWC order a window is then `kernel` contiguous runs.
- *   Weights are streamed once per output row.
- * - columns (any other in_channels): the windows of two pixels are copied out and spread.
+ * An output row's operands are spread out to int16, then all its pixels are computed for two channels at a
+ * time (tile.h), so that the weights are streamed once per row. Two forms:
+ * - rows (in_channels a multiple of 4): the `kernel` input rows that an output row reads are spread out once
+ *   each, in a ring, with zeros at both ends; in HWC order a window is then `kernel` contiguous runs.
+ * - columns (any other in_channels): each pixel's window is copied out, spread and filled up to whole groups.
  */
 #include "micronas_kernels.h"
 
@@ -24,10 +24,20 @@ static int32_t column_values(const params_t *p) {
     return 4 * mn_groups(p->kernel * p->kernel * p->in_channels);
 }
 
+/* In columns, whole groups of four read up to three bytes past a channel's weights. From this channel on that
+ * would leave the array, so these read a copy: the last pair, or all if their weights are even fewer. */
+static int32_t first_copied(const params_t *p) {
+    return p->kernel * p->kernel * p->in_channels < 3 ? 0 : (p->out_channels - 1) / 2 * 2;
+}
+
+static int32_t copied_bytes(const params_t *p) {
+    return (p->out_channels - first_copied(p)) * p->kernel * p->kernel * p->in_channels + 3;
+}
+
 int32_t micronas_convolution_scratch_bytes(const params_t *p) {
     if (uses_rows(p))
         return 4 * p->kernel + 2 * p->kernel * row_pixels(p) * p->in_channels;
-    return 2 * 2 * column_values(p);
+    return 2 * p->out_width * column_values(p) + copied_bytes(p);
 }
 
 /* A tile for two output channels; the last of an odd number is paired with itself. */
@@ -56,19 +66,32 @@ static void spread_row(const params_t *p, const int8_t *row, int16_t *to) {
     mn_zeros(to + (p->pad + inside) * channels, (pixels - p->pad - inside) * channels);
 }
 
-/* One output row from the runs of its windows that lie inside the image; `skipped` weights come before them. */
-static void convolve_row(const params_t *p, const int16_t *ring, const int32_t *runs, int32_t run_count,
-                         int32_t skipped, int8_t *output) {
+/* Where the operands of an output row are: in `run_count` runs of `groups` groups of four, see tile.h. `skipped`
+ * weights come before the first one's; from `copied` on, a channel pair's weights are at `copies`. */
+typedef struct {
+    const int16_t *x;
+    const int32_t *runs;
+    int32_t run_count, groups, next, skipped;
+    const int8_t *copies;
+    int32_t copied;
+} operands_t;
+
+static void convolve_row(const params_t *p, const operands_t *from, int8_t *output) {
     mn_tile tile;
+    tile.runs = from->runs;
+    tile.run_count = from->run_count;
+    tile.groups = from->groups;
     for (int32_t channel = 0; channel < p->out_channels; channel += 2) {
         prepare(p, channel, &tile);
-        tile.w0 += skipped;
-        tile.w1 += skipped;
-        tile.runs = runs;
-        tile.run_count = run_count;
-        tile.groups = p->kernel * p->in_channels / 4;
-        tile.x = ring;
-        tile.next = p->stride * p->in_channels;
+        tile.w0 += from->skipped;
+        tile.w1 += from->skipped;
+        if (channel >= from->copied) {
+            const int32_t moved = (channel - from->copied) * p->kernel * p->kernel * p->in_channels;
+            tile.w1 = from->copies + moved + (tile.w1 - tile.w0);
+            tile.w0 = from->copies + moved;
+        }
+        tile.x = from->x;
+        tile.next = from->next;
         tile.out = output + channel;
         tile.out_next = p->out_channels;
         tile.pairs = p->out_width / 2;
@@ -94,7 +117,9 @@ static void convolve_by_rows(const params_t *p, const int8_t *input, int8_t *out
             if (row >= spread) spread_row(p, input + row * p->in_width * p->in_channels, ring + runs[i]);
         }
         spread = rows.first + rows.count;
-        convolve_row(p, ring, runs, rows.count, (rows.first + p->pad - y * p->stride) * run, output);
+        const int32_t skipped = (rows.first + p->pad - y * p->stride) * run;
+        const operands_t from = {ring, runs, rows.count, run / 4, p->stride * p->in_channels, skipped, 0, INT32_MAX};
+        convolve_row(p, &from, output);
         output += p->out_width * p->out_channels;
     }
 }
@@ -126,41 +151,16 @@ static void fill_column(const params_t *p, const int8_t *input, int32_t y, int32
     mn_spread(column, bytes, size, p->input_zero_point, p->relu_in);
 }
 
-/* Two pixels from their columns; of one pixel, both are the same. */
-static void convolve_columns(const params_t *p, const int16_t *column0, const int16_t *column1, int8_t *output) {
-    const int32_t size = p->kernel * p->kernel * p->in_channels, whole = size / 4 * 4, tail = size % 4;
-    const int32_t only_run = 0;
-    mn_tile tile;
-    for (int32_t channel = 0; channel < p->out_channels; channel += 2) {
-        prepare(p, channel, &tile);
-        tile.runs = &only_run;
-        tile.run_count = 1;
-        tile.groups = whole / 4;
-        tile.x = column0;
-        tile.next = (int32_t)(column1 - column0);
-        tile.pairs = 1;
-        tile.out = output + channel;
-        tile.out_next = column1 == column0 ? 0 : p->out_channels;
-        if (tail) {
-            tile.start[0] = mn_dot_tail(tile.w0 + whole, column0 + whole, tail, tile.start[0]);
-            tile.start[1] = mn_dot_tail(tile.w0 + whole, column1 + whole, tail, tile.start[1]);
-            tile.start[2] = mn_dot_tail(tile.w1 + whole, column0 + whole, tail, tile.start[2]);
-            tile.start[3] = mn_dot_tail(tile.w1 + whole, column1 + whole, tail, tile.start[3]);
-        }
-        mn_run_tile(&tile);
-    }
-}
-
 static void convolve_by_columns(const params_t *p, const int8_t *input, int8_t *output, int16_t *columns) {
-    int16_t *second = columns + column_values(p);
+    const int32_t values = column_values(p), size = p->kernel * p->kernel * p->in_channels;
+    const int32_t copied = first_copied(p), only_run = 0;
+    int8_t *copies = (int8_t *)(columns + p->out_width * values);
+    const operands_t from = {columns, &only_run, 1, values / 4, values, 0, copies, copied};
+    mn_fill(mn_copy(copies, p->weights + copied * size, (p->out_channels - copied) * size), 0, 3);
     for (int32_t y = 0; y < p->out_height; y++) {
-        for (int32_t x = 0; x < p->out_width; x += 2) {
-            const int32_t pixels = x + 1 < p->out_width ? 2 : 1;
-            fill_column(p, input, y, x, columns);
-            if (pixels == 2) fill_column(p, input, y, x + 1, second);
-            convolve_columns(p, columns, pixels == 2 ? second : columns, output);
-            output += pixels * p->out_channels;
-        }
+        for (int32_t x = 0; x < p->out_width; x++) fill_column(p, input, y, x, columns + x * values);
+        convolve_row(p, &from, output);
+        output += p->out_width * p->out_channels;
     }
 }
 

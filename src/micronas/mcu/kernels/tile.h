@@ -64,61 +64,66 @@ static __attribute__((noinline, unused)) void mn_run_tile_in_c(mn_tile *tile) {
 
 #if MICRONAS_DSP && !defined(MICRONAS_EMULATE_DSP)
 
-/* r0, r1 weights; r2, r3 operands; r4 to r7 accumulators (channel 0 pixel 0, 1; channel 1 pixel 0, 1);
- * r8, r9 weights as loaded, then lanes (a, c); r10, r11 lanes (b, d); r12, lr operands of pixel 0, 1.
- * Stack: 0 tile, 4 cursor in runs, 8 runs left, 12 end of whole blocks of weights, 16 end of the run's. */
-#define MN_LOAD(w, x)                                                                                       \
-    "ldr r8, [r0, #" #w "]\n\t"                                                                             \
-    "ldr r9, [r1, #" #w "]\n\t"                                                                             \
-    "ldr r12, [r2, #" #x "]\n\t"                                                                            \
-    "ldr lr, [r3, #" #x "]\n\t"                                                                             \
-    "sxtb16 r10, r8, ror #8\n\t"                                                                            \
-    "sxtb16 r8, r8\n\t"                                                                                     \
-    "sxtb16 r11, r9, ror #8\n\t"                                                                            \
-    "sxtb16 r9, r9\n\t"
+/* r0, r1 weights; r2, r3 operands; r4 to r7 accumulators (channel 0 pixel 0, 1; channel 1 pixel 0, 1); r12, lr
+ * operands of pixel 0, 1. r8 to r11 hold the weights of both channels, lanes (a, c) and (b, d): e0, o0, e1, o1.
+ * Stack: 0 tile, 4 cursor in runs, 8 runs left, 12 end of whole blocks of weights, 16 end of the run's.
+ *
+ * Written for dual issue: one SMLAD a cycle, beside it a load or, before it, an expansion. Weights of the next group
+ * are loaded into registers as they fall free, so the four roles rotate and are back after four groups. */
+#define MN_BEGIN(e0, o0, e1, o1)                                                                            \
+    "ldr " #e0 ", [r0], #4\n\t"                                                                             \
+    "ldr " #o1 ", [r1], #4\n\t"                                                                             \
+    "sxtb16 " #o0 ", " #e0 ", ror #8\n\t"                                                                   \
+    "ldr r12, [r2], #4\n\t"                                                                                \
+    "sxtb16 " #e0 ", " #e0 "\n\t"                                                                           \
+    "ldr lr, [r3], #4\n\t"                                                                                 \
+    "sxtb16 " #e1 ", " #o1 "\n\t"
 
-/* One group, loading the next. */
-#define MN_GROUP(x, next_w, next_x)                                                                         \
-    "smlad r4, r8, r12, r4\n\t"                                                                             \
-    "smlad r6, r9, r12, r6\n\t"                                                                             \
-    "ldr r12, [r2, #" #x "]\n\t"                                                                            \
-    "smlad r5, r8, lr, r5\n\t"                                                                              \
-    "ldr r8, [r0, #" #next_w "]\n\t"                                                                        \
-    "smlad r7, r9, lr, r7\n\t"                                                                              \
-    "ldr lr, [r3, #" #x "]\n\t"                                                                             \
-    "ldr r9, [r1, #" #next_w "]\n\t"                                                                        \
-    "smlad r4, r10, r12, r4\n\t"                                                                            \
-    "smlad r6, r11, r12, r6\n\t"                                                                            \
-    "ldr r12, [r2, #" #next_x "]\n\t"                                                                       \
-    "smlad r5, r10, lr, r5\n\t"                                                                             \
-    "sxtb16 r10, r8, ror #8\n\t"                                                                            \
-    "smlad r7, r11, lr, r7\n\t"                                                                             \
-    "ldr lr, [r3, #" #next_x "]\n\t"                                                                        \
-    "sxtb16 r8, r8\n\t"                                                                                     \
-    "sxtb16 r11, r9, ror #8\n\t"                                                                            \
-    "sxtb16 r9, r9\n\t"
+/* One group while the next is loaded, which finds its e0, o0, e1, o1 in e1, e0, o1, o0. */
+#define MN_GROUP(e0, o0, e1, o1)                                                                            \
+    "sxtb16 " #o1 ", " #o1 ", ror #8\n\t"                                                                   \
+    "smlad r4, " #e0 ", r12, r4\n\t"                                                                       \
+    "smlad r5, " #e0 ", lr, r5\n\t"                                                                        \
+    "ldr " #e0 ", [r0], #4\n\t"                                                                            \
+    "smlad r6, " #e1 ", r12, r6\n\t"                                                                       \
+    "ldr r12, [r2], #4\n\t"                                                                               \
+    "smlad r7, " #e1 ", lr, r7\n\t"                                                                        \
+    "ldr lr, [r3], #4\n\t"                                                                                \
+    "sxtb16 " #e1 ", " #e0 "\n\t"                                                                          \
+    "smlad r4, " #o0 ", r12, r4\n\t"                                                                       \
+    "sxtb16 " #e0 ", " #e0 ", ror #8\n\t"                                                                  \
+    "smlad r5, " #o0 ", lr, r5\n\t"                                                                        \
+    "smlad r6, " #o1 ", r12, r6\n\t"                                                                       \
+    "ldr " #o0 ", [r1], #4\n\t"                                                                            \
+    "smlad r7, " #o1 ", lr, r7\n\t"                                                                        \
+    "ldr r12, [r2], #4\n\t"                                                                               \
+    "sxtb16 " #o1 ", " #o0 "\n\t"                                                                          \
+    "ldr lr, [r3], #4\n\t"
 
-#define MN_LAST_GROUP(x, w_step, x_step)                                                                    \
-    "smlad r4, r8, r12, r4\n\t"                                                                             \
-    "smlad r6, r9, r12, r6\n\t"                                                                             \
-    "ldr r12, [r2, #" #x "]\n\t"                                                                            \
-    "smlad r5, r8, lr, r5\n\t"                                                                              \
-    "smlad r7, r9, lr, r7\n\t"                                                                              \
-    "ldr lr, [r3, #" #x "]\n\t"                                                                             \
-    "adds r0, #" #w_step "\n\t"                                                                             \
-    "smlad r4, r10, r12, r4\n\t"                                                                            \
-    "adds r1, #" #w_step "\n\t"                                                                             \
-    "smlad r6, r11, r12, r6\n\t"                                                                            \
-    "adds r2, #" #x_step "\n\t"                                                                             \
-    "smlad r5, r10, lr, r5\n\t"                                                                             \
-    "adds r3, #" #x_step "\n\t"                                                                             \
-    "smlad r7, r11, lr, r7\n\t"
+/* The last group before a jump back to `label` unless the weights end at [sp, #end]. */
+#define MN_LAST_GROUP(e0, o0, e1, o1, end, label)                                                           \
+    "sxtb16 " #o1 ", " #o1 ", ror #8\n\t"                                                                  \
+    "smlad r4, " #e0 ", r12, r4\n\t"                                                                      \
+    "smlad r5, " #e0 ", lr, r5\n\t"                                                                       \
+    "ldr " #e0 ", [sp, #" #end "]\n\t"                                                                    \
+    "smlad r6, " #e1 ", r12, r6\n\t"                                                                      \
+    "ldr r12, [r2], #4\n\t"                                                                              \
+    "smlad r7, " #e1 ", lr, r7\n\t"                                                                       \
+    "ldr lr, [r3], #4\n\t"                                                                               \
+    "cmp r0, " #e0 "\n\t"                                                                                 \
+    "smlad r4, " #o0 ", r12, r4\n\t"                                                                      \
+    "smlad r5, " #o0 ", lr, r5\n\t"                                                                       \
+    "smlad r6, " #o1 ", r12, r6\n\t"                                                                      \
+    "smlad r7, " #o1 ", lr, r7\n\t"                                                                       \
+    "bne " #label "\n\t"
 
-/* acc in `a` to int8, with multiplier, addend, shift in m, z, s */
-#define MN_RESCALE(a, m, z, s)                                                                              \
-    "smmlar r12, " #a ", " #m ", " #z "\n\t"                                                                \
-    "add " #a ", r12, " #a ", asr #31\n\t"                                                                  \
-    "asr " #a ", " #a ", " #s "\n\t"                                                                        \
+/* Doubled accumulator `a` to int8, see rescale.h: multiplier m, addend z, shift s. */
+#define MN_RESCALE(a, m, z)                                                                              \
+    "add r12, " #z ", " #a ", asr #31\n\t"                                                                 \
+    "smmlar " #a ", " #a ", " #m ", r12\n\t"
+
+#define MN_FINISH(a, s)                                                                                     \
+    "asr " #a ", " #a ", " #s "\n\t"                                                                       \
     "ssat " #a ", #8, " #a "\n\t"
 
 #define MN_CLAMP(a)                                                                                         \
@@ -158,24 +163,18 @@ static __attribute__((naked, noinline, unused)) void mn_run_fast_tile(mn_tile *t
         "cmp r0, r10\n\t"
         "beq 4f\n"
         "3:\n\t" /* four groups */
-        MN_LOAD(0, 0)
-        MN_GROUP(4, 4, 8)
-        MN_GROUP(12, 8, 16)
-        MN_GROUP(20, 12, 24)
-        MN_LAST_GROUP(28, 16, 32)
-        "ldr r12, [sp, #12]\n\t"
-        "cmp r0, r12\n\t"
-        "bne 3b\n"
+        MN_BEGIN(r8, r10, r9, r11)
+        MN_GROUP(r8, r10, r9, r11)
+        MN_GROUP(r9, r8, r11, r10)
+        MN_GROUP(r11, r9, r10, r8)
+        MN_LAST_GROUP(r10, r11, r8, r9, 12, 3b)
         "4:\n\t"
         "ldr r12, [sp, #16]\n\t"
         "cmp r0, r12\n\t"
         "beq 6f\n"
         "5:\n\t" /* one group */
-        MN_LOAD(0, 0)
-        MN_LAST_GROUP(4, 4, 8)
-        "ldr r12, [sp, #16]\n\t"
-        "cmp r0, r12\n\t"
-        "bne 5b\n"
+        MN_BEGIN(r8, r10, r9, r11)
+        MN_LAST_GROUP(r8, r10, r9, r11, 16, 5b)
         "6:\n\t"
         "ldr r12, [sp, #8]\n\t"
         "ldr lr, [sp]\n\t"
@@ -189,10 +188,14 @@ static __attribute__((naked, noinline, unused)) void mn_run_fast_tile(mn_tile *t
         "qadd r5, r5, r5\n\t"
         "qadd r6, r6, r6\n\t"
         "qadd r7, r7, r7\n\t"
-        MN_RESCALE(r4, r0, r1, r2)
-        MN_RESCALE(r5, r0, r1, r2)
-        MN_RESCALE(r6, r3, r8, r9)
-        MN_RESCALE(r7, r3, r8, r9)
+        MN_RESCALE(r4, r0, r1)
+        MN_RESCALE(r5, r0, r1)
+        MN_RESCALE(r6, r3, r8)
+        MN_RESCALE(r7, r3, r8)
+        MN_FINISH(r4, r2)
+        MN_FINISH(r5, r2)
+        MN_FINISH(r6, r9)
+        MN_FINISH(r7, r9)
         "ldr r3, [lr, #44]\n\t"
         "ldrd r0, r1, [lr, #32]\n\t" /* out, out_next */
         "ldr r2, [lr, #40]\n\t"
