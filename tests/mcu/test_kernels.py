@@ -27,7 +27,7 @@ from micronas.mcu.samples import sample
 from micronas.mcu.toolchain import Toolchain
 
 ROOT = Path(__file__).resolve().parents[2]
-PATHS = {"portable": (), "dsp in C": ("-DMICRONAS_EMULATE_DSP",)}
+PATHS = {"portable": (), "short products": ("-DMICRONAS_NO_DSP",), "dsp in C": ("-DMICRONAS_EMULATE_DSP",)}
 FORBIDDEN = ("memcpy", "memset", "memmove", "memcmp", "malloc", "__aeabi_memcpy", "__aeabi_memset", "__aeabi_memclr")
 
 Kernels = Callable[[str], ElfImage]
@@ -50,7 +50,7 @@ def needs(program: str) -> str:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("core", CORES)
 def test_cross_compiled_kernels_equal_the_reference(kernels: Kernels, core: str, kind: Kind) -> None:
-    for case in cases(kind, 40):
+    for case in cases(kind, 40 if CORES[core].has_dsp else 24):
         got = run_operator(kernels(core), CORES[core], case.signature, case.constants, case.operands)
         want = run(case.signature, case.constants, *case.operands)
         np.testing.assert_array_equal(got.output, want, f"{case.signature} {case.constants}")
@@ -92,12 +92,13 @@ def test_cores_with_the_dsp_extension_use_it(kernels: Kernels, core: str) -> Non
 
 
 # Emulated instructions for each multiply-accumulate (convolutions, linear) or output element, at most.
-# Measured with zig 0.17 and rounded up by about 5 %: a compiler or an edit that loses the fast path shows here.
+# Counted with zig 0.17 and rounded up by about 5 %: an edit that loses the fast path shows here, and one that
+# gains much asks for a new bound.
 BOUNDS = {
     "cortex-m7": (1.45, 2.70, 3.10, 29.0, 16.7, 10.5, 2.85, 124.0),
     "cortex-m4": (1.45, 2.70, 3.10, 29.0, 16.7, 10.5, 2.85, 124.0),
     "cortex-m33": (1.45, 2.70, 3.10, 29.0, 16.7, 10.5, 2.85, 124.0),
-    "cortex-m0plus": (9.0, 16.0, 14.5, 140.0, 240.0, 380.0, 11.0, 300.0),
+    "cortex-m0plus": (5.05, 11.3, 9.8, 138.0, 114.0, 103.0, 10.2, 287.0),
 }
 BOUNDED = (
     Signature(Kind.CONV, (32, 32, 16), (32, 32, 16), 3, 1, (1, 1), relu_in=True),
@@ -117,7 +118,7 @@ def test_instructions_stay_within_their_bounds(kernels: Kernels, core: str) -> N
         drawn = sample(signature, 1)
         done = run_operator(kernels(core), CORES[core], signature, drawn.constants, drawn.operands)
         per = done.timing.instructions / work(signature)
-        assert 0.7 * bound <= per <= bound, f"{core} {signature}: {per:.2f}, bound {bound}"
+        assert 0.85 * bound <= per <= bound, f"{core} {signature}: {per:.2f}, bound {bound}"
 
 
 def work(signature: Signature) -> int:
@@ -134,7 +135,7 @@ def work(signature: Signature) -> int:
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
 def test_host_kernels_equal_the_reference(tmp_path: Path, compiler: str, path: str) -> None:
     """Also that they compile without a warning, ask for the scratch they are given, and write nowhere else."""
-    compare(build(tmp_path, needs(compiler), *PATHS[path]), 60, seed=2)
+    compare(build(tmp_path, needs(compiler), *PATHS[path]), 30, seed=2)
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -145,7 +146,7 @@ def test_kernels_are_clean_under_sanitizers(tmp_path: Path, path: str) -> None:
     runtime = subprocess.run([compiler, "-print-file-name=libasan.so"], check=True, capture_output=True, text=True)
     environment = {**os.environ, "LD_PRELOAD": runtime.stdout.strip(), "ASAN_OPTIONS": "detect_leaks=0"}
     environment["PYTHONPATH"] = f"{ROOT / 'src'}{os.pathsep}{ROOT}"
-    command = [sys.executable, "-m", "tests.mcu.host_kernels", str(library), "40"]
+    command = [sys.executable, "-m", "tests.mcu.host_kernels", str(library), "30"]
     done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "equal\n"
