@@ -103,7 +103,7 @@ typedef struct {
 
 /* r0 exact, r1 scaled, r2 output, r3 fours left; r4 to r7 constants of the scaled operand, then of the sum;
  * r8 to r11 four values. Stack: the eight constants. */
-static __attribute__((naked, noinline)) void add_by_four(const fours_t *fours __attribute__((unused))) {
+MN_ASSEMBLY void add_by_four(const fours_t *fours __attribute__((unused))) {
     __asm__ volatile(
         "push {r4-r11, lr}\n\t"
         "sub sp, #32\n\t"

@@ -151,7 +151,7 @@ typedef struct {
 #define SHIFT(a) "asr " #a ", " #a ", r8\n\t"
 
 /* r0 x, r1 y, r2 fours left, r3 step, r4 weight, r5 bias, r6 multiplier, r7 addend, r8 shift; r9 to r12 four values. */
-static __attribute__((naked, noinline)) void points_by_four(const fours_t *fours __attribute__((unused))) {
+MN_ASSEMBLY void points_by_four(const fours_t *fours __attribute__((unused))) {
     __asm__ volatile(
         "push {r4-r11, lr}\n\t"
         "ldm r0, {r0-r8}\n"

@@ -132,8 +132,7 @@ typedef struct {
     "adds r0, #2\n\t"                                                                                      \
     "adds r1, #1\n\t"
 
-static __attribute__((naked, noinline, unused)) void
-mn_dot_2x2_thumb(const mn_dot_2x2_arguments *arguments __attribute__((unused))) {
+MN_ASSEMBLY void mn_dot_2x2_thumb(const mn_dot_2x2_arguments *arguments __attribute__((unused))) {
     __asm__ volatile(
         ".syntax unified\n\t"
         "push {r0, r4-r7, lr}\n\t"
