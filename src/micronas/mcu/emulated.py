@@ -42,14 +42,14 @@ class Run:
     timing: Timing
 
 
-def build_kernels(toolchain: Toolchain, core: Core) -> ElfImage:
-    """All kernels as one program for a core.
+def build_kernels(toolchain: Toolchain, core: Core, flags: Sequence[str] = ()) -> ElfImage:
+    """All kernels as one program for a core; `flags` are the compiler's, after its own.
 
     Raises:
         UserError: no compiler, or one that cannot build them.
     """
-    sources, flags = sorted(KERNELS.glob("*.c")), () if toolchain.command else _ZIG_FLAGS.get(core.name, ())
-    return ElfImage.read(toolchain.build(sources, core, include=[KERNELS], keep=SYMBOLS, flags=flags))
+    sources, more = sorted(KERNELS.glob("*.c")), () if toolchain.command else _ZIG_FLAGS.get(core.name, ())
+    return ElfImage.read(toolchain.build(sources, core, include=[KERNELS], keep=SYMBOLS, flags=[*more, *flags]))
 
 
 def run_operator(
