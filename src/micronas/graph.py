@@ -91,14 +91,7 @@ class Signature:
                 head = f"{self.kind}{self.kernel}x{self.kernel}/{self.stride}"
             case Kind.ADD | Kind.MEAN:
                 head = f"{self.kind}{self.operands}"
-            case (
-                Kind.INPUT
-                | Kind.BATCH_NORM
-                | Kind.RELU
-                | Kind.GLOBAL_POOL
-                | Kind.LINEAR
-                | Kind.PAD
-            ):
+            case Kind.INPUT | Kind.BATCH_NORM | Kind.RELU | Kind.GLOBAL_POOL | Kind.LINEAR | Kind.PAD:
                 head = str(self.kind)
         text = f"{head} {size}"
         if self.out_shape[2] != channels:

@@ -1,0 +1,57 @@
+"""What every test may count on: caches of its own, the shared data sets, Debian's programs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+CACHES = pytest.StashKey["tempfile.TemporaryDirectory[str]"]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Redirects every cache before any test module is imported: the user's own is never touched.
+
+    Python processes that tests start, wherever they run, see this checkout.
+    """
+    config.stash[CACHES] = folder = tempfile.TemporaryDirectory(prefix="micronas-tests-")
+    os.environ["XDG_CACHE_HOME"] = folder.name
+    os.environ["MICRONAS_CACHE"] = str(Path(folder.name) / "micronas")
+    os.environ["PYTHONPATH"] = str(ROOT / "src")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    config.stash[CACHES].cleanup()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """`@pytest.mark.debian("qemu-system-arm")` skips where that program is absent."""
+    for marker in item.iter_markers("debian"):
+        programs: tuple[str, ...] = marker.args
+        missing = [program for program in programs if shutil.which(program) is None]
+        if missing:
+            pytest.skip(f"needs {', '.join(missing)} from a Debian package; .ci/run installs it")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """With MICRONAS_CI set, a test marked `debian` may not skip, whoever asked for the skip."""
+    report = yield
+    if report.skipped and os.environ.get("MICRONAS_CI") and item.get_closest_marker("debian"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome, report.longrepr = "failed", f"{item.nodeid}: no skip in CI: {reason}"
+    return report
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of reference data beside the checkout; tests that need it skip where it is absent."""
+    folder = ROOT.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip(f"needs the reference data in {folder}")
+    return folder

@@ -1,0 +1,76 @@
+"""Caches lie where the environment says, and a file is written whole or not at all."""
+
+import os
+import stat
+from pathlib import Path
+
+import platformdirs
+import pytest
+
+from micronas.cache import atomic_write, cache_dir
+
+
+def test_micronas_cache_wins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MICRONAS_CACHE", str(tmp_path / "chosen"))
+    assert cache_dir() == tmp_path / "chosen"
+
+
+def test_a_home_in_micronas_cache_is_expanded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("MICRONAS_CACHE", "~/scores")
+    assert cache_dir() == tmp_path / "scores"
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_else_the_users_cache_directory(monkeypatch: pytest.MonkeyPatch, value: str | None) -> None:
+    monkeypatch.delenv("MICRONAS_CACHE")
+    if value is not None:
+        monkeypatch.setenv("MICRONAS_CACHE", value)
+    assert cache_dir() == Path(platformdirs.user_cache_dir("micronas", appauthor=False))
+
+
+@pytest.mark.skipif(os.uname().sysname != "Linux", reason="XDG is Linux's convention")
+def test_xdg_is_respected(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("MICRONAS_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_dir() == tmp_path / "micronas"
+    assert not cache_dir().exists()
+
+
+@pytest.mark.parametrize(("content", "stored"), [("κ ≤ 1\n", "κ ≤ 1\n".encode()), (b"\x00\xff\r\n", b"\x00\xff\r\n")])
+def test_writes_text_and_bytes_as_they_are(tmp_path: Path, content: str | bytes, stored: bytes) -> None:
+    path = tmp_path / "new" / "folder" / "result.json"
+    atomic_write(path, content)
+    assert path.read_bytes() == stored
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_replaces_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    atomic_write(path, "a long first version")
+    atomic_write(path, "second")
+    assert path.read_text() == "second"
+
+
+def test_permissions_are_those_of_any_new_file(tmp_path: Path) -> None:
+    atomic_write(tmp_path / "ours", "")
+    (tmp_path / "plain").write_text("")
+    assert stat.S_IMODE((tmp_path / "ours").stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+@pytest.mark.parametrize("accident", [KeyboardInterrupt, OSError])
+def test_an_accident_leaves_the_old_file_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, step: str, accident: type[BaseException]
+) -> None:
+    path = tmp_path / "result.json"
+    atomic_write(path, "old")
+
+    def fail(*_: object) -> None:
+        raise accident
+
+    monkeypatch.setattr(*((os, "fsync") if step == "fsync" else (Path, "replace")), fail)
+    with pytest.raises(accident):
+        atomic_write(path, "new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
