@@ -1,0 +1,33 @@
+"""One compiler cache for the whole run: a core's first build costs seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from micronas.mcu.cores import CORES
+from micronas.mcu.elf import ElfImage
+from micronas.mcu.toolchain import Toolchain
+
+HERE = Path(__file__).parent
+FUNCTIONS = ("dot", "sixth", "divide", "conv3x3", "add", "zigzag", "endless", "undefined")
+
+
+@pytest.fixture(scope="session")
+def toolchain(tmp_path_factory: pytest.TempPathFactory) -> Toolchain:
+    """`zig cc` with a cache of this run's own."""
+    return Toolchain(tmp_path_factory.mktemp("toolchain"))
+
+
+@pytest.fixture(scope="session")
+def program(toolchain: Toolchain) -> Callable[[str], ElfImage]:
+    """programs.c for a core, by the core's name."""
+
+    @cache
+    def build(core: str) -> ElfImage:
+        return ElfImage.read(toolchain.build([HERE / "programs.c"], CORES[core], keep=FUNCTIONS))
+
+    return build
