@@ -1,7 +1,7 @@
-"""Errors that are the user's to mend: shown as one line, without a traceback."""
+"""The error a user can mend: one clear line instead of a traceback."""
 
 
 class UserError(Exception):
-    """One clear line for the user: what is wrong and what to do. The command line exits with `exit_code`."""
+    """One clear line for the user: what is wrong, and what to do about it."""
 
     exit_code: int = 2

@@ -9,14 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from micronas.deployed import Disconnected, Runtime, deployed, legalise
-from micronas.graph import Graph
+from micronas.graph import Graph, Kind, Signature
 from micronas.hardware.arena import Placement, place, tflm_arena
 from micronas.hardware.order import Kernels, Order, best_order, live_bytes
 from micronas.indicator import Better, Scores
+from micronas.mcu.operators import operator
+
+
+@lru_cache(maxsize=10_000)
+def _scratch_bytes(signature: Signature) -> int:
+    return 0 if signature.kind is Kind.INPUT else operator(signature).scratch_bytes
+
+
+OUR_KERNELS = Kernels(_scratch_bytes, in_place=frozenset({Kind.ADD}))
+"""What the kernels of `mcu/kernels` ask of memory; of them only add may write over an operand."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +55,7 @@ class MemoryPlan:
         return self.placement.arena.size_bytes
 
 
-def plan_memory(graph: Graph, kernels: Kernels) -> MemoryPlan:
+def plan_memory(graph: Graph, kernels: Kernels = OUR_KERNELS) -> MemoryPlan:
     """The smallest arena found for a deployed graph: in the order of the lowest peak, or in the order given."""
     order = best_order(graph, kernels)
     plan = _planned(order, order.graph, kernels)
@@ -66,11 +77,11 @@ class Sram:
     stack (an `Emulation` has them).
     """
 
-    kernels: Kernels
     name: str = "sram"
     unit: str = "bytes"
     better: Better = Better.LOWER
     source: str = "computed: arena of the emitted C"
+    kernels: Kernels = OUR_KERNELS
 
     def measure(self, graph: Graph) -> float:
         """Bytes of the arena of one decided network (a plain graph); infinite if it is disconnected."""

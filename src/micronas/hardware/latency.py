@@ -1,0 +1,148 @@
+"""Network latency = overhead + the sum of its deployed layers, each from the target's table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from micronas.deployed import Disconnected, deployed
+from micronas.graph import Graph, Kind, Layer, Signature
+from micronas.hardware.table import LatencyTable, Source
+from micronas.hardware.target import Target
+from micronas.indicator import Better, Scores
+
+BAND = 0.20
+"""Relative error of an uncalibrated simulated latency: what published figures on boards suggest, see the ADR."""
+
+BAND_OF_MEMORY_BOUND = 0.30
+"""The same where pools and adds dominate: more than half of the milliseconds of the layers."""
+
+_MEMORY_BOUND = (Kind.AVG_POOL, Kind.MAX_POOL, Kind.GLOBAL_POOL, Kind.ADD, Kind.RELU, Kind.PAD)
+
+
+def operation(signature: Signature) -> str:
+    """The operation class of a signature, whatever its shapes: `conv3x3`, `avg_pool2x2`, `add`, `linear`."""
+    match signature.kind:
+        case Kind.CONV | Kind.DEPTHWISE | Kind.AVG_POOL | Kind.MAX_POOL:
+            return f"{signature.kind}{signature.kernel}x{signature.kernel}"
+        case _:
+            return str(signature.kind)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one deployed layer costs."""
+
+    layer: Layer
+    milliseconds: float
+
+    @property
+    def stage(self) -> str:
+        """The part of the skeleton the layer stands in: the first word of its name."""
+        return self.layer.name.partition(".")[0]
+
+
+@dataclass(frozen=True)
+class Breakdown:
+    """Where a network's latency goes.
+
+    Attributes:
+        costs: of each deployed layer, in the order they run.
+        overhead_ms: what an inference costs besides its layers.
+        source: how the figures were obtained; belongs beside them wherever they are shown.
+        band: relative error to state, None if the table is of measurements.
+    """
+
+    costs: tuple[Cost, ...]
+    overhead_ms: float
+    source: str
+    band: float | None
+
+    @property
+    def latency_ms(self) -> float:
+        """Overhead plus all layers."""
+        return self.overhead_ms + sum(cost.milliseconds for cost in self.costs)
+
+    @property
+    def range_ms(self) -> tuple[float, float]:
+        """(lowest, highest) latency within the band."""
+        band = self.band or 0.0
+        return self.latency_ms * (1 - band), self.latency_ms * (1 + band)
+
+    def by_operation(self) -> dict[str, float]:
+        """Milliseconds of each operation class, the dearest first; overhead is a class where it is not 0."""
+        return self._by(lambda cost: operation(cost.layer.signature))
+
+    def by_stage(self) -> dict[str, float]:
+        """Milliseconds of the stem, of each stage, of what lies between them and of the head, dearest first."""
+        return self._by(lambda cost: cost.stage)
+
+    def by_layer(self) -> dict[str, float]:
+        """Milliseconds of each layer, in the order they run."""
+        return {cost.layer.name: cost.milliseconds for cost in self.costs}
+
+    def _by(self, group: Callable[[Cost], str]) -> dict[str, float]:
+        sums: dict[str, float] = {"overhead": self.overhead_ms} if self.overhead_ms else {}
+        for cost in self.costs:
+            sums[group(cost)] = sums.get(group(cost), 0.0) + cost.milliseconds
+        return dict(sorted(sums.items(), key=lambda item: -item[1]))
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds of one inference on a target, skeleton included; a disconnected network takes +infinity.
+
+    Raises (on measuring):
+        UntimedOperation: the target's table lacks an operation of the network.
+    """
+
+    target: Target
+    name: str = "latency"
+    unit: str = "ms"
+    better: Better = Better.LOWER
+
+    @property
+    def source(self) -> str:
+        """`simulated: <runtime>, <timing model>, uncalibrated` or what else the table is."""
+        return self.target.latency.label
+
+    def measure(self, graph: Graph) -> float:
+        """Milliseconds of one inference."""
+        try:
+            layers = deployed(graph)
+        except Disconnected:
+            return self.better.worst
+        table = self.target.latency
+        return table.overhead_ms + sum(table[layer.signature] for layer in layers if runs(layer))
+
+    def measure_many(self, graphs: Sequence[Graph]) -> Scores:
+        """Milliseconds of each network, shape (graphs,); for whole spaces use `counted`."""
+        return np.array([self.measure(graph) for graph in graphs])
+
+    def breakdown(self, graph: Graph) -> Breakdown:
+        """Where the latency of a network goes.
+
+        Raises:
+            Disconnected: nothing runs.
+        """
+        table = self.target.latency
+        costs = tuple(Cost(layer, table[layer.signature]) for layer in deployed(graph) if runs(layer))
+        return Breakdown(costs, table.overhead_ms, table.label, band(table, costs))
+
+
+def runs(layer: Layer) -> bool:
+    """Whether a deployed layer is an operation: the input only stands for the image."""
+    return layer.signature.kind is not Kind.INPUT
+
+
+def band(table: LatencyTable, costs: Sequence[Cost]) -> float | None:
+    """Relative error to state beside a latency: as calibrated, else ±20 %, or ±30 % where pools and adds dominate."""
+    if table.is_calibrated:
+        return float(table.provenance["calibration_error"])
+    if table.source is Source.MEASURED:
+        return None
+    total = sum(cost.milliseconds for cost in costs)
+    light = sum(cost.milliseconds for cost in costs if cost.layer.signature.kind in _MEMORY_BOUND)
+    return BAND_OF_MEMORY_BOUND if light > total / 2 else BAND

@@ -1,0 +1,268 @@
+"""A latency table: what every operation costs on one board with one runtime, and where the figures come from."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from micronas.errors import UserError
+from micronas.graph import Kind, Signature
+
+FIELDS = (
+    *("kind", "in_height", "in_width", "in_channels", "out_height", "out_width", "out_channels"),
+    *("kernel", "stride", "pad_before", "pad_after", "operands", "relu_in"),
+)
+"""The columns that write a `Signature`; a table has one more, `milliseconds`."""
+
+_NUMBERS = FIELDS[1:]
+_FORMAT = "micronas latency table 1"
+_REQUIRED = ("board", "runtime", "dtype", "kernel_version", "source", "overhead_ms")
+
+
+class Source(StrEnum):
+    """How a figure was obtained. A simulated one is never called measured."""
+
+    SIMULATED = "simulated"
+    MEASURED = "measured"
+
+
+class UntimedOperation(UserError):
+    """The table has no timing of an operation: unknown is an error, never a zero."""
+
+    def __init__(self, board: str, signature: Signature) -> None:
+        super().__init__(f'{board} has no timing for {signature}; run "micronas profile {board}"')
+        self.board = board
+        self.signature = signature
+
+
+class TableError(UserError):
+    """A latency table that cannot be read; the message names the file and the line."""
+
+
+@dataclass(frozen=True)
+class LatencyTable:
+    """Milliseconds of each operation, alone, on one board: the key is board x runtime x dtype x kernel version.
+
+    Attributes:
+        board: the target's name.
+        runtime: whose kernels were timed; runtimes differ up to 24x on one chip.
+        dtype: of weights and activations.
+        kernel_version: of the runtime's kernels.
+        source: simulated or measured.
+        overhead_ms: what one inference costs besides its layers.
+        milliseconds: of each signature.
+        provisional: not made by our own profile yet.
+        provenance: the rest of the file's header: core, clock, compiler, timing model, calibration.
+    """
+
+    board: str
+    runtime: str
+    dtype: str
+    kernel_version: str
+    source: Source
+    overhead_ms: float
+    milliseconds: Mapping[Signature, float]
+    provisional: bool = False
+    provenance: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def __getitem__(self, signature: Signature) -> float:
+        """Milliseconds of one operation.
+
+        Raises:
+            UntimedOperation: the table does not have it.
+        """
+        try:
+            return self.milliseconds[signature]
+        except KeyError:
+            raise UntimedOperation(self.board, signature) from None
+
+    def missing(self, signatures: Iterable[Signature]) -> tuple[Signature, ...]:
+        """The signatures without a timing, in order."""
+        return tuple(signature for signature in dict.fromkeys(signatures) if signature not in self.milliseconds)
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether the figures were fitted to measurements on the board."""
+        return "calibration" in self.provenance
+
+    @property
+    def label(self) -> str:
+        """What must stand beside every figure of this table, e.g. `simulated: ..., uncalibrated`."""
+        words = [f"{self.source}: {self.runtime} {self.kernel_version}"]
+        if timing := self.provenance.get("timing_model"):
+            words.append(timing)
+        if self.provisional:
+            words.append("provisional")
+        if self.source is Source.SIMULATED:
+            words.append(f"calibrated ({self.provenance['calibration']})" if self.is_calibrated else "uncalibrated")
+        return ", ".join(words)
+
+    def dump(self) -> str:
+        """The table as the text of a .csv file, provenance first; `read_table` reads it back."""
+        header = {
+            "board": self.board,
+            "runtime": self.runtime,
+            "dtype": self.dtype,
+            "kernel_version": self.kernel_version,
+            "source": self.source,
+            "provisional": "yes" if self.provisional else "no",
+            "overhead_ms": repr(self.overhead_ms),
+            **self.provenance,
+        }
+        text = io.StringIO()
+        text.write(f"# {_FORMAT}\n")
+        text.writelines(f"# {key}: {value}\n" for key, value in header.items())
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow((*FIELDS, "milliseconds"))
+        writer.writerows((*encode(signature), f"{cost:.7g}") for signature, cost in self.milliseconds.items())
+        return text.getvalue()
+
+
+def encode(signature: Signature) -> tuple[str, ...]:
+    """A signature as the words of `FIELDS`."""
+    numbers = (
+        *signature.in_shape,
+        *signature.out_shape,
+        *(signature.kernel, signature.stride, *signature.padding, signature.operands, int(signature.relu_in)),
+    )
+    return (str(signature.kind), *map(str, numbers))
+
+
+def decode(words: Mapping[str, str]) -> Signature:
+    """The signature that `encode` wrote, from a mapping of `FIELDS` to words.
+
+    Raises:
+        ValueError: a field is missing or is no such thing; the message says which.
+    """
+    try:
+        kind = Kind(words["kind"])
+    except (KeyError, ValueError):
+        raise ValueError(f"unknown kind {words.get('kind')!r}") from None
+    at = {name: _whole_number(name, words.get(name)) for name in _NUMBERS}
+    return Signature(
+        kind,
+        (at["in_height"], at["in_width"], at["in_channels"]),
+        (at["out_height"], at["out_width"], at["out_channels"]),
+        kernel=at["kernel"],
+        stride=at["stride"],
+        padding=(at["pad_before"], at["pad_after"]),
+        operands=at["operands"],
+        relu_in=bool(at["relu_in"]),
+    )
+
+
+def read_table(path: Path) -> LatencyTable:
+    """The table in a .csv file.
+
+    Raises:
+        TableError: it cannot be read, lacks a header line, or has a line that is no timing.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise TableError(f"cannot read {path}: {_reason(error)}") from error
+    header = _header(path, lines)
+    milliseconds: dict[Signature, float] = {}
+    for number, row in rows(path, lines, (*FIELDS, "milliseconds")):
+        try:
+            signature, cost = decode(row), positive_number("milliseconds", row["milliseconds"])
+        except ValueError as error:
+            raise TableError(f"{path}, line {number}: {error}") from error
+        if signature in milliseconds:
+            raise TableError(f"{path}, line {number}: a second timing for {signature}")
+        milliseconds[signature] = cost
+    if not milliseconds:
+        raise TableError(f"{path}: no timing in it")
+    return _table(path, header, milliseconds)
+
+
+def rows(path: Path, lines: Iterable[str], wanted: Iterable[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """(line number, column -> word) of a csv text; lines that begin with # are no rows.
+
+    Raises:
+        TableError: a wanted column is missing, or a row has more or fewer words than there are columns.
+    """
+    columns: list[str] = []
+    for number, line in enumerate(lines, 1):
+        if line.startswith("#") or not line.strip():
+            continue
+        words = next(csv.reader([line]))
+        if not columns:
+            columns = words
+            if lacking := [name for name in wanted if name not in columns]:
+                raise TableError(f"{path}, line {number}: no column {lacking[0]!r}")
+        elif len(words) != len(columns):
+            raise TableError(f"{path}, line {number}: {len(words)} values, not {len(columns)}")
+        else:
+            yield number, dict(zip(columns, words, strict=True))
+    if not columns:
+        raise TableError(f"{path}: no column names in it")
+
+
+def positive_number(name: str, word: str) -> float:
+    """A finite number above zero.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        number = float(word)
+    except ValueError:
+        raise ValueError(f"{name} must be a number, not {word!r}") from None
+    if not (math.isfinite(number) and number > 0):
+        raise ValueError(f"{name} must be finite and above 0, not {word!r}")
+    return number
+
+
+def _whole_number(name: str, word: str | None) -> int:
+    if word is None or not word.strip().isdecimal():
+        raise ValueError(f"{name} must be a whole number, not {word!r}")
+    return int(word)
+
+
+def _header(path: Path, lines: list[str]) -> dict[str, str]:
+    if not lines or lines[0] != f"# {_FORMAT}":
+        raise TableError(f"{path}, line 1: no latency table; the first line must be '# {_FORMAT}'")
+    header: dict[str, str] = {}
+    for line in lines[1:]:
+        if not line.startswith("#"):
+            break
+        key, _, value = line[1:].partition(":")
+        header[key.strip()] = value.strip()
+    if lacking := [key for key in _REQUIRED if key not in header]:
+        raise TableError(f"{path}: its header does not say {lacking[0]!r}")
+    return header
+
+
+def _table(path: Path, header: dict[str, str], milliseconds: dict[Signature, float]) -> LatencyTable:
+    try:
+        source = Source(header["source"])
+    except ValueError:
+        raise TableError(f"{path}: source is simulated or measured, not {header['source']!r}") from None
+    try:
+        overhead_ms = float(header["overhead_ms"])
+    except ValueError:
+        overhead_ms = math.nan
+    if not 0 <= overhead_ms < math.inf:
+        raise TableError(f"{path}: overhead_ms must be a number of at least 0, not {header['overhead_ms']!r}")
+    known = (*_REQUIRED, "provisional")
+    return LatencyTable(
+        header["board"],
+        header["runtime"],
+        header["dtype"],
+        header["kernel_version"],
+        source,
+        overhead_ms,
+        milliseconds,
+        header.get("provisional") == "yes",
+        {key: value for key, value in header.items() if key not in known},
+    )
+
+
+def _reason(error: OSError | UnicodeDecodeError) -> str:
+    return error.strerror or "unreadable" if isinstance(error, OSError) else "it is no UTF-8 text"

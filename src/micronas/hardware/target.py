@@ -1,0 +1,200 @@
+"""A target: core, clock, memories and latency table of one board. Boards are data (`targets/*.toml`), not code."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from micronas.cache import cache_dir
+from micronas.errors import UserError
+from micronas.hardware.table import LatencyTable, read_table
+from micronas.mcu.cores import Core, core_named
+from micronas.mcu.layout import Region
+
+BUNDLED = Path(__file__).parent / "targets"
+"""The folder of the boards that come with the package."""
+
+_FACTS = ("core", "clock_hz", "sram", "flash_bytes", "flash_origin")
+_KEYS = ("name", "title", "latency", "memory", "sources", *_FACTS)
+
+
+class TargetError(UserError):
+    """A board that is not known, or whose file cannot be read; the message says which and why."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """One board as its data sheet describes it, and what operations cost on it.
+
+    Attributes:
+        name: what a user types, e.g. `nucleo-f746zg`.
+        title: what the vendor calls it.
+        core: the processor.
+        clock_hz: of the core; the clock all figures are for.
+        sram: contiguous regions. An arena must fit one of them, never their sum.
+        flash_bytes: non-volatile memory that holds code and weights.
+        flash_origin: its first address.
+        memory: named parameters of flash and caches for the timing model, e.g. wait states.
+        sources: for every fact (and `memory.<parameter>`) the document it is from, or "unverified".
+        latency: the table.
+    """
+
+    name: str
+    title: str
+    core: Core
+    clock_hz: int
+    sram: tuple[Region, ...]
+    flash_bytes: int
+    flash_origin: int
+    memory: Mapping[str, int | float]
+    sources: Mapping[str, str]
+    latency: LatencyTable
+
+    @property
+    def arena_region(self) -> Region:
+        """The largest SRAM region: the largest arena fits here, or nowhere."""
+        return max(self.sram, key=lambda region: region.size_bytes)
+
+    def with_latency(self, table: LatencyTable) -> Target:
+        """The same board with another table."""
+        return replace(self, latency=table)
+
+
+def user_folder() -> Path:
+    """Where a user's own boards (`<board>.toml`) and tables (`<board>.csv`) are found by name."""
+    return cache_dir() / "targets"
+
+
+def target_names() -> tuple[str, ...]:
+    """Every board that can be named: bundled ones, then the user's own."""
+    return tuple(dict.fromkeys(path.stem for path in (*_boards(BUNDLED), *_boards(user_folder()))))
+
+
+def load_target(name_or_path: str | Path) -> Target:
+    """A board by name, or by the path of its .toml file.
+
+    Its table is the .csv that the file names (by default `<board>.csv` beside it).
+
+    Raises:
+        TargetError: there is no such board (the message suggests the nearest one), or its file is wrong.
+        TableError: its table cannot be read.
+    """
+    path = find_board(name_or_path)
+    facts = _Facts.read(path)
+    table = read_table(path.with_name(facts.text("latency", f"{facts.text('name')}.csv")))
+    if table.board != facts.text("name"):
+        raise TargetError(f"{path}: its table is for {table.board}, not {facts.text('name')}")
+    return facts.target(table)
+
+
+def find_board(name_or_path: str | Path) -> Path:
+    """The .toml file of a board.
+
+    Raises:
+        TargetError: there is none; the message suggests the nearest name.
+    """
+    text = str(name_or_path)
+    if text.endswith(".toml"):
+        return Path(text)
+    for folder in (user_folder(), BUNDLED):
+        if text in (path.stem for path in _boards(folder)):
+            return folder / f"{text}.toml"
+    near = difflib.get_close_matches(text, target_names(), 1, cutoff=0.4)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise TargetError(f"unknown board {text!r}; {hint}there are {', '.join(target_names())}, or the path of a .toml")
+
+
+def _boards(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.toml"))
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """The content of a board's file, not trusted yet."""
+
+    path: Path
+    content: Mapping[str, object]
+    lines: tuple[str, ...]
+
+    @staticmethod
+    def read(path: Path) -> _Facts:
+        try:
+            text = path.read_text(encoding="utf-8")
+            content = tomllib.loads(text)
+        except OSError as error:
+            raise TargetError(f"cannot read {path}: {error.strerror}") from error
+        except ValueError as error:  # no UTF-8 or no TOML; tomllib names the line
+            raise TargetError(f"{path} is no TOML file: {error}") from error
+        facts = _Facts(path, content, tuple(text.splitlines()))
+        if unknown := [key for key in content if key not in _KEYS]:
+            raise facts.wrong(unknown[0], f"unknown key {unknown[0]!r}; there are {', '.join(_KEYS)}")
+        return facts
+
+    def wrong(self, key: str, message: str) -> TargetError:
+        """An error that names the line where the key is."""
+        at = [number for number, line in enumerate(self.lines, 1) if line.split("=")[0].strip().strip("[]") == key]
+        return TargetError(f"{self.path}, line {at[0]}: {message}" if at else f"{self.path}: {message}")
+
+    def text(self, key: str, default: str | None = None) -> str:
+        value = self.content.get(key, default)
+        if not isinstance(value, str):
+            raise self.wrong(key, f"{key} must be a text" if value is not None else f"{key!r} is missing")
+        return value
+
+    def number(self, key: str, content: Mapping[str, object], prefix: str = "", least: int = 1) -> int:
+        value = content.get(key)
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            wrong = "is missing" if value is None else f"must be a whole number of at least {least}, not {value!r}"
+            raise self.wrong(key, f"{prefix}{key} {wrong}")
+        return value
+
+    def table(self, key: str) -> dict[str, object]:
+        value = self.content.get(key)
+        if not isinstance(value, dict):
+            raise self.wrong(key, f"[{key}] is missing")
+        return value  # pyright: ignore[reportUnknownVariableType]
+
+    def region(self, part: object) -> Region:
+        name = part.get("name") if isinstance(part, dict) else None  # pyright: ignore
+        if not isinstance(part, dict) or not isinstance(name, str):
+            raise self.wrong("sram", "each [[sram]] has a name, an origin and bytes")
+        origin = self.number("origin", part, f"sram {name}: ", least=0)  # pyright: ignore[reportUnknownArgumentType]
+        return Region(name, origin, self.number("bytes", part, f"sram {name}: "))  # pyright: ignore[reportUnknownArgumentType]
+
+    def sram(self) -> tuple[Region, ...]:
+        parts = self.content.get("sram")
+        if not isinstance(parts, list) or not parts:
+            raise self.wrong("sram", "no [[sram]] region")
+        return tuple(self.region(part) for part in parts)  # pyright: ignore[reportUnknownVariableType]
+
+    def memory(self) -> dict[str, int | float]:
+        found: dict[str, int | float] = {}
+        for key, value in self.table("memory").items():
+            if not isinstance(value, int | float) or isinstance(value, bool) or value < 0:
+                raise self.wrong(key, f"memory.{key} must be a number of at least 0, not {value!r}")
+            found[key] = value
+        return found
+
+    def sources(self) -> dict[str, str]:
+        found = {key: str(value) for key, value in self.table("sources").items()}
+        for fact in (*_FACTS, *(f"memory.{key}" for key in self.table("memory"))):
+            if not found.get(fact):
+                raise self.wrong("sources", f'sources does not say where {fact} is from; write "unverified" if unknown')
+        return found
+
+    def target(self, latency: LatencyTable) -> Target:
+        return Target(
+            self.text("name"),
+            self.text("title"),
+            core_named(self.text("core")),
+            self.number("clock_hz", self.content),
+            self.sram(),
+            self.number("flash_bytes", self.content),
+            self.number("flash_origin", self.content, least=0),
+            self.memory(),
+            self.sources(),
+            latency,
+        )
