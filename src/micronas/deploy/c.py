@@ -19,6 +19,7 @@ from micronas.errors import UserError
 from micronas.graph import Kind, Layer
 from micronas.hardware.memory import MemoryPlan, plan_memory
 from micronas.mcu.operators import HEADER, KERNELS, Array, Operator, operator
+from micronas.mcu.reference import Constants
 
 
 @dataclass(frozen=True)
@@ -208,18 +209,24 @@ def _at(model: CModel, offset: int) -> str:
     return f"{model.name}_arena + {offset}" if offset else f"{model.name}_arena"
 
 
-def _constants(model: CModel, number: int, layer: Layer, kernel: Operator) -> str:
-    """The arrays and the parameter struct of one layer."""
+def constants_text(name: str, title: str, kernel: Operator, constants: Constants) -> str:
+    """The C of one kernel call's constants: arrays `<name>_<field>`, and the parameter struct `name`."""
     arrays: list[str] = []
     fields: list[str] = []
-    for name, value in kernel.fields(model.network.constants[layer.name]).items():
+    for field, value in kernel.fields(constants).items():
         if isinstance(value, int):
-            fields.append(f"    .{name} = {value},\n")
+            fields.append(f"    .{field} = {value},\n")
         else:
-            arrays.append(_array(f"layer{number}_{name}", value))
-            fields.append(f"    .{name} = layer{number}_{name},\n")
-    struct = f"static const {kernel.params} layer{number} = {{\n{''.join(fields)}}};\n"
-    return f"/* {_ascii(layer.name)}: {layer.signature} */\n{''.join(arrays)}{struct}\n"
+            arrays.append(_array(f"{name}_{field}", value))
+            fields.append(f"    .{field} = {name}_{field},\n")
+    struct = f"static const {kernel.params} {name} = {{\n{''.join(fields)}}};\n"
+    return f"/* {_ascii(title)} */\n{''.join(arrays)}{struct}\n"
+
+
+def call_text(name: str, kernel: Operator, operands: Sequence[str], output: str, scratch: str) -> str:
+    """The C statement that calls a kernel with the struct `name`."""
+    source = f"(const int8_t *const[]){{{', '.join(operands)}}}" if kernel.operands > 1 else operands[0]
+    return f"    {kernel.symbol}(&{name}, {source}, {output}, {scratch});"
 
 
 def _ascii(name: str) -> str:
@@ -238,12 +245,13 @@ def _rows(values: Sequence[int]) -> Iterator[Sequence[int]]:
         yield values[start : start + 24]
 
 
+def _constants(model: CModel, number: int, layer: Layer, kernel: Operator) -> str:
+    title = f"{layer.name}: {layer.signature}"
+    return constants_text(f"layer{number}", title, kernel, model.network.constants[layer.name])
+
+
 def _call(model: CModel, number: int, layer: Layer, kernel: Operator) -> str:
     placement = model.plan.placement
     operands = [_at(model, placement.tensors[name]) for name in layer.inputs]
     scratch = "NULL" if layer.name not in placement.scratch else _at(model, placement.scratch[layer.name])
-    output = _at(model, placement.tensors[layer.name])
-    source = operands[0]
-    if kernel.operands > 1:
-        source = f"(const int8_t *const[]){{{', '.join(operands)}}}"
-    return f"    {kernel.symbol}(&layer{number}, {source}, {output}, {scratch});"
+    return call_text(f"layer{number}", kernel, operands, _at(model, placement.tensors[layer.name]), scratch)

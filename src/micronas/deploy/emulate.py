@@ -1,0 +1,141 @@
+"""Runs a whole network as firmware in the emulator: from reset to halt, never a sum of calls.
+
+Every time here is simulated: the emulator executes the machine code exactly, the timing model prices it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from micronas.cache import cache_dir
+from micronas.deploy.c import CModel, emit
+from micronas.deploy.firmware import Board, Firmware, build_once
+from micronas.deploy.int8 import logits
+from micronas.deploy.quantize import random_images, random_network
+from micronas.deployed import deployed
+from micronas.errors import UserError
+from micronas.graph import Graph
+from micronas.hardware.target import Target
+from micronas.mcu.emulator import Machine
+from micronas.mcu.memory import MemoryModel, Stream
+from micronas.mcu.reference import Int8
+from micronas.mcu.timing import Timing, time_execution
+from micronas.mcu.toolchain import Toolchain
+
+
+@dataclass(frozen=True)
+class Emulation:
+    """One simulated inference of one image.
+
+    Attributes:
+        target: the board's name.
+        cycles, instructions: from reset to halt, start-up included.
+        latency_ms: those cycles at the board's clock. Simulated.
+        logits: what the image computed, and `matches_reference`: whether the integer reference computes the same.
+        arena_bytes: size of the arena's symbol: number (B) of the memory model.
+        statics: bytes of every other variable, by name.
+        stack_bytes: how deep the stack went.
+        flash_bytes: code and constants.
+        timing: the cycles by cause and by function.
+    """
+
+    target: str
+    cycles: float
+    instructions: int
+    latency_ms: float
+    logits: tuple[int, ...]
+    matches_reference: bool
+    arena_bytes: int
+    statics: Mapping[str, int]
+    stack_bytes: int
+    flash_bytes: int
+    timing: Timing
+
+    @property
+    def sram_bytes(self) -> int:
+        """Number (C) of the memory model: arena, statics and the stack that was used."""
+        return self.arena_bytes + sum(self.statics.values()) + self.stack_bytes
+
+
+def emulate(
+    graph: Graph,
+    target: Target,
+    seed: int = 0,
+    *,
+    toolchain: Toolchain | None = None,
+    memory: MemoryModel | None = None,
+    streams: Sequence[Stream] = (),
+) -> Emulation:
+    """Build a network's firmware with random int8 weights, run it on one image, compare it with the integer reference.
+
+    `graph` is a decided network. The weights, and so the logits, depend on `seed`; the time hardly does.
+    `memory` and `streams` price slow memories, as in `time_function`.
+
+    Raises:
+        Disconnected: no path leads from the network's input to its output.
+        UserError: the arena does not fit the board, no compiler, or the image fails.
+    """
+    model = emit(random_network(deployed(graph), seed))
+    image = model.network.input.quantize(random_images(graph, 1, seed + 1)[0])
+    return run_image(model, image, target, toolchain or default_toolchain(), memory, streams)
+
+
+def default_toolchain() -> Toolchain:
+    """The pip-installed compiler, its output kept in the user's cache."""
+    return Toolchain(cache_dir() / "toolchain")
+
+
+def run_image(
+    model: CModel,
+    image: Int8,
+    target: Target,
+    toolchain: Toolchain,
+    memory: MemoryModel | None = None,
+    streams: Sequence[Stream] = (),
+) -> Emulation:
+    """Build the firmware of an emitted model and run it on one image (height, width, channels)."""
+    firmware = build_once(model, Board.of(target), toolchain)
+    run = _run(firmware, model, image, memory, streams)
+    return Emulation(
+        target=target.name,
+        cycles=run.timing.cycles,
+        instructions=run.timing.instructions,
+        latency_ms=1000 * run.timing.cycles / target.clock_hz,
+        logits=run.logits,
+        matches_reference=run.logits == tuple(logits(model.network, image).tolist()),
+        arena_bytes=firmware.arena_bytes,
+        statics=firmware.statics,
+        stack_bytes=run.stack_bytes,
+        flash_bytes=firmware.flash_bytes,
+        timing=run.timing,
+    )
+
+
+@dataclass(frozen=True)
+class _Run:
+    timing: Timing
+    logits: tuple[int, ...]
+    stack_bytes: int
+
+
+def _run(
+    firmware: Firmware, model: CModel, image: Int8, memory: MemoryModel | None, streams: Sequence[Stream]
+) -> _Run:
+    """The image is put where the model's input lies, the stack painted, the processor reset."""
+    elf = firmware.image
+    machine = Machine(elf, firmware.board.core, firmware.board.sram)
+    arena, tensors = elf.symbol(f"{model.name}_arena").address, model.plan.placement.tensors
+    stack = elf.symbol("__stack_start").address
+    machine.write(arena + tensors[model.plan.graph.layers[0].name], image.tobytes())
+    machine.paint(stack, firmware.layout.stack_bytes)
+    execution = machine.run_until("micronas_halt", limit=30_000_000)
+    used = machine.painted_over(stack, firmware.layout.stack_bytes)
+    if used >= firmware.layout.stack_bytes:
+        raise UserError(f"the image needs more stack than the {firmware.layout.stack_bytes} bytes set aside for it")
+    count = int(np.prod(model.plan.graph.output.signature.out_shape))
+    output = machine.read(arena + tensors[model.plan.graph.output.name], count)
+    timing = time_execution(machine, execution, memory, streams)
+    return _Run(timing, tuple(np.frombuffer(output, np.int8).tolist()), used)
