@@ -13,7 +13,7 @@ from micronas.mcu.elf import ElfImage
 from micronas.mcu.toolchain import Toolchain
 
 HERE = Path(__file__).parent
-FUNCTIONS = ("dot", "sixth", "divide", "conv3x3", "add", "zigzag", "endless", "undefined")
+FUNCTIONS = ("dot", "sixth", "conv3x3", "add", "zigzag", "endless", "undefined")
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +31,11 @@ def program(toolchain: Toolchain) -> Callable[[str], ElfImage]:
         return ElfImage.read(toolchain.build([HERE / "programs.c"], CORES[core], keep=FUNCTIONS))
 
     return build
+
+
+@pytest.fixture(scope="session")
+def with_runtime(toolchain: Toolchain) -> ElfImage:
+    """programs.c for the M0+, with `divide`, which calls a helper of the compiler's runtime."""
+    names = (*FUNCTIONS, "divide")
+    defines = {"WITH_RUNTIME": 1}
+    return ElfImage.read(toolchain.build([HERE / "programs.c"], CORES["cortex-m0plus"], keep=names, defines=defines))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from typing import cast
 
 from micronas.errors import UserError
 from micronas.mcu.emulator import instruction_offsets
@@ -98,7 +99,7 @@ class Instruction:
 _LOADS = frozenset({Kind.LOAD, Kind.LOAD_NARROW, Kind.LOAD_MANY})
 _STORES = frozenset({Kind.STORE, Kind.STORE_MANY})
 _KINDS: tuple[tuple[str, Kind], ...] = (
-    (r"addw?|subw?|movw?|adr|cpy", Kind.SIMPLE),
+    (r"addw?|subw?|mov[sw]?|adr|cpy", Kind.SIMPLE),
     (r"movt|mvn|and|orr|eor|bic|orn|adc|sbc|rsb|cmp|cmn|tst|teq|neg", Kind.LOGIC),
     (r"lsl|lsr|asr|ror|rrx", Kind.SHIFT),
     (r"[su]xt(b|h|b16)|(s|u|sh|uh)(add16|add8|asx|sax|sub16|sub8)|sel|clz", Kind.EXTEND),
@@ -136,7 +137,8 @@ def decode(code: bytes, address: int) -> tuple[Instruction, ...]:
 
     What the decoder does not know becomes a `SYSTEM` instruction with `known` False, never nothing.
     """
-    found = {item.address: item for item in _disassembler().disasm(code, address)}
+    disassemble = cast("Callable[[bytes, int], Iterable[capstone.CsInsn]]", _disassembler().disasm)
+    found = {item.address: item for item in disassemble(code, address)}
     return tuple(
         _instruction(found[address + offset]) if address + offset in found else _unknown(code, offset, address)
         for offset in instruction_offsets(code)
@@ -170,7 +172,7 @@ def _instruction(item: capstone.CsInsn) -> Instruction:
     text = f"{item.mnemonic} {item.op_str}".strip()
     if item.id == 0:  # data among the code, as capstone calls what it cannot read
         return Instruction(text, item.address, item.size, Kind.SYSTEM, known=False)
-    name = str(item.insn_name())
+    name = cast("Callable[[], str]", item.insn_name)()
     kind = _kind(name)
     roles = _Roles(item, name, kind or Kind.SYSTEM)
     return Instruction(
@@ -198,21 +200,23 @@ class _Roles:
     def __init__(self, item: capstone.CsInsn, name: str, kind: Kind) -> None:
         operands = list(item.operands)
         read, written = item.regs_access()
-        self._names = {register: _register(item.reg_name(register)) for register in (*read, *written)}
+        self._names = {register: _named(item, register) for register in (*read, *written)}
         memory = [operand for operand in operands if operand.type == arm.ARM_OP_MEM]
         self.address = tuple(
-            _register(item.reg_name(register))
+            _named(item, register)
             for operand in memory
             for register in (operand.mem.base, operand.mem.index)
-            if register and _register(item.reg_name(register)) != _PC
+            if register and _named(item, register) != _PC
         )
         self.offset = memory[0].mem.disp if memory and not memory[0].mem.index else None
         self.kind = _shifted(kind, item.mnemonic, operands)
-        self.writes = tuple(dict.fromkeys(part for register in written for part in _parts(self._names[register])))
+        self.writes: tuple[str, ...] = tuple(
+            dict.fromkeys(part for register in written for part in _parts(self._names[register]))
+        )
         sources = [part for register in read for part in _parts(self._names[register]) if part != _PC]
         self.count = _count(name, operands)
         if self.kind in (Kind.LOAD_MANY, Kind.STORE_MANY) and not memory:
-            base = "sp" if name in ("push", "pop", "vpush", "vpop") else _register(item.reg_name(operands[0].reg))
+            base = "sp" if name in ("push", "pop", "vpush", "vpop") else _named(item, operands[0].reg)
             self.address = (base,)
         self.jumps = kind in (Kind.BRANCH, Kind.INDIRECT, Kind.TABLE) or _PC in self.writes
         self.bases = tuple(r for r in self.address if r in self.writes and (item.writeback or r == "sp"))
@@ -229,36 +233,35 @@ class _Roles:
             self.writes = self.bases
 
     def _moments(self, item: capstone.CsInsn, name: str, operands: list[arm.ArmOp]) -> tuple[tuple[str, ...], ...]:
-        names = [_register(item.reg_name(o.reg)) if o.type == arm.ARM_OP_REG else "" for o in operands]
-        registers = [part for part in names if part]
+        """The registers read early, and those read late."""
+        named = [(_named(item, o.reg), o) for o in operands if o.type == arm.ARM_OP_REG]
+        registers = [register for register, _ in named]
         if self.kind is Kind.SHIFTED:
-            return tuple(n for n, o in zip(names, operands, strict=True) if n and o.shift.type), ()
+            return tuple(register for register, operand in named if operand.shift.type), ()
         if self.kind in (Kind.EXTRACT, Kind.REVERSE) or name.startswith(("ssat", "usat", "qd")):
             return tuple(registers[-1:] if name in _EARLY_LAST else registers[1:]), ()
-        if self.kind is Kind.ACCUMULATE:
-            return (), tuple(registers[:2] if _is_long(name) else registers[3:])
-        if self.kind is Kind.FLOAT_ACCUMULATE:
-            return (), _parts(registers[0])
-        if self.kind is Kind.STORE:
-            return (), tuple(part for register in registers[:1] for part in _parts(register))
-        if self.kind is Kind.STORE_MANY:
-            bases = () if name in ("push", "vpush", "strd") else tuple(registers[:1])
-            return (), tuple(part for register in registers[len(bases) :] for part in _parts(register))
-        return (), ()
+        return (), tuple(part for register in self._late(name, registers) for part in _parts(register))
+
+    def _late(self, name: str, registers: list[str]) -> list[str]:
+        match self.kind:
+            case Kind.ACCUMULATE:
+                return registers[:2] if _is_long(name) else registers[3:]
+            case Kind.STORE | Kind.FLOAT_ACCUMULATE:
+                return registers[:1]
+            case Kind.STORE_MANY:
+                return registers if name in ("push", "vpush", "strd") else registers[1:]
+            case _:
+                return []
 
     def _also_read(self, item: capstone.CsInsn, name: str, operands: list[arm.ArmOp]) -> Iterator[str]:
         """Registers that a multiplier reads besides accumulating on them, or an ALU besides shifting them."""
-        registers = [_register(item.reg_name(o.reg)) for o in operands if o.type == arm.ARM_OP_REG]
+        registers = [_named(item, o.reg) for o in operands if o.type == arm.ARM_OP_REG]
         if self.kind is Kind.ACCUMULATE:
             yield from registers[2:] if _is_long(name) else registers[1:3]
         elif self.kind is Kind.FLOAT_ACCUMULATE:
             yield from (part for register in registers[1:] for part in _parts(register))
         elif self.kind is Kind.SHIFTED:
-            yield from (
-                _register(item.reg_name(o.reg))
-                for o in operands[1:]
-                if o.type == arm.ARM_OP_REG and not o.shift.type
-            )
+            yield from (_named(item, o.reg) for o in operands[1:] if o.type == arm.ARM_OP_REG and not o.shift.type)
 
 
 def _is_conditional(item: capstone.CsInsn, name: str) -> bool:
@@ -303,7 +306,9 @@ def _is_double(operand: arm.ArmOp) -> bool:
     return arm.ARM_REG_D0 <= operand.reg <= arm.ARM_REG_D31
 
 
-def _register(name: str | None) -> str:
+def _named(item: capstone.CsInsn, register: int) -> str:
+    # Cast: the names of capstone's own annotations are half unknown.
+    name = cast("Callable[[int], str | None]", item.reg_name)(register)
     return FLAGS if name in ("cpsr", "apsr", "apsr_nzcv", "fpscr_nzcv") else name or ""
 
 

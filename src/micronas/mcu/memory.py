@@ -88,5 +88,3 @@ class MemoryModel:
         lines = -(-stream.size_bytes // self.line_bytes)
         passes = min(stream.passes, 1) if stream.size_bytes <= self.data_cache_bytes else stream.passes
         return lines * passes * (self.flash_line_cycles if stream.place == "flash" else self.sram_line_cycles)
-
-

@@ -231,6 +231,7 @@ class CycleTable:
 
     def mispredict_cycles(self, block: Sequence[Instruction]) -> float:
         """None: nothing is predicted."""
+        del block
         return 0
 
     def _cycles(self, instruction: Instruction, before: Instruction | None) -> int:
