@@ -128,8 +128,11 @@ def _conv_scratch(signature: Signature) -> int:
     """Bytes; convolution.c says what they hold, and micronas_convolution_scratch_bytes the same number."""
     kernel, channels = signature.kernel, signature.in_shape[2]
     if channels % 4 == 0:
-        return 2 * kernel * ((signature.out_shape[1] - 1) * signature.stride + kernel) * channels
-    return 2 * 2 * 4 * _groups(kernel * kernel * channels)
+        return 4 * kernel + 2 * kernel * ((signature.out_shape[1] - 1) * signature.stride + kernel) * channels
+    size = kernel * kernel * channels
+    _, out_width, out_channels = signature.out_shape
+    copied = out_channels if size < 3 else 2 - out_channels % 2
+    return 2 * out_width * 4 * _groups(size) + copied * size + 3
 
 
 def _conv_geometry(signature: Signature) -> dict[str, int]:

@@ -11,6 +11,23 @@ int32_t micronas_average_pool_scratch_bytes(const params_t *p) {
     return 0;
 }
 
+#if MICRONAS_DSP
+MN_INLINE const int8_t *add_pixel(const int8_t *x, int32_t channels, uint32_t *even, uint32_t *odd) {
+    const uint32_t bytes = mn_load4(x);
+    *even = mn_sxtab16(*even, bytes);
+    *odd = mn_sxtab16_odd(*odd, bytes);
+    return x + channels;
+}
+
+/* Four channels of some pixels of a row; the usual counts without a loop. */
+MN_INLINE void add_pixels(const int8_t *x, int32_t pixels, int32_t channels, uint32_t *even, uint32_t *odd) {
+    for (; pixels > 3; pixels--) x = add_pixel(x, channels, even, odd);
+    if (pixels == 3) x = add_pixel(x, channels, even, odd);
+    if (pixels >= 2) x = add_pixel(x, channels, even, odd);
+    add_pixel(x, channels, even, odd);
+}
+#endif
+
 MN_INLINE void pool_pixel(const params_t *p, const int8_t *first, mn_span rows, mn_span columns, int8_t *output) {
     const int32_t channels = p->channels, line = p->in_width * channels;
     const mn_mean mean = mn_prepare_mean(rows.count * columns.count);
@@ -20,12 +37,7 @@ MN_INLINE void pool_pixel(const params_t *p, const int8_t *first, mn_span rows, 
         uint32_t even = 0, odd = 0; /* sums of channels (0, 2) and (1, 3) in 16-bit lanes */
         const int8_t *row = first + channel;
         for (int32_t i = rows.count; i > 0; i--, row += line) {
-            const int8_t *x = row;
-            for (int32_t j = columns.count; j > 0; j--, x += channels) {
-                const uint32_t bytes = mn_load4(x);
-                even = mn_sxtab16(even, bytes);
-                odd = mn_sxtab16_odd(odd, bytes);
-            }
+            add_pixels(row, columns.count, channels, &even, &odd);
         }
         mn_store4(output + channel, mn_limit4(mn_mean4(even, odd, &mean), p->output_min, p->output_max));
     }

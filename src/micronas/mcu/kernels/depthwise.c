@@ -63,7 +63,7 @@ MN_INLINE sums dot_four(const params_t *p, const int8_t *first, const int8_t *we
 #endif
 
 /* `width` (1 or 4) channels from `channel` on, over all pixels. */
-MN_INLINE void filter(const params_t *p, const int8_t *input, int8_t *output, int32_t channel, int32_t width) {
+static void filter(const params_t *p, const int8_t *input, int8_t *output, int32_t channel, int32_t width) {
     mn_rescale rescale[4];
     for (int32_t c = 0; c < width; c++)
         rescale[c] = mn_prepare(p->multiplier[channel + c], p->shift[channel + c], p->output_zero_point);
@@ -92,10 +92,126 @@ MN_INLINE void filter(const params_t *p, const int8_t *input, int8_t *output, in
     }
 }
 
+#if MICRONAS_DSP
+
+/* What one channel of a 1x1 kernel does to every pixel; weight and bias doubled for the fast rescale. */
+typedef struct {
+    int32_t zero_point, weight2, bias2, multiplier, addend, shift, low, high;
+} point_t;
+
+/* Whether the channel has a fast form: no accumulator reaches 2^30, so that doubling it is exact. */
+static int32_t prepare_point(const params_t *p, int32_t channel, point_t *k) {
+    const mn_rescale rescale = mn_prepare(p->multiplier[channel], p->shift[channel], p->output_zero_point);
+    const int32_t weight = p->weights[channel], bias = p->bias[channel], limit = (1 << 30) - 256 * 256;
+    if (!rescale.shift || bias > limit || bias < -limit) return 0;
+    k->zero_point = p->input_zero_point;
+    k->weight2 = 2 * weight;
+    k->bias2 = 2 * (bias - weight * p->input_zero_point);
+    k->multiplier = rescale.multiplier;
+    k->addend = rescale.addend;
+    k->shift = rescale.shift;
+    k->low = p->output_min;
+    k->high = p->output_max;
+    return 1;
+}
+
+MN_INLINE int32_t point(const point_t *k, int32_t x, int32_t relu_in, int32_t is_clamped) {
+    const int32_t value = relu_in && x < k->zero_point ? k->zero_point : x;
+    const int32_t doubled = value * k->weight2 + k->bias2;
+    const int32_t y = mn_saturate8(mn_apply_doubled(doubled, k->multiplier, k->addend, k->shift));
+    return is_clamped ? mn_clamp(y, k->low, k->high) : y;
+}
+
+MN_INLINE void points(point_t k, const int8_t *x, int8_t *y, int32_t pixels, int32_t step, int32_t relu_in,
+                      int32_t is_clamped) {
+    for (; pixels > 0; pixels--, x += step, y += step) y[0] = (int8_t)point(&k, x[0], relu_in, is_clamped);
+}
+
+#if !defined(MICRONAS_EMULATE_DSP)
+
+/* `points` without any clamp but int8's, four pixels at a time. The assembly knows the order of the fields. */
+typedef struct {
+    const int8_t *x;
+    int8_t *y;
+    int32_t fours, step, weight2, bias2, multiplier, addend, shift;
+} fours_t;
+
+#define FOUR(what) what(r9) what(r10) what(r11) what(r12)
+#define SCALE(a) "mla " #a ", " #a ", r4, r5\n\t"
+#define RESCALE(a) "add lr, r7, " #a ", asr #31\n\tsmmlar " #a ", " #a ", r6, lr\n\t"
+#define SHIFT(a) "asr " #a ", " #a ", r8\n\t"
+
+/* r0 x, r1 y, r2 fours left, r3 step, r4 weight, r5 bias, r6 multiplier, r7 addend, r8 shift; r9 to r12 four values. */
+static __attribute__((naked, noinline)) void points_by_four(const fours_t *fours __attribute__((unused))) {
+    __asm__ volatile(
+        "push {r4-r11, lr}\n\t"
+        "ldm r0, {r0-r8}\n"
+        "1:\n\t"
+        "ldrsb r9, [r0]\n\t"
+        "ldrsb r10, [r0, r3]\n\t"
+        "add r0, r0, r3, lsl #1\n\t"
+        "ldrsb r11, [r0]\n\t"
+        "ldrsb r12, [r0, r3]\n\t"
+        "add r0, r0, r3, lsl #1\n\t"
+        FOUR(SCALE)
+        FOUR(RESCALE)
+        FOUR(SHIFT)
+        "subs r2, #1\n\t"
+        "ssat r9, #8, r9\n\t"
+        "strb r9, [r1]\n\t"
+        "ssat r10, #8, r10\n\t"
+        "strb r10, [r1, r3]\n\t"
+        "add r1, r1, r3, lsl #1\n\t"
+        "ssat r11, #8, r11\n\t"
+        "strb r11, [r1]\n\t"
+        "ssat r12, #8, r12\n\t"
+        "strb r12, [r1, r3]\n\t"
+        "add r1, r1, r3, lsl #1\n\t"
+        "bne 1b\n\t"
+        "pop {r4-r11, pc}\n");
+}
+
+/* Every pixel of a channel. */
+static void points_quickly(const point_t *k, const int8_t *x, int8_t *y, int32_t pixels, int32_t step) {
+    const int32_t done = pixels / 4 * 4;
+    const fours_t fours = {x, y, pixels / 4, step, k->weight2, k->bias2, k->multiplier, k->addend, k->shift};
+    if (done) points_by_four(&fours);
+    points(*k, x + done * step, y + done * step, pixels - done, step, 0, 0);
+}
+
+#else
+
+static void points_quickly(const point_t *k, const int8_t *x, int8_t *y, int32_t pixels, int32_t step) {
+    points(*k, x, y, pixels, step, 0, 0);
+}
+
+#endif
+
+/* A 1x1 kernel, stride 1: one channel at a time, its constants in registers. */
+static void filter_points(const params_t *p, const int8_t *input, int8_t *output) {
+    const int32_t pixels = p->in_height * p->in_width, step = p->channels;
+    const int32_t is_clamped = p->output_min > -128 || p->output_max < 127;
+    for (int32_t channel = 0; channel < p->channels; channel++) {
+        const int8_t *x = input + channel;
+        int8_t *y = output + channel;
+        point_t k;
+        if (!prepare_point(p, channel, &k)) filter(p, input, output, channel, 1);
+        else if (p->relu_in) points(k, x, y, pixels, step, 1, 1);
+        else if (is_clamped) points(k, x, y, pixels, step, 0, 1);
+        else points_quickly(&k, x, y, pixels, step);
+    }
+}
+
+#endif
+
 void micronas_depthwise(const params_t *params, const int8_t *input, int8_t *output, void *scratch) {
     int32_t channel = 0;
     (void)scratch;
 #if MICRONAS_DSP
+    if (params->kernel == 1 && params->stride == 1 && params->pad == 0) {
+        filter_points(params, input, output);
+        return;
+    }
     for (; channel + 4 <= params->channels; channel += 4) filter(params, input, output, channel, 4);
 #endif
     for (; channel < params->channels; channel++) filter(params, input, output, channel, 1);

@@ -30,13 +30,6 @@ MN_INLINE int32_t mn_mean_of(int32_t sum, const mn_mean *mean) {
 }
 
 #if MICRONAS_DSP
-/* Four int8 limited to [low, high]. */
-MN_INLINE uint32_t mn_limit4(uint32_t bytes, int32_t low, int32_t high) {
-    if (low > -128) bytes = mn_max4(bytes, mn_all4(low));
-    if (high < 127) bytes = mn_min4(bytes, mn_all4(high));
-    return bytes;
-}
-
 /* Four means, packed in order, of sums in lanes (0, 2) and (1, 3). */
 MN_INLINE uint32_t mn_mean4(uint32_t even, uint32_t odd, const mn_mean *mean) {
     const int32_t half = 1 << 14;

@@ -86,10 +86,14 @@ typedef struct {
     int32_t output_min, output_max;
 } micronas_pool_params;
 
-void micronas_average_pool(const micronas_pool_params *params, const int8_t *input, int8_t *output, void *scratch);
-int32_t micronas_average_pool_scratch_bytes(const micronas_pool_params *params);
-void micronas_max_pool(const micronas_pool_params *params, const int8_t *input, int8_t *output, void *scratch);
-int32_t micronas_max_pool_scratch_bytes(const micronas_pool_params *params);
+typedef micronas_pool_params micronas_average_pool_params;
+typedef micronas_pool_params micronas_max_pool_params;
+
+void micronas_average_pool(const micronas_average_pool_params *params, const int8_t *input, int8_t *output,
+                           void *scratch);
+int32_t micronas_average_pool_scratch_bytes(const micronas_average_pool_params *params);
+void micronas_max_pool(const micronas_max_pool_params *params, const int8_t *input, int8_t *output, void *scratch);
+int32_t micronas_max_pool_scratch_bytes(const micronas_max_pool_params *params);
 
 /* Average over all pixels, as an average pool whose window is the image. */
 typedef struct {

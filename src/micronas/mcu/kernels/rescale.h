@@ -9,7 +9,7 @@
  *                                              (where d < 0 but high is 0 both are 0, since e >= 1);
  *     zero point z: add z * 2^e before the shift.
  *
- * So one SMMLAR with the addend z * 2^e + 2^(e-1), one add of d >> 31, one shift.
+ * So one add of d >> 31 to the addend z * 2^e + 2^(e-1), one SMMLAR on it, one shift.
  */
 #ifndef MICRONAS_RESCALE_H
 #define MICRONAS_RESCALE_H
@@ -66,7 +66,16 @@ static __attribute__((noinline, unused)) int32_t mn_apply_slow(int32_t acc, cons
 #if MICRONAS_DSP
 /* The fast form of a doubled accumulator. */
 MN_INLINE int32_t mn_apply_doubled(int32_t doubled, int32_t multiplier, int32_t addend, int32_t shift) {
-    return (mn_smmlar(doubled, multiplier, addend) + (doubled >> 31)) >> shift;
+    return mn_smmlar(doubled, multiplier, addend + (doubled >> 31)) >> shift;
+}
+#endif
+
+#if MICRONAS_DSP
+/* Four int8 limited to [low, high]. */
+MN_INLINE uint32_t mn_limit4(uint32_t bytes, int32_t low, int32_t high) {
+    if (low > -128) bytes = mn_max4(bytes, mn_all4(low));
+    if (high < 127) bytes = mn_min4(bytes, mn_all4(high));
+    return bytes;
 }
 #endif
 
