@@ -217,7 +217,7 @@ def constants_text(name: str, title: str, kernel: Operator, constants: Constants
         if isinstance(value, int):
             fields.append(f"    .{field} = {value},\n")
         else:
-            arrays.append(_array(f"{name}_{field}", value))
+            arrays.append(array_text(f"{name}_{field}", value))
             fields.append(f"    .{field} = {name}_{field},\n")
     struct = f"static const {kernel.params} {name} = {{\n{''.join(fields)}}};\n"
     return f"/* {_ascii(title)} */\n{''.join(arrays)}{struct}\n"
@@ -234,10 +234,12 @@ def _ascii(name: str) -> str:
     return name.encode("ascii", "replace").decode().replace("*/", "* /")
 
 
-def _array(name: str, values: Array) -> str:
+def array_text(name: str, values: Array, *, extern: bool = False) -> str:
+    """The C of a constant array; seen by other files if it is `extern`."""
     ctype = "int8_t" if values.dtype == np.int8 else "int32_t"
     rows = "".join(f"    {','.join(map(str, row))},\n" for row in _rows(values.reshape(-1).tolist()))
-    return f"static const {ctype} {name}[{values.size}] = {{\n{rows}}};\n"
+    declared = f"extern const {ctype} {name}[];\nconst" if extern else "static const"
+    return f"{declared} {ctype} {name}[{values.size}] = {{\n{rows}}};\n"
 
 
 def _rows(values: Sequence[int]) -> Iterator[Sequence[int]]:

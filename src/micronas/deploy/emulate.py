@@ -5,7 +5,8 @@ Every time here is simulated: the emulator executes the machine code exactly, th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +21,8 @@ from micronas.errors import UserError
 from micronas.graph import Graph
 from micronas.hardware.target import Target
 from micronas.mcu.emulator import Machine
-from micronas.mcu.memory import MemoryModel, Stream
+from micronas.mcu.memory import MemoryModel
+from micronas.mcu.profile import streams
 from micronas.mcu.reference import Int8
 from micronas.mcu.timing import Timing, time_execution
 from micronas.mcu.toolchain import Toolchain
@@ -61,18 +63,12 @@ class Emulation:
 
 
 def emulate(
-    graph: Graph,
-    target: Target,
-    seed: int = 0,
-    *,
-    toolchain: Toolchain | None = None,
-    memory: MemoryModel | None = None,
-    streams: Sequence[Stream] = (),
+    graph: Graph, target: Target, seed: int = 0, *, toolchain: Toolchain | None = None, with_memory: bool = True
 ) -> Emulation:
     """Build a network's firmware with random int8 weights, run it on one image, compare it with the integer reference.
 
     `graph` is a decided network. The weights, and so the logits, depend on `seed`; the time hardly does.
-    `memory` and `streams` price slow memories, as in `time_function`.
+    Without `with_memory` every access to flash and SRAM takes one cycle.
 
     Raises:
         Disconnected: no path leads from the network's input to its output.
@@ -80,7 +76,7 @@ def emulate(
     """
     model = emit(random_network(deployed(graph), seed))
     image = model.network.input.quantize(random_images(graph, 1, seed + 1)[0])
-    return run_image(model, image, target, toolchain or default_toolchain(), memory, streams)
+    return run_image(model, image, target, toolchain or default_toolchain(), with_memory=with_memory)
 
 
 def default_toolchain() -> Toolchain:
@@ -89,16 +85,11 @@ def default_toolchain() -> Toolchain:
 
 
 def run_image(
-    model: CModel,
-    image: Int8,
-    target: Target,
-    toolchain: Toolchain,
-    memory: MemoryModel | None = None,
-    streams: Sequence[Stream] = (),
+    model: CModel, image: Int8, target: Target, toolchain: Toolchain, *, with_memory: bool = True
 ) -> Emulation:
     """Build the firmware of an emitted model and run it on one image (height, width, channels)."""
-    firmware = build_once(model, Board.of(target), toolchain)
-    run = _run(firmware, model, image, memory, streams)
+    firmware = build_once(model, image, Board.of(target), toolchain)
+    run = _run(firmware, model, target.memory_model if with_memory else None)
     return Emulation(
         target=target.name,
         cycles=run.timing.cycles,
@@ -121,21 +112,23 @@ class _Run:
     stack_bytes: int
 
 
-def _run(
-    firmware: Firmware, model: CModel, image: Int8, memory: MemoryModel | None, streams: Sequence[Stream]
-) -> _Run:
-    """The image is put where the model's input lies, the stack painted, the processor reset."""
+def _run(firmware: Firmware, model: CModel, memory: MemoryModel | None) -> _Run:
+    """Paint the stack, reset the processor, look at what is left."""
     elf = firmware.image
     machine = Machine(elf, firmware.board.core, firmware.board.sram)
-    arena, tensors = elf.symbol(f"{model.name}_arena").address, model.plan.placement.tensors
     stack = elf.symbol("__stack_start").address
-    machine.write(arena + tensors[model.plan.graph.layers[0].name], image.tobytes())
     machine.paint(stack, firmware.layout.stack_bytes)
-    execution = machine.run_until("micronas_halt", limit=30_000_000)
+    execution = machine.run_until("micronas_halt")
     used = machine.painted_over(stack, firmware.layout.stack_bytes)
     if used >= firmware.layout.stack_bytes:
         raise UserError(f"the image needs more stack than the {firmware.layout.stack_bytes} bytes set aside for it")
-    count = int(np.prod(model.plan.graph.output.signature.out_shape))
-    output = machine.read(arena + tensors[model.plan.graph.output.name], count)
-    timing = time_execution(machine, execution, memory, streams)
-    return _Run(timing, tuple(np.frombuffer(output, np.int8).tolist()), used)
+    moved = [stream for layer, kernel in model.steps() for stream in streams(layer.signature, kernel)]
+    timing = time_execution(machine, execution, memory, moved)
+    return _Run(timing, _logits(machine, model), used)
+
+
+def _logits(machine: Machine, model: CModel) -> tuple[int, ...]:
+    """What lies where the plan puts the output."""
+    output = model.plan.graph.output
+    address = machine.elf.symbol(f"{model.name}_arena").address + model.plan.placement.tensors[output.name]
+    return tuple(np.frombuffer(machine.read(address, math.prod(output.signature.out_shape)), np.int8).tolist())

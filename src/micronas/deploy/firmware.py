@@ -13,16 +13,20 @@ from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 
-from micronas.deploy.c import CModel
+from micronas.deploy.c import CModel, array_text
 from micronas.errors import UserError
 from micronas.hardware.target import Target
 from micronas.mcu.cores import Core, core_named
 from micronas.mcu.elf import ElfImage, Symbol
 from micronas.mcu.layout import Layout, Region
+from micronas.mcu.reference import Int8
 from micronas.mcu.toolchain import Toolchain
 
 FIRMWARE = Path(__file__).parents[1] / "mcu" / "firmware"
 """The folder of start-up, mains and boards, in C."""
+
+TEST_IMAGE = "micronas_test_image"
+"""The array that holds the image an emulation classifies."""
 
 STACK_BYTES = 4096
 """Reserved for the stack; an emulation reports how much of it was used."""
@@ -90,8 +94,10 @@ class Firmware:
 
     @property
     def flash_bytes(self) -> int:
-        """Bytes of flash: code, constants, initial values."""
-        return sum(len(segment.data) for segment in self.image.segments)
+        """Bytes of flash: code, constants, initial values; the test image of an emulation does not count."""
+        symbols = self.image.symbols
+        test_image = symbols[TEST_IMAGE].size_bytes if TEST_IMAGE in symbols else 0
+        return sum(len(segment.data) for segment in self.image.segments) - test_image
 
     @property
     def arena_bytes(self) -> int:
@@ -119,9 +125,10 @@ class Firmware:
         return sorted(inside, key=lambda symbol: symbol.address)
 
 
-def build_once(model: CModel, board: Board, toolchain: Toolchain) -> Firmware:
-    """The image that runs the model once and halts: for the emulator, so without clocks and serial port."""
-    return _build(model, board, toolchain, [FIRMWARE / "once.c"], {})
+def build_once(model: CModel, image: Int8, board: Board, toolchain: Toolchain) -> Firmware:
+    """The image that runs the model once, on one image, and halts: for the emulator, so without clocks and serial port."""
+    test_image = f"#include <stdint.h>\n{array_text(TEST_IMAGE, image, extern=True)}"
+    return _build(model, board, toolchain, [FIRMWARE / "once.c"], {"image.c": test_image})
 
 
 def build_serial(model: CModel, board: Board, toolchain: Toolchain) -> Firmware:
