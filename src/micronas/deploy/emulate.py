@@ -6,7 +6,8 @@ Every time here is simulated: the emulator executes the machine code exactly, th
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,7 @@ from micronas.errors import UserError
 from micronas.graph import Graph
 from micronas.hardware.target import Target
 from micronas.mcu.emulator import Machine
+from micronas.mcu.instructions import decode
 from micronas.mcu.memory import MemoryModel
 from micronas.mcu.profile import streams
 from micronas.mcu.reference import Int8
@@ -41,7 +43,8 @@ class Emulation:
         statics: bytes of every other variable, by name.
         stack_bytes: how deep the stack went.
         flash_bytes: code and constants.
-        timing: the cycles by cause and by function.
+        by_layer: cycles of each layer, what follows its kernel included; the first entry is `start-up`.
+        by_cause: cycles by what they are lost to.
     """
 
     target: str
@@ -54,7 +57,8 @@ class Emulation:
     statics: Mapping[str, int]
     stack_bytes: int
     flash_bytes: int
-    timing: Timing
+    by_layer: Mapping[str, float]
+    by_cause: Mapping[str, float]
 
     @property
     def sram_bytes(self) -> int:
@@ -90,41 +94,71 @@ def run_image(
     """Build the firmware of an emitted model and run it on one image (height, width, channels)."""
     firmware = build_once(model, image, Board.of(target), toolchain)
     run = _run(firmware, model, target.memory_model if with_memory else None)
+    cycles = sum(timing.cycles for timing in run.timings)
     return Emulation(
         target=target.name,
-        cycles=run.timing.cycles,
-        instructions=run.timing.instructions,
-        latency_ms=1000 * run.timing.cycles / target.clock_hz,
+        cycles=cycles,
+        instructions=sum(timing.instructions for timing in run.timings),
+        latency_ms=1000 * cycles / target.clock_hz,
         logits=run.logits,
         matches_reference=run.logits == tuple(logits(model.network, image).tolist()),
         arena_bytes=firmware.arena_bytes,
         statics=firmware.statics,
         stack_bytes=run.stack_bytes,
         flash_bytes=firmware.flash_bytes,
-        timing=run.timing,
+        by_layer=_by_layer(model, run.timings),
+        by_cause=_by_cause(run.timings),
     )
+
+
+def _by_layer(model: CModel, timings: Sequence[Timing]) -> dict[str, float]:
+    names = ("start-up", *(layer.name for layer, _ in model.steps()))
+    return {name: timing.cycles for name, timing in zip(names, timings, strict=True)}
+
+
+def _by_cause(timings: Sequence[Timing]) -> dict[str, float]:
+    causes: dict[str, float] = defaultdict(float)
+    for timing in timings:
+        for cause, cycles in timing.breakdown.items():
+            causes[str(cause)] += cycles
+    return dict(causes)
 
 
 @dataclass(frozen=True)
 class _Run:
-    timing: Timing
+    timings: tuple[Timing, ...]
     logits: tuple[int, ...]
     stack_bytes: int
 
 
 def _run(firmware: Firmware, model: CModel, memory: MemoryModel | None) -> _Run:
-    """Paint the stack, reset the processor, look at what is left."""
+    """Paint the stack, reset the processor, look at what is left when it halts.
+
+    It runs once; its blocks are counted anew at each call of a kernel, because the timing model's caches and branch
+    predictor hold what is most frequent, and that changes from kernel to kernel.
+    """
     elf = firmware.image
     machine = Machine(elf, firmware.board.core, firmware.board.sram)
     stack = elf.symbol("__stack_start").address
     machine.paint(stack, firmware.layout.stack_bytes)
-    execution = machine.run_until("micronas_halt")
+    phases = machine.run_phases(_kernel_calls(machine, model), "micronas_halt")
     used = machine.painted_over(stack, firmware.layout.stack_bytes)
     if used >= firmware.layout.stack_bytes:
         raise UserError(f"the image needs more stack than the {firmware.layout.stack_bytes} bytes set aside for it")
-    moved = [stream for layer, kernel in model.steps() for stream in streams(layer.signature, kernel)]
-    timing = time_execution(machine, execution, memory, moved)
-    return _Run(timing, _logits(machine, model), used)
+    moved = [(), *(streams(layer.signature, kernel) for layer, kernel in model.steps())]
+    timings = [time_execution(machine, each, memory, own) for each, own in zip(phases, moved, strict=True)]
+    return _Run(tuple(timings), _logits(machine, model), used)
+
+
+def _kernel_calls(machine: Machine, model: CModel) -> list[int]:
+    """Addresses of the calls in `model_run`, which has no branches: one for each layer that runs."""
+    run = machine.elf.symbol(f"{model.name}_run")
+    kernels = {machine.elf.symbol(kernel.symbol).address for _, kernel in model.steps()}
+    code = decode(machine.read(run.address, run.size_bytes), run.address)
+    found = [each.address_of for each in code if each.text.startswith("bl #") and int(each.text[4:], 0) in kernels]
+    if len(found) != sum(1 for _ in model.steps()):
+        raise UserError(f"the compiler made {len(found)} kernel calls of {model.name}_run; build with another one")
+    return found
 
 
 def _logits(machine: Machine, model: CModel) -> tuple[int, ...]:

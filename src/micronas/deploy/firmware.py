@@ -126,7 +126,7 @@ class Firmware:
 
 
 def build_once(model: CModel, image: Int8, board: Board, toolchain: Toolchain) -> Firmware:
-    """The image that runs the model once, on one image, and halts: for the emulator, so without clocks and serial port."""
+    """Runs the model once, on one image, and halts: for the emulator, so without clocks and serial port."""
     test_image = f"#include <stdint.h>\n{array_text(TEST_IMAGE, image, extern=True)}"
     return _build(model, board, toolchain, [FIRMWARE / "once.c"], {"image.c": test_image})
 

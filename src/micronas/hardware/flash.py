@@ -22,7 +22,7 @@ from micronas.mcu.operators import operator
 from micronas.mcu.samples import sample
 
 TABLE = Path(__file__).parent / "code_bytes.csv"
-"""Columns core, part, bytes: `start` (start-up, main), a kernel's C file, or `call <file>`: what each use of it adds."""
+"""Columns core, part, bytes; a part is `start` (start-up, main), a kernel's C file, or `call <file>`: one use of it."""
 
 
 @cache
