@@ -129,7 +129,7 @@ class PruningSearch:
                 {name: float(column[at]) for name, column in values.items()},
                 factors[found[at]],
             )
-            for at in np.argsort(-score, kind="stable")
+            for at in np.argsort(-score, kind="stable").tolist()
         )
 
     @cached_property

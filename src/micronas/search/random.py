@@ -45,7 +45,7 @@ class RandomSearch:
         score = rank_score([Column(columns[t.indicator.name], t.better, t.weight) for t in objective.performance])
         finalists = tuple(
             Finalist(drawn[at], float(score[at]), {name: float(column[at]) for name, column in columns.items()})
-            for at in np.argsort(-score, kind="stable")
+            for at in np.argsort(-score, kind="stable").tolist()
         )
         return SearchResult(finalists[0].architecture, finalists, measured=len(measurements))
 
