@@ -6,6 +6,7 @@ import random
 import re
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from micronas.mcu.emulator import Machine
 from micronas.mcu.instructions import Instruction, Kind
 from micronas.mcu.layout import Layout, Region
 from micronas.mcu.memory import MemoryModel, Stream
-from micronas.mcu.pipelines import PIPELINES, Cause, State
+from micronas.mcu.pipelines import CORTEX_M7, PIPELINES, Cause, State
 from micronas.mcu.timing import Argument, Buffers, Timing, decode_cached, time_call, time_function
 from micronas.mcu.toolchain import Toolchain
 
@@ -81,6 +82,9 @@ def test_data_dependent_branches_mispredict_on_m7_alone(program: Program) -> Non
     odd = sum(bit & 1 for bit in noisy)
     assert cycles("cortex-m7", steady).breakdown[Cause.MISPREDICT] < 20
     assert cycles("cortex-m7", noisy).breakdown[Cause.MISPREDICT] == pytest.approx(min(odd, 4000 - odd) * 8, rel=0.01)
+    free = replace(CORTEX_M7, mispredict=0, mispredict_early_flags=0)
+    machine = Machine(program("cortex-m7"), CORES["cortex-m7"])
+    assert Cause.MISPREDICT not in time_call(machine, "zigzag", [noisy, len(noisy)], pipeline=free).breakdown
     assert Cause.MISPREDICT not in cycles("cortex-m4", noisy).breakdown
     assert cycles("cortex-m4", steady).breakdown[Cause.BRANCH] > 0
 

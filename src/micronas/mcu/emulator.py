@@ -188,10 +188,10 @@ class Machine:
         """Put bytes into free SRAM and return their address.
 
         Raises:
-            UserError: there is no room left beside a stack of 64 KB.
+            UserError: there is no room left beside the stack, which keeps 64 KB, or a quarter of a smaller region.
         """
         address = -(-self._free // align) * align
-        if address + len(data) > self._ram.end - (64 << 10):
+        if address + len(data) > self._ram.end - min(64 << 10, self._ram.size_bytes // 4):
             raise UserError(f"{len(data)} bytes do not fit into {self._ram.name} ({self._ram.size_bytes} bytes)")
         self.write(address, data)
         self._free = address + len(data)

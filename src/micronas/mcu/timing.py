@@ -59,19 +59,21 @@ def time_function(
     streams: Sequence[Stream] = (),
     regions: Sequence[Region] = (SRAM,),
     limit: int = INSTRUCTION_LIMIT,
+    pipeline: Pipeline | None = None,
 ) -> Timing:
     """Simulated cycles of one call of a function of an ELF, whoever compiled it.
 
     `arguments` follow the C calling convention: words as ints, and buffers or structs as bytes, which are put into free
     SRAM (16-byte aligned) and passed by address; a 64-bit argument is two words. `Buffers` helps where a struct must
     hold another buffer's address. `setup` is written to memory before the call, by address or symbol. `memory` None
-    switches every memory term off; `streams` says which bytes the call streams from slow memory.
+    switches every memory term off; `streams` says which bytes the call streams from slow memory. `pipeline` replaces
+    the core's constants, as in `dataclasses.replace(CORTEX_M7, mispredict=6)`.
 
     Raises:
         UserError: the ELF, the symbol or the core does not exist, or the call fails (`EmulationError`).
     """
     machine = Machine(ElfImage.read(elf_path), core_named(core), regions)
-    return time_call(machine, symbol, arguments, memory, setup=setup, streams=streams, limit=limit)
+    return time_call(machine, symbol, arguments, memory, setup=setup, streams=streams, limit=limit, pipeline=pipeline)
 
 
 def time_call(
@@ -83,6 +85,7 @@ def time_call(
     setup: Mapping[int | str, bytes] | None = None,
     streams: Sequence[Stream] = (),
     limit: int = INSTRUCTION_LIMIT,
+    pipeline: Pipeline | None = None,
 ) -> Timing:
     """`time_function` on a machine that is already loaded, perhaps with buffers placed."""
     for where, data in (setup or {}).items():
@@ -94,7 +97,7 @@ def time_call(
         for word, argument in zip(words, arguments, strict=True)
         if not isinstance(argument, int)
     )
-    return time_execution(machine, execution, memory, streams, outputs)
+    return time_execution(machine, execution, memory, streams, outputs, pipeline)
 
 
 def time_execution(
@@ -103,9 +106,10 @@ def time_execution(
     memory: MemoryModel | None = None,
     streams: Sequence[Stream] = (),
     outputs: tuple[bytes, ...] = (),
+    pipeline: Pipeline | None = None,
 ) -> Timing:
     """Cycles of a run that the emulator counted: a call, or a whole image."""
-    program = _Program(machine, execution)
+    program = _Program(machine, execution, pipeline or PIPELINES[machine.core.name])
     costs, by_symbol = program.edge_costs()
     costs[Cause.MISPREDICT] += program.mispredict_costs(by_symbol)
     if memory is not None:
@@ -130,12 +134,11 @@ class _Program:
 
     machine: Machine
     execution: Execution
+    pipeline: Pipeline
     blocks: dict[int, tuple[Instruction, ...]] = field(init=False)
-    pipeline: Pipeline = field(init=False)
     _behind: dict[int, State] = field(default_factory=dict[int, State])
 
     def __post_init__(self) -> None:
-        self.pipeline = PIPELINES[self.machine.core.name]
         self.blocks = {
             address: decode_cached(self.machine.read(address, size), address)
             for address, size in self.execution.sizes.items()
