@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 from fractions import Fraction
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,12 +17,14 @@ from tests.mcu.cases import KINDS, cases
 from micronas.graph import Kind, Signature
 from micronas.mcu.reference import (
     ADD_LEFT_SHIFT,
+    Constants,
     Folded,
     Int8,
     Output,
     Padded,
     Pooled,
     Rescale,
+    Rescaled,
     Weighted,
     binary_add,
     multiply_by_quantized_multiplier,
@@ -26,6 +32,7 @@ from micronas.mcu.reference import (
     rounding_divide_by_pot,
     run,
     saturating_rounding_doubling_high_mul,
+    weight_shape,
 )
 from micronas.mcu.samples import sample
 
@@ -204,3 +211,36 @@ def test_samples_repeat_and_spread(kind: Kind) -> None:
 def test_constants_of_another_kind_are_refused() -> None:
     with pytest.raises(ValueError, match="no integer form"):
         run(Signature(Kind.ADD, (1, 1, 1), (1, 1, 1), operands=2), Pooled(Output()), image(1), image(2))
+
+
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "tflite_operators.json").read_text())
+
+
+@pytest.mark.parametrize("golden", GOLDEN["cases"], ids=lambda golden: f"{golden['kind']}-{golden['seed']}")
+def test_operators_equal_tflites_reference_kernels(golden: dict[str, Any]) -> None:
+    """Bit by bit, on outputs that TFLite's own reference kernels computed; the file names its source."""
+    shape = {name: tuple(golden[name]) for name in ("in_shape", "out_shape", "padding") if name in golden}
+    numbers = {name: golden[name] for name in ("kernel", "stride", "operands") if name in golden}
+    signature = Signature(Kind(golden["kind"]), **shape, **numbers)
+    chance = np.random.default_rng(golden["seed"])
+    operands = [chance.integers(-128, 128, signature.in_shape).astype(np.int8) for _ in range(signature.operands)]
+    got = run(signature, _golden_constants(golden, signature, chance), *operands)
+    assert got.ravel()[:8].tolist() == golden["first"]
+    assert sha256(got.tobytes()).hexdigest() == golden["sha256"]
+
+
+def _golden_constants(golden: dict[str, Any], signature: Signature, chance: np.random.Generator) -> Constants:
+    match signature.kind:
+        case Kind.CONV | Kind.DEPTHWISE:
+            weights = chance.integers(-127, 128, weight_shape(signature)).astype(np.int8)
+            bias = chance.integers(-2000, 2001, signature.out_shape[2]).astype(np.int32)
+            rescale = quantize_multiplier(*golden["scales"])
+            return Weighted(weights, bias, rescale, golden["input_zero_point"], Output(golden["output_zero_point"]))
+        case Kind.ADD:
+            left, right, output = zip(golden["scales"], golden["zero_points"], strict=True)
+            return Folded((binary_add(left, right, output),))
+        case Kind.RELU:
+            rescale = quantize_multiplier(*golden["scales"])
+            return Rescaled(rescale, golden["input_zero_point"], Output(golden["output_zero_point"]))
+        case _:
+            return Pooled(Output())

@@ -42,14 +42,14 @@ class Run:
     timing: Timing
 
 
-def build_kernels(toolchain: Toolchain, core: Core) -> ElfImage:
-    """All kernels as one program for a core.
+def build_kernels(toolchain: Toolchain, core: Core, flags: Sequence[str] = ()) -> ElfImage:
+    """All kernels as one program for a core; `flags` are the compiler's, after its own.
 
     Raises:
         UserError: no compiler, or one that cannot build them.
     """
-    sources, flags = sorted(KERNELS.glob("*.c")), () if toolchain.command else _ZIG_FLAGS.get(core.name, ())
-    return ElfImage.read(toolchain.build(sources, core, include=[KERNELS], keep=SYMBOLS, flags=flags))
+    sources, more = sorted(KERNELS.glob("*.c")), () if toolchain.command else _ZIG_FLAGS.get(core.name, ())
+    return ElfImage.read(toolchain.build(sources, core, include=[KERNELS], keep=SYMBOLS, flags=[*more, *flags]))
 
 
 def run_operator(
@@ -60,14 +60,17 @@ def run_operator(
     operands: Sequence[Int8],
     memory: MemoryModel | None = None,
     in_place: int | None = None,
+    kernel: Operator | None = None,
 ) -> Run:
     """Call the kernel of a signature once; `in_place` lets it write its output over that operand.
+
+    `kernel` is called in place of ours: another runtime's function with our parameters.
 
     Raises:
         NoKernelError: no kernel computes the signature.
         EmulationError: the kernel leaves its memory.
     """
-    kernel, machine = operator(signature), Machine(kernels, core)
+    kernel, machine = kernel or operator(signature), Machine(kernels, core)
     inputs = [machine.place(operand.tobytes()) for operand in operands]
     size = prod(signature.out_shape)
     output = machine.place(bytes(size)) if in_place is None else inputs[in_place]

@@ -106,6 +106,20 @@ class Folded:
 Constants = Weighted | Pooled | Padded | Rescaled | Folded
 
 
+def weight_shape(signature: Signature) -> tuple[int, ...]:
+    """Shape of the int8 weights in memory order, as `Weighted` has them; () if there are none."""
+    (height, width, channels), out, kernel = signature.in_shape, signature.out_shape[2], signature.kernel
+    match signature.kind:
+        case Kind.CONV:
+            return (out, kernel, kernel, channels)
+        case Kind.DEPTHWISE:
+            return (kernel, kernel, channels)
+        case Kind.LINEAR:
+            return (out, height * width * channels)
+        case _:
+            return ()
+
+
 def quantize_multiplier(*scales: float) -> Rescale:
     """Real factors >= 0 as fixed-point numbers, as TFLite's QuantizeMultiplier makes them."""
     pairs = [_quantize_one(scale) for scale in scales]

@@ -24,6 +24,7 @@ from micronas.mcu.reference import (
     Weighted,
     binary_add,
     quantize_multiplier,
+    weight_shape,
 )
 
 
@@ -44,20 +45,6 @@ def sample(signature: Signature, seed: int = 0) -> Sample:
     chance = np.random.default_rng(seed)
     operands = tuple(chance.integers(-128, 128, signature.in_shape).astype(np.int8) for _ in range(signature.operands))
     return Sample(_constants(signature, chance), operands)
-
-
-def weight_shape(signature: Signature) -> tuple[int, ...]:
-    """Shape of the int8 weights in memory order, as `reference.Weighted` has them; () if there are none."""
-    (height, width, channels), out, kernel = signature.in_shape, signature.out_shape[2], signature.kernel
-    match signature.kind:
-        case Kind.CONV:
-            return (out, kernel, kernel, channels)
-        case Kind.DEPTHWISE:
-            return (kernel, kernel, channels)
-        case Kind.LINEAR:
-            return (out, height * width * channels)
-        case _:
-            return ()
 
 
 def _constants(signature: Signature, chance: np.random.Generator) -> Constants:

@@ -11,6 +11,8 @@
 
 typedef micronas_depthwise_params params_t;
 
+enum { BLOCK_BYTES = 2048, LEAST_PIXELS = 64 }; /* of a 1x1 kernel's blocks */
+
 int32_t micronas_depthwise_scratch_bytes(const params_t *p) {
     (void)p;
     return 0;
@@ -92,9 +94,14 @@ static void filter_row(const params_t *p, const int8_t *input, int8_t *output, i
     }
 }
 
-#if MICRONAS_DSP
+/* One channel of a 1x1 kernel over some pixels. */
+static void points_slowly(const params_t *p, int32_t channel, const int8_t *x, int8_t *y, int32_t pixels) {
+    const mn_rescale rescale = mn_prepare(p->multiplier[channel], p->shift[channel], p->output_zero_point);
+    for (; pixels > 0; pixels--, x += p->channels, y += p->channels)
+        *y = finish(p, p->bias[channel] + read(p, x) * p->weights[channel], &rescale);
+}
 
-enum { BLOCK_BYTES = 2048, LEAST_PIXELS = 64 };
+#if MICRONAS_DSP
 
 /* What one channel of a 1x1 kernel does to every pixel; weight and bias doubled for the fast rescale. */
 typedef struct {
@@ -124,12 +131,6 @@ MN_INLINE int32_t point(const point_t *k, int32_t x, int32_t relu_in, int32_t is
     return is_clamped ? mn_clamp(y, k->low, k->high) : y;
 }
 
-static void points_slowly(const params_t *p, int32_t channel, const int8_t *x, int8_t *y, int32_t pixels) {
-    const mn_rescale rescale = mn_prepare(p->multiplier[channel], p->shift[channel], p->output_zero_point);
-    for (; pixels > 0; pixels--, x += p->channels, y += p->channels)
-        *y = finish(p, p->bias[channel] + read(p, x) * p->weights[channel], &rescale);
-}
-
 MN_INLINE void points(point_t k, const int8_t *x, int8_t *y, int32_t pixels, int32_t step, int32_t relu_in,
                       int32_t is_clamped) {
     for (; pixels > 0; pixels--, x += step, y += step) y[0] = (int8_t)point(&k, x[0], relu_in, is_clamped);
@@ -150,7 +151,7 @@ typedef struct {
 #define SHIFT(a) "asr " #a ", " #a ", r8\n\t"
 
 /* r0 x, r1 y, r2 fours left, r3 step, r4 weight, r5 bias, r6 multiplier, r7 addend, r8 shift; r9 to r12 four values. */
-static __attribute__((naked, noinline)) void points_by_four(const fours_t *fours __attribute__((unused))) {
+MN_ASSEMBLY void points_by_four(const fours_t *fours __attribute__((unused))) {
     __asm__ volatile(
         "push {r4-r11, lr}\n\t"
         "ldm r0, {r0-r8}\n"
@@ -195,17 +196,24 @@ static void points_quickly(const point_t *k, const int8_t *x, int8_t *y, int32_t
 
 #endif
 
+#endif
+
 /* A 1x1 kernel without stride over some pixels: one channel at a time, its constants in registers. */
 static void filter_points(const params_t *p, const int8_t *input, int8_t *output, int32_t pixels) {
-    const int32_t step = p->channels, is_clamped = p->output_min > -128 || p->output_max < 127;
     for (int32_t channel = 0; channel < p->channels; channel++) {
         const int8_t *x = input + channel;
         int8_t *y = output + channel;
+#if MICRONAS_DSP
+        const int32_t step = p->channels, is_clamped = p->output_min > -128 || p->output_max < 127;
         point_t k;
-        if (!prepare_point(p, channel, &k)) points_slowly(p, channel, x, y, pixels);
-        else if (p->relu_in) points(k, x, y, pixels, step, 1, 1);
-        else if (is_clamped) points(k, x, y, pixels, step, 0, 1);
-        else points_quickly(&k, x, y, pixels, step);
+        if (prepare_point(p, channel, &k)) {
+            if (p->relu_in) points(k, x, y, pixels, step, 1, 1);
+            else if (is_clamped) points(k, x, y, pixels, step, 0, 1);
+            else points_quickly(&k, x, y, pixels, step);
+            continue;
+        }
+#endif
+        points_slowly(p, channel, x, y, pixels);
     }
 }
 
@@ -219,17 +227,13 @@ static void filter_blocks(const params_t *p, const int8_t *input, int8_t *output
     }
 }
 
-#endif
-
 void micronas_depthwise(const params_t *params, const int8_t *input, int8_t *output, void *scratch) {
     const params_t *p = params;
     (void)scratch;
-#if MICRONAS_DSP
     if (p->kernel == 1 && p->stride == 1 && p->pad == 0) {
         filter_blocks(p, input, output);
         return;
     }
-#endif
     for (int32_t y = 0; y < p->out_height; y++) {
         int32_t channel = 0;
 #if MICRONAS_DSP
