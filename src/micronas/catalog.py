@@ -11,6 +11,7 @@ from micronas.indicator import HardwareIndicator, Indicator, PerformanceIndicato
 from micronas.inputs import Inputs
 from micronas.proxies.linear_regions import LinearRegions
 from micronas.proxies.ntk import Ntk
+from micronas.search.exact import ExactSearch
 from micronas.search.pruning import PruningSearch
 from micronas.search.random import RandomSearch
 from micronas.search.search import Search, Watch
@@ -21,12 +22,13 @@ SPACES: Mapping[str, SearchSpace] = {
     "nasbench201": NasBench201(),
 }
 
-MakeSearch = Callable[[SearchSpace, Skeleton, int, int, Watch], Search]
-"""(space, deployed skeleton, seed, repeats, watch) -> search."""
+MakeSearch = Callable[[SearchSpace, Skeleton, tuple[int, ...], int, Watch], Search]
+"""(space, deployed skeleton, seeds, repeats, watch) -> search. Only the exact search takes several seeds."""
 
 SEARCHES: Mapping[str, MakeSearch] = {
-    "pruning": PruningSearch,
-    "random": lambda space, skeleton, seed, _, watch: RandomSearch(space, skeleton, seed, watch=watch),
+    "pruning": lambda space, skeleton, seeds, repeats, watch: PruningSearch(space, skeleton, seeds[0], repeats, watch),
+    "exact": lambda space, skeleton, seeds, _, watch: ExactSearch(space, skeleton, seeds, watch),
+    "random": lambda space, skeleton, seeds, _, watch: RandomSearch(space, skeleton, seeds[0], watch=watch),
 }
 
 PERFORMANCE_INDICATORS: Mapping[str, Callable[[Inputs], PerformanceIndicator]] = {

@@ -53,9 +53,12 @@ def search(
     max_latency: Annotated[str | None, typer.Option(help="Hard limit with its unit, like 300ms or 0.3s.")] = None,
     ntk_weight: Annotated[float, Weight] = _DEFAULT.ntk_weight,
     regions_weight: Annotated[float, Weight] = _DEFAULT.regions_weight,
-    flops_weight: Annotated[float, Weight] = _DEFAULT.flops_weight,
+    flops_weight: Annotated[
+        float | None, typer.Option(help="A cost to pruning (0), capacity to exact (1).", min=0.0)
+    ] = None,
     latency_weight: Annotated[float, Weight] = _DEFAULT.latency_weight,
     seed: Seed = _DEFAULT.seed,
+    seeds: Annotated[str | None, typer.Option(help="An ensemble for --search exact, like 0-4.")] = None,
     repeats: Annotated[int, typer.Option(help="Measurements averaged, each with fresh weights.", min=1)] = 3,
     images: ImagesFrom = None,
     channels: Channels = _DEFAULT.channels,
@@ -85,6 +88,7 @@ def search(
             max_latency_ms=None if max_latency is None else parse_latency(max_latency),
             images=images,
             seed=seed,
+            seeds=seeds,
             repeats=repeats,
         )
     with _progress() as watch:

@@ -17,7 +17,7 @@ from micronas.errors import UserError
 from micronas.hardware.compute import LiveFlops
 from micronas.hardware.latency import Latency
 from micronas.hardware.target import Target, load_target
-from micronas.indicator import Indicator
+from micronas.indicator import Better, HardwareIndicator, Indicator
 from micronas.inputs import Gaussian, Images, Inputs
 from micronas.objective import Limit, Objective, Term, term
 from micronas.search.search import Search, Watch, unwatched
@@ -34,11 +34,13 @@ class Run:
         space, search, target: names in the catalog, or a path to a board's `.toml`.
         channels, cells, input, classes: the skeleton that is deployed.
         ntk_weight, regions_weight: weights of the performance indicators.
-        flops_weight, latency_weight: weights of the hardware indicators.
+        flops_weight, latency_weight: weights of the hardware indicators. FLOPs are a cost to the
+            pruning search (0 unless given) and capacity to the exact one (1 unless given).
         expressivity: the indicator that `regions_weight` weighs.
         max_latency_ms: hard limit, or None.
         images: folder of images or `.npz` for the indicators; None for a seeded Gaussian batch.
         seed, repeats: of weights and random inputs.
+        seeds: of an ensemble, like "0-4" (exact search only); None for `seed` alone.
     """
 
     space: str = "nasbench201"
@@ -50,12 +52,13 @@ class Run:
     classes: int = 10
     ntk_weight: float = 1.0
     regions_weight: float = 1.0
-    flops_weight: float = 0.0
+    flops_weight: float | None = None
     latency_weight: float = 0.0
     expressivity: str = "linear-regions"
     max_latency_ms: float | None = None
     images: str | None = None
     seed: int = 0
+    seeds: str | None = None
     repeats: int = 3
 
     @property
@@ -124,6 +127,21 @@ def parse_latency(text: str) -> float:
     return number * _UNITS_MS[match[2]]
 
 
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """Seeds of `0-4`, `7` or `1,3,5-6`.
+
+    Raises:
+        UserError: it is no such list.
+    """
+    found: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
+        if not match or (match[2] and int(match[2]) < int(match[1])):
+            raise UserError(f"cannot read seeds from {text!r}; write them like 0-4 or 1,3,5")
+        found += range(int(match[1]), int(match[2] or match[1]) + 1)
+    return tuple(dict.fromkeys(found))
+
+
 @dataclass(frozen=True)
 class Setup:
     """A run's parts, ready to go."""
@@ -165,7 +183,7 @@ def set_up(run: Run, watch: Watch = unwatched) -> Setup:
         target,
         inputs,
         _objective(run, target, inputs),
-        search(space, run.skeleton, run.seed, run.repeats, watch),
+        search(space, run.skeleton, _seeds(run), run.repeats, watch),
     )
 
 
@@ -176,6 +194,14 @@ def every_indicator(target: Target) -> tuple[Indicator, ...]:
     return (*performance, *catalog.COUNTS.values(), *hardware)
 
 
+def _seeds(run: Run) -> tuple[int, ...]:
+    if run.seeds is None:
+        return (run.seed,)
+    if run.search != "exact":
+        raise UserError(f"several seeds are for --search exact; {run.search} takes one: --seed")
+    return parse_seeds(run.seeds)
+
+
 def _objective(run: Run, target: Target, inputs: Inputs) -> Objective:
     latency = Latency(target)
     performance = (("ntk", run.ntk_weight), (run.expressivity, run.regions_weight))
@@ -184,6 +210,13 @@ def _objective(run: Run, target: Target, inputs: Inputs) -> Objective:
             term(look_up(catalog.PERFORMANCE_INDICATORS, name, "performance indicator")(inputs), weight)
             for name, weight in performance
         ),
-        (Term(LiveFlops(), run.flops_weight), Term(latency, run.latency_weight)),
+        (_flops_term(run), Term(latency, run.latency_weight)),
         (Limit(latency, run.max_latency_ms),) if run.max_latency_ms is not None else (),
     )
+
+
+def _flops_term(run: Run) -> Term[HardwareIndicator]:
+    """FLOPs are a cost in the paper's hybrid objective, and capacity where whole networks are ranked (ADR 0004)."""
+    if run.search == "exact":
+        return Term(LiveFlops(), 1.0 if run.flops_weight is None else run.flops_weight, Better.HIGHER)
+    return Term(LiveFlops(), run.flops_weight or 0.0, Better.LOWER)

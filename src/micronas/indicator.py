@@ -78,6 +78,10 @@ class PerformanceIndicator(Indicator, Protocol):
         """Everything its numbers depend on but the network and the code: settings, skeleton, seed, inputs."""
         ...
 
+    def caveat(self, value: float) -> str:
+        """What must be said beside a number, "" if nothing: why it is infinite, or only a bound."""
+        ...
+
     def with_seed(self, seed: int) -> Self:
         """The same indicator with fresh weights and, if they are random, fresh inputs."""
         ...

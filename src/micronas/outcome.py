@@ -105,17 +105,21 @@ def read_indicators(
     skeleton: Skeleton,
     performance: Sequence[PerformanceIndicator],
     others: Sequence[Indicator],
+    known: Mapping[str, float],
 ) -> dict[str, Reading]:
     """Every indicator of one architecture by name.
 
     Performance indicators judge the class's representative on their reduced skeleton, as every
-    search does; the others judge the architecture itself on the deployed one.
+    search does; what a search has measured is `known`, and taken as it is. The others judge the
+    architecture itself on the deployed skeleton.
     """
     graph, canonical = space.lower(architecture, skeleton), space.canonical(architecture)
-    readings = {
-        one.name: _reading(one, one.measure(space.lower(canonical, one.skeleton)), f" on {one.skeleton}")
-        for one in performance
-    }
+    readings: dict[str, Reading] = {}
+    for one in performance:
+        value = known.get(one.name)
+        if value is None:
+            value = one.measure(space.lower(canonical, one.skeleton))
+        readings[one.name] = _reading(one, value, f" on {one.skeleton}", one.caveat(value))
     return readings | {one.name: _reading(one, one.measure(graph)) for one in others}
 
 
@@ -127,10 +131,11 @@ def break_down(latency: Latency, space: SearchSpace, architecture: Choices, skel
         return None
 
 
-def _reading(indicator: Indicator, value: float, where: str = "") -> Reading:
+def _reading(indicator: Indicator, value: float, where: str = "", caveat: str = "") -> Reading:
+    source = indicator.source + where + (f"; {caveat}" if caveat else "")
     if math.isfinite(value):
-        return Reading(value, indicator.unit, indicator.source + where)
-    return Reading(None, indicator.unit, f"{indicator.source}{where}: no value, the network cannot be scored")
+        return Reading(value, indicator.unit, source)
+    return Reading(None, indicator.unit, source if caveat else f"{source}; disconnected")
 
 
 def _latency(breakdown: Breakdown | None) -> dict[str, object] | None:

@@ -54,7 +54,8 @@ def _outcome(
     performance = [term.indicator.with_seed(run.seed) for term in parts.objective.performance]
     hardware: list[Indicator] = [make(parts.target) for make in catalog.HARDWARE_INDICATORS.values()]
     others = [*catalog.COUNTS.values(), *hardware]
-    readings = read_indicators(parts.space, architecture, parts.skeleton, performance, others)
+    known = result.finalists[0].values if result else {}
+    readings = read_indicators(parts.space, architecture, parts.skeleton, performance, others, known)
     return Outcome(
         parts.space,
         architecture,

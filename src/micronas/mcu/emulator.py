@@ -232,6 +232,21 @@ class Machine:
         until = self.elf.symbol(halt).address if halt else _RETURN.origin
         return self._run(int.from_bytes(words[4:], "little") & ~1, until, limit)
 
+    def run_phases(self, boundaries: Sequence[int], halt: str, limit: int = INSTRUCTION_LIMIT) -> tuple[Execution, ...]:
+        """Run the whole image once, from its reset vector to symbol `halt`, counting anew at each boundary.
+
+        `boundaries` are addresses of instructions in the order the program reaches them; there is one phase more.
+
+        Raises:
+            EmulationError: as for `call`.
+        """
+        table = min(s.load_address for s in self.elf.segments)
+        words = self.read(table, 8)
+        self._uc.reg_write(arm.UC_ARM_REG_SP, int.from_bytes(words[:4], "little"))
+        starts = (int.from_bytes(words[4:], "little") & ~1, *boundaries)
+        ends = (*boundaries, self.elf.symbol(halt).address)
+        return tuple(self._run(start, until, limit) for start, until in zip(starts, ends, strict=True))
+
     def paint(self, address: int, size: int) -> None:
         """Fill memory with a pattern, for `painted_over` to find later how deep a stack went."""
         self.write(address, bytes([_PAINT]) * size)

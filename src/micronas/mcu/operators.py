@@ -33,6 +33,8 @@ HEADER = "micronas_kernels.h"
 MAX_OPERANDS = 4
 """Operands of the widest fused add (MICRONAS_MAX_OPERANDS in the header)."""
 
+_POOLS = ("micronas_average_pool", "micronas_max_pool")
+
 Array = NDArray[np.int8] | NDArray[np.int32]
 Value = int | Array
 """What a field of a parameter struct holds: a number, or the array a pointer points to."""
@@ -67,8 +69,8 @@ class Operator:
 
     @property
     def params(self) -> str:
-        """The C type of the first argument."""
-        return f"{self.symbol}_params"
+        """The C type of the first argument; both pools share one."""
+        return "micronas_pool_params" if self.symbol in _POOLS else f"{self.symbol}_params"
 
     def fields(self, constants: Constants) -> dict[str, Value]:
         """Every field of `params` in C order: geometry, then constants. Arrays stand for pointers.

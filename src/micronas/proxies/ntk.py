@@ -74,6 +74,10 @@ class Ntk:
         """The same with fresh weights, and fresh inputs where these are random."""
         return replace(self, seed=seed)
 
+    def caveat(self, value: float) -> str:
+        """What must be said beside a number, "" if nothing."""
+        return "disconnected or singular" if value == self.better.worst else ""
+
     def measure(self, graph: Graph) -> float:
         """κ of one network."""
         return float(self.measure_many([graph])[0])

@@ -30,7 +30,7 @@ _FAST = {"contract", "reassoc", "nsz", "arcp"}  # sums may be reordered; infinit
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compiled when first called, without the interpreter's lock, and kept in the cache where that can be written."""
-    options = {"nogil": True, "fastmath": _FAST, "error_model": "numpy"}
+    options: Any = {"nogil": True, "fastmath": _FAST, "error_model": "numpy"}
     before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, numba.config.CACHE_DIR or str(cache_dir() / "numba")
     try:
         return numba.njit(cache=True, **options)(function)
@@ -38,6 +38,17 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
         return numba.njit(**options)(function)
     finally:
         numba.config.CACHE_DIR = before
+
+
+def _part(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that only compiled ones call: part of what `execute` is compiled to.
+
+    Compiling takes seconds, so these avoid what numba is slow at: array expressions, assignments to slices, numpy's
+    own functions, and literal arguments, each of which makes a version of its own.
+    """
+    return numba.njit(nogil=True, fastmath=_FAST, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(
+        function
+    )
 
 
 # --- vectors ----------------------------------------------------------------------------------------
@@ -111,6 +122,17 @@ def _address(_: Any, array: Any, index: Any) -> Any:
         return builder.gep(data, [arguments[1]])
 
     return types.CPointer(array.dtype)(array, index), generate
+
+
+@intrinsic
+def _keep_apart(_: Any) -> Any:
+    """Keeps LLVM from copying the function this stands in into its callers: half the time of compiling."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return types.void(), generate
 
 
 def _taps(outputs: int, pixels: int) -> Any:
@@ -193,9 +215,16 @@ _taps_3x2, _taps_3x1, _taps_1x2, _taps_1x1 = _taps(3, 2), _taps(3, 1), _taps(1, 
 _slopes_3x3, _slopes_3x1, _slopes_1x3, _slopes_1x1 = _slopes(3, 3), _slopes(3, 1), _slopes(1, 3), _slopes(1, 1)
 
 
-@_compiled
-def _sweep(y, y_at, y_row, y_pixel, y_output, x, x_at, x_row, x_pixel, w, w_at, offsets, outputs, rows, columns, adds):
-    """Taps over all pixels of some outputs of one block of samples."""
+@_part
+def _sweep(y, x, w, offsets, numbers):
+    """Taps over all pixels of some outputs of one block of samples.
+
+    `numbers`: y's start and steps by row, pixel and output; x's start and steps by row and pixel; w's start;
+    outputs, rows, columns; whether to add.
+    """
+    _keep_apart()
+    y_at, y_row, y_pixel, y_output, x_at, x_row, x_pixel, w_at, outputs, rows, columns, adding = numbers
+    adds = adding != 0
     count = offsets.size
     for output in range(0, outputs - outputs % 3, 3):
         weights = _address(w, w_at + output * count)
@@ -230,16 +259,17 @@ def _sweep(y, y_at, y_row, y_pixel, y_output, x, x_at, x_row, x_pixel, w, w_at, 
 # --- shapes -----------------------------------------------------------------------------------------
 
 
-@_compiled
+@_part
 def _strides(height, width, border):
     """(row, plane) of a tensor in the arena, and how far its first pixel lies inside a plane."""
     row = (width + 2 * border) * LANES
     return row, (height + 2 * border) * row, border * row + border * LANES
 
 
-@_compiled
+@_part
 def _offsets(channels, kernel, padding, row, plane, inside):
     """Where the taps of a convolution read, (input channel, row, column), relative to the pixel they stand on."""
+    _keep_apart()
     offsets = np.empty(channels * kernel * kernel, np.int64)
     tap = 0
     for channel in range(channels):
@@ -250,218 +280,225 @@ def _offsets(channels, kernel, padding, row, plane, inside):
     return offsets
 
 
-@_compiled
-def _reads(residue, size, kernel, stride, padding):
-    """Of a strided window's transpose: the first tap that a pixel with this residue receives, and their number."""
-    first = (residue + padding) % stride
-    return first, (kernel - first + stride - 1) // stride if first < kernel else 0
+@_part
+def _fill(x, at, row, plane, images, height, count, value):
+    """Set the first `count` numbers of every row of some planes."""
+    _keep_apart()
+    for image in range(images):
+        for y in range(height):
+            start = at + image * plane + y * row
+            line = x[start : start + count]
+            for j in range(count):
+                line[j] = value
 
 
 # --- forward ----------------------------------------------------------------------------------------
 
 
-@_compiled
-def _conv(arena, target, source, adds, scale, shape, border, blocks, weights, at):
-    c_in, h_in, w_in, c_out, h_out, w_out, kernel, stride, padding, depthwise = shape
-    row_in, plane_in, inside_in = _strides(h_in, w_in, border)
-    row_out, plane_out, inside_out = _strides(h_out, w_out, border)
-    channels = 1 if depthwise else c_in
-    offsets = _offsets(channels, kernel, padding, row_in, plane_in, inside_in)
-    scaled = weights[at : at + c_out * offsets.size] * scale
+@_part
+def _convolve(y, y_at, y_row, y_plane, y_block, arena, source, scale, shape, border, blocks, weights, at, first, some):
+    """Add outputs `first` to `first + some` of a convolution, a depthwise one too, to what is in y."""
+    _keep_apart()
+    c_in, h_in, w_in, _, h_out, w_out, kernel, stride, padding, depthwise = shape
+    row, plane, inside = _strides(h_in, w_in, border)
+    offsets = _offsets(c_in if depthwise == 0 else depthwise, kernel, padding, row, plane, inside)
+    scaled = np.empty(some * offsets.size, y.dtype)
+    for j in range(scaled.size):
+        scaled[j] = weights[at + first * offsets.size + j] * scale
+    apart = some if depthwise else min(some, 1)
     for block in range(blocks):
-        to, of = target + block * c_out * plane_out + inside_out, source + block * c_in * plane_in
-        for output in range(c_out):  # biases: only linear layers have any
-            bias = weights[at + scaled.size + output] * scale
-            if bias != 0 or not adds:
-                for row in range(h_out):
-                    start = to + output * plane_out + row * row_out
+        for c in range(apart):
+            of = source + block * c_in * plane + (first + c) * plane * depthwise
+            _sweep(
+                y, arena, scaled, offsets,
+                (
+                    y_at + block * y_block + c * y_plane, y_row, np.int64(LANES), y_plane, of, stride * row,
+                    stride * LANES, c * offsets.size, some // apart, h_out, w_out, np.int64(1),
+                ),
+            )  # fmt: skip
+
+
+@_part
+def _conv(arena, target, source, adds, scale, shape, border, blocks, weights, at):
+    _keep_apart()
+    c_in, _, _, c_out, h_out, w_out, kernel, _, _, depthwise = shape
+    row, plane, inside = _strides(h_out, w_out, border)
+    if not adds:
+        _fill(arena, target + inside, row, plane, blocks * c_out, h_out, w_out * LANES, arena.dtype.type(0))
+    biases = at + c_out * kernel * kernel * (c_in if depthwise == 0 else depthwise)
+    for output in range(c_out):  # only linear layers have any
+        bias = weights[biases + output] * scale
+        if bias != 0:
+            for block in range(blocks):
+                for y in range(h_out):
+                    start = target + (block * c_out + output) * plane + inside + y * row
                     line = arena[start : start + w_out * LANES]
                     for j in range(line.size):
-                        line[j] = bias + (line[j] if adds else 0)
-        if depthwise:
-            for c in range(c_out):
-                _sweep(
-                    arena, to + c * plane_out, row_out, LANES, plane_out, arena, of + c * plane_in, stride * row_in,
-                    stride * LANES, scaled, c * offsets.size, offsets, 1, h_out, w_out, True,
-                )  # fmt: skip
-        else:
-            _sweep(
-                arena, to, row_out, LANES, plane_out, arena, of, stride * row_in,
-                stride * LANES, scaled, 0, offsets, c_out, h_out, w_out, True,
-            )  # fmt: skip
+                        line[j] += bias
+    _convolve(
+        arena, target + inside, row, plane, c_out * plane, arena, source, scale, shape, border, blocks,
+        weights, at, np.int64(0), c_out,
+    )  # fmt: skip
 
 
-@_compiled
+@_part
 def _conv_norm(arena, target, source, adds, scale, shape, border, blocks, weights, at, deviations, scratch, samples):
     """Three channels at a time: convolved into the scratch, where their statistics are taken, then normalised."""
-    c_in, h_in, w_in, c_out, h_out, w_out, kernel, stride, padding, depthwise = shape
-    row_in, plane_in, inside_in = _strides(h_in, w_in, border)
-    row_out, plane_out, inside_out = _strides(h_out, w_out, border)
-    offsets = _offsets(1 if depthwise else c_in, kernel, padding, row_in, plane_in, inside_in)
-    line, plane = w_out * LANES, h_out * w_out * LANES
-    step = 1 if depthwise else 3
-    for first in range(0, c_out, step):
-        outputs = min(step, c_out - first)
-        for block in range(blocks):
-            of = source + block * c_in * plane_in + (first * plane_in if depthwise else 0)
-            _sweep(
-                scratch, block * plane, line, LANES, blocks * plane, arena, of, stride * row_in,
-                stride * LANES, weights, at + first * offsets.size, offsets, outputs, h_out, w_out, False,
-            )  # fmt: skip
-        for output in range(outputs):
-            base = output * blocks * plane
-            mean, inverse = _moments(scratch, base, line, plane, plane, h_out, w_out, blocks, samples)
-            deviations[first + output] = inverse
-            for block in range(blocks):
-                to = target + (block * c_out + first + output) * plane_out + inside_out
-                of = base + block * plane
-                for row in range(h_out):
-                    _normalise(arena, to + row * row_out, scratch, of + row * line, line, mean, scale * inverse, adds)
+    _keep_apart()
+    c_out, h_out, w_out = shape[3], shape[4], shape[5]
+    row, plane, inside = _strides(h_out, w_out, border)
+    line, packed = w_out * LANES, h_out * w_out * LANES
+    for first in range(0, c_out, 3):
+        some = min(3, c_out - first)
+        _fill(scratch, np.int64(0), packed, packed, some * blocks, np.int64(1), packed, arena.dtype.type(0))
+        _convolve(
+            scratch, np.int64(0), line, blocks * packed, packed, arena, source, arena.dtype.type(1), shape, border,
+            blocks, weights, at, first, some,
+        )  # fmt: skip
+        for output in range(some):
+            of, to = output * blocks * packed, target + (first + output) * plane + inside
+            deviations[first + output] = _normalise(
+                arena, to, row, c_out * plane, scratch, of, line, packed, h_out, w_out, blocks, samples, scale, adds
+            )
 
 
-@_compiled
+@_part
 def _norm(arena, target, source, adds, scale, shape, border, blocks, deviations, samples):
+    _keep_apart()
     channels, height, width = shape[0], shape[1], shape[2]
     row, plane, inside = _strides(height, width, border)
     for channel in range(channels):
         of, to = source + channel * plane + inside, target + channel * plane + inside
-        mean, inverse = _moments(arena, of, row, plane, channels * plane, height, width, blocks, samples)
-        deviations[channel] = inverse
-        for block in range(blocks):
-            for y in range(height):
-                at = block * channels * plane + y * row
-                _normalise(arena, to + at, arena, of + at, width * LANES, mean, scale * inverse, adds)
+        deviations[channel] = _normalise(
+            arena, to, row, channels * plane, arena, of, row, channels * plane,
+            height, width, blocks, samples, scale, adds,
+        )  # fmt: skip
 
 
-@_compiled
-def _normalise(y, y_at, x, x_at, count, mean, factor, adds):
-    to, of = y[y_at : y_at + count], x[x_at : x_at + count]
-    shift = -mean * factor
-    if adds:
-        for j in range(count):
-            to[j] += of[j] * factor + shift
-    else:
-        for j in range(count):
-            to[j] = of[j] * factor + shift
+@_part
+def _normalise(y, y_at, y_row, y_block, x, x_at, x_row, x_block, height, width, blocks, samples, scale, adds):
+    """y (+)= scale (x - mean) / deviation for one channel; 1 / deviation, with torch's 1e-5 below the root."""
+    _keep_apart()
+    mean = x.dtype.type(_moment(x, x_at, x_row, x_block, height, width, blocks, samples, x.dtype.type(0), 1))
+    variance = _moment(x, x_at, x_row, x_block, height, width, blocks, samples, mean, 2)
+    inverse = x.dtype.type(1 / np.sqrt(variance + 1e-5))
+    factor, count = scale * inverse, width * LANES
+    for block in range(blocks):
+        for row in range(height):
+            to, of = y_at + block * y_block + row * y_row, x_at + block * x_block + row * x_row
+            target, source = y[to : to + count], x[of : of + count]
+            if adds:
+                for j in range(count):
+                    target[j] += (source[j] - mean) * factor
+            else:
+                for j in range(count):
+                    target[j] = (source[j] - mean) * factor
+    return inverse
 
 
-@_compiled
-def _moments(x, at, row, plane, block_stride, height, width, blocks, samples):
-    """(mean, 1/√(variance + 1e-5)) of one channel, in two passes, over real samples only."""
+@_part
+def _moment(x, at, row, block_stride, height, width, blocks, samples, mean, power):
+    """The average of x, or of (x - mean)², over the real samples of one channel; summed by rows, then in float64."""
     total = 0.0
     for block in range(blocks):
+        lanes = min(samples - block * LANES, LANES)
         for y in range(height):
             start = at + block * block_stride + y * row
-            total += _total(x, start, width, samples - block * LANES, x.dtype.type(0), False)
-    count = height * width * samples
-    mean = x.dtype.type(total / count)
-    total = 0.0
-    for block in range(blocks):
-        for y in range(height):
-            start = at + block * block_stride + y * row
-            total += _total(x, start, width, samples - block * LANES, mean, True)
-    return mean, x.dtype.type(1 / np.sqrt(total / count + 1e-5))
+            line, part = x[start : start + width * LANES], x.dtype.type(0)
+            if lanes < LANES:
+                for j in range(line.size):
+                    if j % LANES < lanes:
+                        part += line[j] if power == 1 else (line[j] - mean) * (line[j] - mean)
+            elif power == 1:
+                for j in range(line.size):
+                    part += line[j]
+            else:
+                for j in range(line.size):
+                    part += (line[j] - mean) * (line[j] - mean)
+            total += part
+    return total / (height * width * samples)
 
 
-@_compiled
-def _total(x, start, width, lanes, mean, squared):
-    """Σ x or Σ (x - mean)² of a row over the real samples of a block."""
-    line = x[start : start + width * LANES]
-    total = x.dtype.type(0)
-    if lanes >= LANES:
-        if squared:
-            for j in range(line.size):
-                total += (line[j] - mean) * (line[j] - mean)
-        else:
-            for j in range(line.size):
-                total += line[j]
-    else:
-        for column in range(width):
-            for lane in range(lanes):
-                value = line[column * LANES + lane]
-                total += (value - mean) * (value - mean) if squared else value
-    return total
-
-
-@_compiled
-def _rows(arena, target, source, other, adds, scale, shape, border, blocks, op):
-    """Copy, ReLU and ReLU's gradient: what one number after the other becomes."""
+@_part
+def _rows(arena, target, source, other, adds, scale, shape, border, blocks, op, deviations):
+    """Copy, ReLU and the gradients of ReLU and batch norm: what one number after the other becomes."""
+    _keep_apart()
     channels, height, width = shape[3], shape[4], shape[5]
     row, plane, inside = _strides(height, width, border)
     count = width * LANES
     for image in range(blocks * channels):
+        factor = scale * deviations[image % channels] if op == Op.NORM_BACK else scale
         for y in range(height):
             at = image * plane + inside + y * row
             to, of = arena[target + at : target + at + count], arena[source + at : source + at + count]
-            if op == Op.RELU:
-                for j in range(count):
-                    to[j] = max(of[j], 0) * scale + (to[j] if adds else 0)
-            elif op == Op.RELU_BACK:
-                on = arena[other + at : other + at + count]
+            on = arena[other + at : other + at + count] if op == Op.RELU_BACK else of
+            if op == Op.RELU or op == Op.RELU_BACK:
                 if adds:
                     for j in range(count):
-                        to[j] += of[j] * scale if on[j] > 0 else 0
+                        to[j] += of[j] * factor if on[j] > 0 else 0
                 else:
                     for j in range(count):
-                        to[j] = of[j] * scale if on[j] > 0 else 0
+                        to[j] = of[j] * factor if on[j] > 0 else 0
             elif adds:
                 for j in range(count):
-                    to[j] += of[j] * scale
+                    to[j] += of[j] * factor
             else:
                 for j in range(count):
-                    to[j] = of[j] * scale
+                    to[j] = of[j] * factor
 
 
-@_compiled
-def _fill(arena, target, scale, shape, border, blocks):
-    channels, height, width = shape[3], shape[4], shape[5]
-    row, plane, inside = _strides(height, width, border)
-    for image in range(blocks * channels):
-        for y in range(height):
-            start = target + image * plane + inside + y * row
-            arena[start : start + width * LANES] = scale
+@_part
+def _shares(y, y_at, y_row, y_block, x, x_at, x_row, x_block, adds, scale, shape, blocks):
+    """y (+)= scale x / how many pixels, not padding, the window of an average pool covers there; one channel."""
+    _keep_apart()
+    _, h_in, w_in, _, h_out, w_out, kernel, stride, padding, _ = shape
+    for row in range(h_out):
+        top = row * stride - padding
+        high = min(top + kernel, h_in) - max(top, 0)
+        for column in range(w_out):
+            left = column * stride - padding
+            share = x.dtype.type(scale / (high * (min(left + kernel, w_in) - max(left, 0))))
+            for block in range(blocks):
+                to = y_at + block * y_block + row * y_row + column * LANES
+                of = x_at + block * x_block + row * x_row + column * LANES
+                target, source = y[to : to + LANES], x[of : of + LANES]
+                if adds:
+                    for lane in range(LANES):
+                        target[lane] += source[lane] * share
+                else:
+                    for lane in range(LANES):
+                        target[lane] = source[lane] * share
 
 
-@_compiled
-def _covered(at, size, kernel, stride, padding):
-    """How many taps of a window along one axis stand on the image, not on its padding."""
-    start = at * stride - padding
-    return min(start + kernel, size) - max(start, 0)
-
-
-@_compiled
-def _avg_pool(arena, target, source, adds, scale, shape, border, blocks, scratch):
-    channels, h_in, w_in, _, h_out, w_out, kernel, stride, padding, _ = shape
-    row_in, plane_in, inside_in = _strides(h_in, w_in, border)
-    row_out, plane_out, inside_out = _strides(h_out, w_out, border)
-    offsets = _offsets(1, kernel, padding, row_in, plane_in, inside_in)
-    ones = np.ones(offsets.size, arena.dtype)
-    line = w_out * LANES
-    for image in range(blocks * channels):
-        _sweep(
-            scratch, 0, line, LANES, 0, arena, source + image * plane_in, stride * row_in,
-            stride * LANES, ones, 0, offsets, 1, h_out, w_out, False,
+@_part
+def _avg_pool(arena, target, source, adds, scale, shape, border, blocks, weights, at, scratch):
+    """A depthwise convolution with ones, then each pixel divided by what its window covers."""
+    _keep_apart()
+    channels, h_out, w_out = shape[3], shape[4], shape[5]
+    row, plane, inside = _strides(h_out, w_out, border)
+    line, packed = w_out * LANES, h_out * w_out * LANES
+    for channel in range(channels):
+        _fill(scratch, np.int64(0), packed, packed, blocks, np.int64(1), packed, arena.dtype.type(0))
+        _convolve(
+            scratch, np.int64(0), line, packed, packed, arena, source, arena.dtype.type(1), shape, border, blocks,
+            weights, at, channel, np.int64(1),
         )  # fmt: skip
-        for y in range(h_out):
-            for x in range(w_out):
-                share = scale / (_covered(y, h_in, kernel, stride, padding) * _covered(x, w_in, kernel, stride, padding))
-                to = target + image * plane_out + inside_out + y * row_out + x * LANES
-                of = y * line + x * LANES
-                for lane in range(LANES):
-                    arena[to + lane] = scratch[of + lane] * share + (arena[to + lane] if adds else 0)
+        to = target + channel * plane + inside
+        _shares(
+            arena, to, row, channels * plane, scratch, np.int64(0), line, packed, adds, scale, shape, blocks
+        )
 
 
-@_compiled
+@_part
 def _max_pool(arena, target, source, other, adds, scale, shape, border, blocks, back):
     """Forward, or its gradient, which goes to the first largest number of every window."""
+    _keep_apart()
     channels, h_in, w_in, _, h_out, w_out, kernel, stride, padding, _ = shape
     row_in, plane_in, inside_in = _strides(h_in, w_in, border)
     row_out, plane_out, inside_out = _strides(h_out, w_out, border)
     if back and not adds:
-        for image in range(blocks * channels):
-            for y in range(h_in):
-                start = target + image * plane_in + inside_in + y * row_in
-                arena[start : start + w_in * LANES] = 0
+        images = blocks * channels
+        _fill(arena, target + inside_in, row_in, plane_in, images, h_in, w_in * LANES, arena.dtype.type(0))
     read = other if back else source
     for image in range(blocks * channels):
         for y in range(h_out):
@@ -480,40 +517,44 @@ def _max_pool(arena, target, source, other, adds, scale, shape, border, blocks, 
                         arena[target + at] = best * scale + (arena[target + at] if adds else 0)
 
 
-@_compiled
+@_part
 def _global_pool(arena, target, source, adds, scale, shape, border, blocks, back):
+    """The mean over all pixels, or its gradient, which all pixels share."""
+    _keep_apart()
     channels, height, width = shape[0], shape[1], shape[2]
     row, plane, inside = _strides(height, width, border)
-    _, plane_one, inside_one = _strides(1, 1, border)
+    _, plane_one, inside_one = _strides(shape[4], shape[5], border)
     share = arena.dtype.type(scale / (height * width))
-    total = np.zeros(LANES, arena.dtype)
     for image in range(blocks * channels):
-        if back:
-            total[:] = arena[source + image * plane_one + inside_one :][:LANES] * share
-        else:
-            total[:] = 0
-        for y in range(height):
-            for x in range(width):
-                at = image * plane + inside + y * row + x * LANES
-                for lane in range(LANES):
-                    if back:
-                        arena[target + at + lane] = total[lane] + (arena[target + at + lane] if adds else 0)
-                    else:
-                        total[lane] += arena[source + at + lane]
-        if not back:
-            to = target + image * plane_one + inside_one
+        start = (source if back else target) + image * plane_one + inside_one
+        one = arena[start : start + LANES]
+        if not back and not adds:
             for lane in range(LANES):
-                arena[to + lane] = total[lane] * share + (arena[to + lane] if adds else 0)
+                one[lane] = 0
+        for pixel in range(height * width):
+            start = (target if back else source) + image * plane + inside + pixel // width * row + pixel % width * LANES
+            many = arena[start : start + LANES]
+            if not back:
+                for lane in range(LANES):
+                    one[lane] += many[lane] * share
+            elif adds:
+                for lane in range(LANES):
+                    many[lane] += one[lane] * share
+            else:
+                for lane in range(LANES):
+                    many[lane] = one[lane] * share
 
 
-@_compiled
+@_part
 def _pad(arena, target, source, adds, scale, shape, border, blocks, back):
     """Put an image inside a larger one of zeros, or take it out again."""
+    _keep_apart()
     channels, h_in, w_in, _, h_out, w_out, _, _, padding, _ = shape
     row_in, plane_in, inside_in = _strides(h_in, w_in, border)
     row_out, plane_out, inside_out = _strides(h_out, w_out, border)
     if not back and not adds:
-        _fill(arena, target, 0, shape, border, blocks)
+        images = blocks * channels
+        _fill(arena, target + inside_out, row_out, plane_out, images, h_out, w_out * LANES, arena.dtype.type(0))
     for image in range(blocks * channels):
         for y in range(h_in):
             inner = image * plane_in + inside_in + y * row_in
@@ -527,128 +568,93 @@ def _pad(arena, target, source, adds, scale, shape, border, blocks, back):
 # --- backward ---------------------------------------------------------------------------------------
 
 
-@_compiled
-def _conv_back(arena, target, source, adds, scale, shape, border, blocks, weights, at, deviations):
-    """The transpose: for each residue of a pixel by the stride, a convolution of the gradient."""
+@_part
+def _transpose(
+    arena, target, adds, y, source, y_block, scale, shape, border, blocks, weights, at, deviations, first, some
+):
+    """The gradient by the input channels `first` to `first + some`, of the gradient y by the outputs.
+
+    For each residue of a pixel by the stride, it is a convolution of y with the taps that reach such pixels.
+    """
+    _keep_apart()
     c_in, h_in, w_in, c_out, h_out, w_out, kernel, stride, padding, depthwise = shape
     row_in, plane_in, inside_in = _strides(h_in, w_in, border)
     row_out, plane_out, inside_out = _strides(h_out, w_out, border)
-    inputs = 1 if depthwise else c_in
-    for a in range(stride):
-        first_y, count_y = _reads(a, h_in, kernel, stride, padding)
-        for b in range(stride):
-            first_x, count_x = _reads(b, w_in, kernel, stride, padding)
-            outputs = 1 if depthwise else c_out
-            offsets = np.empty(outputs * count_y * count_x, np.int64)
-            turned = np.empty(c_in * offsets.size, arena.dtype)
-            tap = 0
-            for output in range(outputs):
-                for ky in range(first_y, kernel, stride):
-                    for kx in range(first_x, kernel, stride):
-                        y, x = (a + padding - ky) // stride, (b + padding - kx) // stride
-                        offsets[tap] = output * plane_out + inside_out + y * row_out + x * LANES
-                        for i in range(c_in):
-                            o, j = (i, 0) if depthwise else (output, i)
-                            factor = scale * deviations[o] if deviations.size else scale
-                            weight = weights[at + ((o * inputs + j) * kernel + ky) * kernel + kx]
-                            turned[i * offsets.size + tap] = weight * factor
-                        tap += 1
-            rows, columns = (h_in - a + stride - 1) // stride, (w_in - b + stride - 1) // stride
-            for block in range(blocks):
-                to = target + block * c_in * plane_in + inside_in + a * row_in + b * LANES
-                of = source + block * c_out * plane_out
-                if tap == 0:
-                    if not adds:
-                        _clear(arena, to, plane_in, stride * row_in, stride * LANES, c_in, rows, columns)
-                elif depthwise:
-                    for c in range(c_in):
-                        _sweep(
-                            arena, to + c * plane_in, stride * row_in, stride * LANES, plane_in, arena,
-                            of + c * plane_out, row_out, LANES, turned, c * tap, offsets, 1, rows, columns, adds,
-                        )  # fmt: skip
-                else:
+    outputs = c_out if depthwise == 0 else depthwise
+    offsets = np.empty(outputs * kernel * kernel, np.int64)
+    turned = np.empty(some * offsets.size, arena.dtype)
+    adding = np.int64(1 if adds else 0)
+    if kernel < stride and not adds:  # some pixels are never read
+        for block in range(blocks):
+            to = target + (block * c_in + first) * plane_in + inside_in
+            _fill(arena, to, row_in, plane_in, some, h_in, w_in * LANES, arena.dtype.type(0))
+        adding = np.int64(1)
+    for residue in range(stride * stride):
+        a, b = residue // stride, residue % stride
+        begin_y, begin_x = (a + padding) % stride, (b + padding) % stride
+        count = outputs * len(range(begin_y, kernel, stride)) * len(range(begin_x, kernel, stride))
+        tap = 0
+        for output in range(outputs):
+            for ky in range(begin_y, kernel, stride):
+                for kx in range(begin_x, kernel, stride):
+                    y_from, x_from = (a + padding - ky) // stride, (b + padding - kx) // stride
+                    offsets[tap] = output * plane_out + inside_out + y_from * row_out + x_from * LANES
+                    for i in range(some):
+                        o = first + i if depthwise else output
+                        where = o if depthwise else output * c_in + i
+                        factor = scale * deviations[o] if deviations.size else scale
+                        turned[i * count + tap] = weights[at + (where * kernel + ky) * kernel + kx] * factor
+                    tap += 1
+        rows, columns = (h_in - a + stride - 1) // stride, (w_in - b + stride - 1) // stride
+        apart = some if depthwise else min(some, 1)
+        for block in range(blocks):
+            for c in range(apart):
+                to = target + (block * c_in + first + c) * plane_in + inside_in + a * row_in + b * LANES
+                if count:
                     _sweep(
-                        arena, to, stride * row_in, stride * LANES, plane_in, arena,
-                        of, row_out, LANES, turned, 0, offsets, c_in, rows, columns, adds,
+                        arena, y, turned, offsets[:count],
+                        (
+                            to, stride * row_in, stride * LANES, plane_in, source + block * y_block + c * plane_out,
+                            row_out, np.int64(LANES), c * count, some // apart, rows, columns, adding,
+                        ),
                     )  # fmt: skip
 
 
-@_compiled
-def _clear(arena, at, plane, row, pixel, channels, rows, columns):
+@_part
+def _avg_pool_back(arena, target, source, adds, scale, shape, border, blocks, weights, at, deviations, scratch):
+    """Each gradient divided by what its window covers, then spread by the transpose of the convolution with ones."""
+    _keep_apart()
+    channels, h_out, w_out = shape[3], shape[4], shape[5]
+    row, plane, inside = _strides(h_out, w_out, border)
+    _fill(scratch, np.int64(0), plane, plane, blocks, np.int64(1), plane, arena.dtype.type(0))
     for channel in range(channels):
-        for y in range(rows):
-            for x in range(columns):
-                start = at + channel * plane + y * row + x * pixel
-                arena[start : start + LANES] = 0
+        of = source + channel * plane + inside
+        _shares(scratch, inside, row, plane, arena, of, row, channels * plane, False, scale, shape, blocks)
+        _transpose(
+            arena, target, adds, scratch, np.int64(0), plane, arena.dtype.type(1), shape, border, blocks,
+            weights, at, deviations, channel, np.int64(1),
+        )  # fmt: skip
 
 
-@_compiled
-def _avg_pool_back(arena, target, source, adds, scale, shape, border, blocks, scratch):
-    """Each gradient divided by what its window covered, then spread: the transpose of a convolution with ones."""
-    channels, h_in, w_in, _, h_out, w_out, kernel, stride, padding, _ = shape
-    row_in, plane_in, inside_in = _strides(h_in, w_in, border)
-    row_out, plane_out, inside_out = _strides(h_out, w_out, border)
-    ones = np.ones(kernel * kernel, arena.dtype)
-    scratch[:plane_out] = 0
-    for image in range(blocks * channels):
-        for y in range(h_out):
-            for x in range(w_out):
-                share = scale / (_covered(y, h_in, kernel, stride, padding) * _covered(x, w_in, kernel, stride, padding))
-                at = inside_out + y * row_out + x * LANES
-                for lane in range(LANES):
-                    scratch[at + lane] = arena[source + image * plane_out + at + lane] * share
-        for a in range(stride):
-            first_y, count_y = _reads(a, h_in, kernel, stride, padding)
-            for b in range(stride):
-                first_x, count_x = _reads(b, w_in, kernel, stride, padding)
-                offsets = np.empty(count_y * count_x, np.int64)
-                tap = 0
-                for ky in range(first_y, kernel, stride):
-                    for kx in range(first_x, kernel, stride):
-                        y, x = (a + padding - ky) // stride, (b + padding - kx) // stride
-                        offsets[tap] = inside_out + y * row_out + x * LANES
-                        tap += 1
-                to = target + image * plane_in + inside_in + a * row_in + b * LANES
-                rows, columns = (h_in - a + stride - 1) // stride, (w_in - b + stride - 1) // stride
-                if tap:
-                    _sweep(
-                        arena, to, stride * row_in, stride * LANES, 0, scratch, 0, row_out, LANES,
-                        ones, 0, offsets, 1, rows, columns, adds,
-                    )  # fmt: skip
-                elif not adds:
-                    _clear(arena, to, 0, stride * row_in, stride * LANES, 1, rows, columns)
-
-
-@_compiled
-def _norm_back(arena, target, source, adds, scale, shape, border, blocks, deviations):
-    channels, height, width = shape[0], shape[1], shape[2]
-    row, plane, inside = _strides(height, width, border)
-    for image in range(blocks * channels):
-        factor = scale * deviations[image % channels]
-        for y in range(height):
-            at = image * plane + inside + y * row
-            _normalise(arena, target + at, arena, source + at, width * LANES, 0, factor, adds)
-
-
-@_compiled
+@_part
 def _weight_slopes(arena, gradient, read, scale, shape, border, blocks, deviations, slopes):
-    """Per-sample gradients of a layer's weights into `slopes`, (weights, blocks x LANES)."""
+    """Per-sample gradients of a layer's weights into `slopes`, (weights, blocks x LANES); how many weights."""
+    _keep_apart()
     c_in, h_in, w_in, c_out, h_out, w_out, kernel, stride, padding, depthwise = shape
     row_in, plane_in, inside_in = _strides(h_in, w_in, border)
     row_out, plane_out, inside_out = _strides(h_out, w_out, border)
-    offsets = _offsets(1 if depthwise else c_in, kernel, padding, row_in, plane_in, inside_in)
+    offsets = _offsets(c_in if depthwise == 0 else depthwise, kernel, padding, row_in, plane_in, inside_in)
     taps, lanes = offsets.size, blocks * LANES
-    scales = np.full(c_out, scale, arena.dtype)
-    if deviations.size:
-        scales *= deviations
-    step = 1 if depthwise else 3
+    scales = np.empty(c_out, arena.dtype)
+    for output in range(c_out):
+        scales[output] = scale * deviations[output] if deviations.size else scale
     for block in range(blocks):
         x_at, d_at = read + block * c_in * plane_in, gradient + block * c_out * plane_out + inside_out
         output = 0
         while output < c_out:
-            outputs = step if output + step <= c_out else 1
+            outputs = 3 if output + 3 <= c_out and depthwise == 0 else 1
             d = _address(arena, d_at + output * plane_out)
-            x = _address(arena, x_at + (output * plane_in if depthwise else 0))
+            x = _address(arena, x_at + output * plane_in * depthwise)
             by = _address(scales, output)
             tap = 0
             while tap < taps:
@@ -680,10 +686,14 @@ def _weight_slopes(arena, gradient, read, scale, shape, border, blocks, deviatio
     return c_out * taps
 
 
-@_compiled
+@_part
 def _accumulate(kernel, slopes, weights, lanes):
     """kernel += slopesᵀ slopes, four weights at a time, summed over the weights of the layer before it is widened."""
-    layer = np.zeros((lanes, lanes), slopes.dtype)
+    _keep_apart()
+    layer = np.empty((lanes, lanes), slopes.dtype)
+    for a in range(lanes):
+        for b in range(lanes):
+            layer[a, b] = 0
     even = weights - weights % 4
     for weight in range(0, even, 4):
         at = weight * lanes
@@ -708,9 +718,10 @@ def _accumulate(kernel, slopes, weights, lanes):
 # --- patterns ---------------------------------------------------------------------------------------
 
 
-@_compiled
+@_part
 def _signs(arena, source, first, shape, border, blocks, bits):
     """Set the bits of all samples from number `first` on, 64 to a word; bits is (words, samples)."""
+    _keep_apart()
     channels, height, width = shape[3], shape[4], shape[5]
     row, plane, inside = _strides(height, width, border)
     for block in range(blocks):
@@ -720,20 +731,23 @@ def _signs(arena, source, first, shape, border, blocks, bits):
                 for x in range(width):
                     at = source + (block * channels + channel) * plane + inside + y * row + x * LANES
                     values = arena[at : at + LANES]
-                    word = bits[number // 64, block * LANES : (block + 1) * LANES]
+                    word = bits[number // 64][block * LANES : (block + 1) * LANES]
                     bit = np.uint64(1) << np.uint64(number % 64)
                     for lane in range(LANES):
                         word[lane] |= bit if values[lane] > 0 else np.uint64(0)
                     number += 1
 
 
-@_compiled
+@_part
 def _distinct(bits, words, samples):
     """How many samples differ, by a hash table of samples that compares them whole."""
+    _keep_apart()
     size = 1
     while size < 2 * samples:
         size *= 2
-    table = np.full(size, -1, np.int64)
+    table = np.empty(size, np.int64)
+    for place in range(size):
+        table[place] = -1
     count = 0
     for sample in range(samples):
         code = np.uint64(0)
@@ -758,9 +772,10 @@ def _distinct(bits, words, samples):
     return count
 
 
-@_compiled
+@_part
 def _agree(kernel, bits, count, samples):
     """In how many of their first `count` bits each two samples agree."""
+    _keep_apart()
     for a in range(samples):
         for b in range(a, samples):
             different = 0
@@ -794,8 +809,8 @@ def execute(code, factors, geometries, weights, border, blocks, samples, arena, 
         g = geometries[geometry]
         shape = (g[0], g[1], g[2], g[3], g[4], g[5], g[6], g[7], g[8], g[9])
         deviations = statistics[at : at + shape[3]] if at >= 0 else statistics[:0]
-        if op == Op.COPY or op == Op.RELU or op == Op.RELU_BACK:
-            _rows(arena, target, source, other, adds, scale, shape, border, blocks, op)
+        if op == Op.COPY or op == Op.RELU or op == Op.RELU_BACK or op == Op.NORM_BACK:
+            _rows(arena, target, source, other, adds, scale, shape, border, blocks, op, deviations)
         elif op == Op.CONV:
             _conv(arena, target, source, adds, scale, shape, border, blocks, weights, weight)
         elif op == Op.CONV_NORM:
@@ -806,7 +821,7 @@ def execute(code, factors, geometries, weights, border, blocks, samples, arena, 
         elif op == Op.NORM:
             _norm(arena, target, source, adds, scale, shape, border, blocks, deviations, samples)
         elif op == Op.AVG_POOL:
-            _avg_pool(arena, target, source, adds, scale, shape, border, blocks, scratch)
+            _avg_pool(arena, target, source, adds, scale, shape, border, blocks, weights, weight, scratch)
         elif op == Op.MAX_POOL or op == Op.MAX_POOL_BACK:
             back = op == Op.MAX_POOL_BACK
             _max_pool(arena, target, source, other, adds, scale, shape, border, blocks, back)
@@ -819,18 +834,25 @@ def execute(code, factors, geometries, weights, border, blocks, samples, arena, 
             count = _weight_slopes(arena, source, other, scale, shape, border, blocks, deviations, scratch)
             _accumulate(grams[network], scratch, count, blocks * LANES)
         elif op == Op.CONV_BACK:
-            _conv_back(arena, target, source, adds, scale, shape, border, blocks, weights, weight, deviations)
-        elif op == Op.NORM_BACK:
-            _norm_back(arena, target, source, adds, scale, shape, border, blocks, deviations)
+            plane = shape[3] * (shape[4] + 2 * border) * (shape[5] + 2 * border) * LANES
+            _transpose(
+                arena, target, adds, arena, source, plane, scale, shape, border, blocks,
+                weights, weight, deviations, np.int64(0), shape[0],
+            )  # fmt: skip
         elif op == Op.AVG_POOL_BACK:
-            _avg_pool_back(arena, target, source, adds, scale, shape, border, blocks, scratch)
+            _avg_pool_back(
+                arena, target, source, adds, scale, shape, border, blocks, weights, weight, deviations, scratch
+            )
         elif op == Op.FILL:
-            _fill(arena, target, scale, shape, border, blocks)
+            row, plane, inside = _strides(shape[4], shape[5], border)
+            _fill(arena, target + inside, row, plane, blocks * shape[3], shape[4], shape[5] * LANES, scale)
         elif op == Op.SIGNS:
             _signs(arena, source, other, shape, border, blocks, bits)
-        elif op == Op.COUNT:
-            counts[network] = _distinct(bits, (source + 63) // 64, samples)
-            bits[:] = 0
-        elif op == Op.AGREE:
-            _agree(grams[network], bits, source, samples)
-            bits[:] = 0
+        elif op == Op.COUNT or op == Op.AGREE:
+            if op == Op.COUNT:
+                counts[network] = _distinct(bits, (source + 63) // 64, samples)
+            else:
+                _agree(grams[network], bits, source, samples)
+            for word in range(bits.shape[0]):
+                for sample in range(bits.shape[1]):
+                    bits[word, sample] = 0

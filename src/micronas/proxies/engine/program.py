@@ -84,6 +84,7 @@ _BACKWARD = {
     Kind.PAD: Op.PAD_BACK,
 }
 _SUMS = (Kind.ADD, Kind.MEAN)
+_WEIGHTED = (*LEARNED, Kind.AVG_POOL)
 
 
 @dataclass
@@ -132,7 +133,7 @@ class Store:
         if len(self._geometry_rows) < len(self._geometries):
             rows = [
                 (*np.roll(its.in_shape, 1), *np.roll(its.out_shape, 1), its.kernel, its.stride, its.padding[0])
-                + (its.kind is Kind.DEPTHWISE,)
+                + (its.kind in (Kind.DEPTHWISE, Kind.AVG_POOL),)
                 for its in self._geometries
             ]
             self._geometry_rows = np.array(rows, np.int64)
@@ -140,10 +141,13 @@ class Store:
 
     def weight(self, layer: Layer) -> int:
         """Where a layer's weights begin in `weights`; its biases, or zeros, follow them."""
-        key = (layer.name, layer.signature)
+        key = (layer.name if layer.signature.kind in LEARNED else "", layer.signature)
         if key not in self._weights:
             self._weights[key] = self._drawn_size
-            weight, bias = draw_weight(self.seed, layer), draw_bias(self.seed, layer)
+            if layer.signature.kind in LEARNED:
+                weight, bias = draw_weight(self.seed, layer), draw_bias(self.seed, layer)
+            else:  # an average pool begins as a depthwise convolution with ones
+                weight, bias = np.ones((layer.signature.in_shape[2], layer.signature.kernel**2)), None
             self._drawn += [weight.ravel(), np.zeros(len(weight)) if bias is None else bias]
             self._drawn_size += weight.size + len(weight)
         return self._weights[key]
@@ -349,7 +353,7 @@ class _Writer:
             layer.signature,
             adds=adds,
             scale=scale,
-            weight=self.store.weight(layer) if layer.signature.kind in LEARNED else 0,
+            weight=self.store.weight(layer) if layer.signature.kind in _WEIGHTED else 0,
             statistics=self._statistics(value) if op is Op.NORM else -1,
         )
 
@@ -427,7 +431,8 @@ class _Writer:
             self._leave(inputs[0], _Part(Op.CONV_BACK, gradient, signature, 0, weight, statistics))
         else:
             other = {Kind.RELU: value, Kind.MAX_POOL: inputs[0]}.get(kind, -1)
-            part = _Part(_BACKWARD[kind], gradient, signature, self.place.get(other, 0))
+            weight = self.store.weight(layer) if kind in _WEIGHTED else 0
+            part = _Part(_BACKWARD[kind], gradient, signature, self.place.get(other, 0), weight)
             self._leave(inputs[0], part._replace(statistics=self.statistics.get(value, -1)))
         self._give_back(gradient)
 
