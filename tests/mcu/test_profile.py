@@ -22,8 +22,6 @@ from micronas.mcu.profile import (
     time_operation,
     time_operations,
 )
-from micronas.mcu.reference import run
-from micronas.mcu.samples import sample
 from micronas.mcu.toolchain import Toolchain
 
 SHAPE = (6, 6, 8)
@@ -73,26 +71,6 @@ def test_every_kind_of_operation_costs_cycles_and_leaves_its_result(ours: Runtim
     assert timing.cycles > 0
     assert timing.untimed == ()
     assert timing.cycles == time_operation(ours, signature).cycles
-
-
-def test_what_is_timed_is_the_operation_itself(ours: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The bytes the timed call leaves behind are those of the integer reference."""
-    machines = []
-
-    class Watched(profile_module.Machine):
-        def __init__(self, *arguments: object) -> None:
-            super().__init__(*arguments)  # type: ignore[arg-type]
-            machines.append(self)
-
-    monkeypatch.setattr(profile_module, "Machine", Watched)
-    signature = OPERATIONS[0]
-    arguments: list[int] = []
-    place = profile_module._arguments
-    monkeypatch.setattr(profile_module, "_arguments", lambda *given: arguments.extend(place(*given)) or arguments)
-    time_operation(ours, signature)
-    drawn = sample(signature)
-    expected = run(signature, drawn.constants, *drawn.operands)
-    assert machines[0].read(arguments[2], expected.size) == expected.tobytes()
 
 
 def test_many_are_timed_as_one_by_one_and_progress_is_told(ours: Runtime) -> None:
