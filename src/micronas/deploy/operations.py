@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-
 from micronas.cache import atomic_write, cache_dir
 from micronas.deploy.c import call_text, constants_text
 from micronas.deploy.firmware import Board, Firmware, image_id, link, serial_sources
@@ -135,7 +134,9 @@ def measure_table(
     """
     hello = board.expect(target.name, image.id)
     if hello.clock_hz != target.clock_hz:
-        raise BoardError(f"{target.name} runs at {hello.clock_hz} Hz, its target file says {target.clock_hz}: correct it")
+        raise BoardError(
+            f"{target.name} runs at {hello.clock_hz} Hz, its target file says {target.clock_hz}: correct it"
+        )
     found = measure_entries(board, image, _progress_file(target.name, image.id), runs, progress)
     to_ms = 1000 / target.clock_hz
     medians = {signature: found[str(signature)].median_cycles * to_ms for signature in image.signatures}

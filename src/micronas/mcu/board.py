@@ -36,10 +36,21 @@ class Port(Protocol):
 
     timeout: float | None
 
-    def read_until(self, expected: bytes = ..., size: int | None = ...) -> bytes: ...
-    def write(self, data: bytes, /) -> int | None: ...
-    def reset_input_buffer(self) -> None: ...
-    def close(self) -> None: ...
+    def read_until(self, expected: bytes = b"\n", size: int | None = None, /) -> bytes:
+        """Bytes up to and with `expected`, or fewer when `size` or the timeout is met."""
+        ...
+
+    def write(self, data: bytes, /) -> int | None:
+        """Send bytes."""
+        ...
+
+    def reset_input_buffer(self) -> None:
+        """Forget what arrived."""
+        ...
+
+    def close(self) -> None:
+        """Give the port back."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -83,11 +94,13 @@ class SerialBoard:
             UserError: pyserial is not installed.
         """
         try:
-            import serial
+            import serial  # noqa: PLC0415 - an optional dependency
         except ImportError as error:
             raise UserError('a board needs pyserial: pip install "micronas[mcu]"') from error
         try:
-            port = cast("Port", serial.serial_for_url(url, BAUD, timeout=_ANSWER_SECONDS, write_timeout=_ANSWER_SECONDS))
+            port = cast(
+                "Port", serial.serial_for_url(url, BAUD, timeout=_ANSWER_SECONDS, write_timeout=_ANSWER_SECONDS)
+            )
         except (OSError, ValueError) as error:  # pyserial's own error is an OSError
             raise BoardError(f"cannot open {url}: {error}") from error
         return cls(port, url)
@@ -120,7 +133,9 @@ class SerialBoard:
         """
         found = self.hello()
         if found.board != board:
-            raise BoardError(f"the board at {self._url} is {found.board}, not {board}; choose its own name or its own port")
+            raise BoardError(
+                f"the board at {self._url} is {found.board}, not {board}; choose its own name or its own port"
+            )
         if found.image != image:
             raise BoardError(
                 f"the board at {self._url} holds image {found.image}, not {image}: flash the one that was just written"
@@ -176,8 +191,14 @@ class SerialBoard:
                     if tag == str(self._tag) and words:
                         return self._accepted(request, words)
             except OSError as error:
-                raise BoardError(f"the line to {self._url} dropped: {error}; plug it in and run the command again") from error
-        why = "answers only noise: is it flashed, and at 115200 baud?" if heard else "does not answer: is it flashed and reset?"
+                raise BoardError(
+                    f"the line to {self._url} dropped: {error}; plug it in and run the command again"
+                ) from error
+        why = (
+            "answers only noise: is it flashed, and at 115200 baud?"
+            if heard
+            else "does not answer: is it flashed and reset?"
+        )
         raise BoardError(f"the board at {self._url} {why}")
 
     def _send(self, request: str) -> None:
