@@ -103,6 +103,21 @@ MN_INLINE void filter_window_in_c(const params_t *p, const window_t *k, int32_t 
     "ssat " #a ", #8, " #a "\n\t"                                                                          \
     "ssat " #b ", #8, " #b "\n\t"
 
+#define TAP(relu)                                                                                           \
+    "ldr r8, [r0]\n\t"                                                                                     \
+    "ldr r9, [r1]\n\t"                                                                                     \
+    "add r0, r0, r2\n\t"                                                                                   \
+    "sxtab16 r10, r12, r8\n\t"                                                                             \
+    "add r1, r1, r2\n\t"                                                                                   \
+    "sxtb16 r11, r9\n\t"                                                                                   \
+    "sxtab16 r8, r12, r8, ror #8\n\t"                                                                      \
+    relu                                                                                                    \
+    "smlabb r4, r10, r11, r4\n\t"                                                                          \
+    "sxtb16 r9, r9, ror #8\n\t"                                                                            \
+    "smlatt r6, r10, r11, r6\n\t"                                                                          \
+    "smlabb r5, r8, r9, r5\n\t"                                                                            \
+    "smlatt r7, r8, r9, r7\n\t"
+
 /* r0 x, r1 w, r2 step, r3 columns left, r4 to r7 accumulators, r8 to r11 values, r12 minus zero, lr rows left. */
 #define WINDOW(relu)                                                                                        \
     "push {r0, r4-r11, lr}\n\t"                                                                            \
@@ -112,21 +127,17 @@ MN_INLINE void filter_window_in_c(const params_t *p, const window_t *k, int32_t 
     "ldm r8, {r4-r7}\n\t"                                                                                  \
     "ldm r0, {r0-r3}\n"                                                                                    \
     "1:\n\t"                                                                                               \
-    "ldr r8, [r0]\n\t"                                                                                     \
-    "ldr r9, [r1]\n\t"                                                                                     \
-    "sxtab16 r10, r12, r8\n\t"                                                                             \
-    "add r0, r0, r2\n\t"                                                                                   \
-    "sxtab16 r8, r12, r8, ror #8\n\t"                                                                      \
-    "add r1, r1, r2\n\t"                                                                                   \
-    relu                                                                                                    \
-    "sxtb16 r11, r9\n\t"                                                                                   \
+    "cmp r3, #3\n\t"                                                                                       \
+    "bne 2f\n\t"                                                                                           \
+    TAP(relu)                                                                                               \
+    TAP(relu)                                                                                               \
+    TAP(relu)                                                                                               \
+    "b 3f\n"                                                                                               \
+    "2:\n\t"                                                                                               \
+    TAP(relu)                                                                                               \
     "subs r3, #1\n\t"                                                                                      \
-    "sxtb16 r9, r9, ror #8\n\t"                                                                            \
-    "smlabb r4, r10, r11, r4\n\t"                                                                          \
-    "smlatt r6, r10, r11, r6\n\t"                                                                          \
-    "smlabb r5, r8, r9, r5\n\t"                                                                            \
-    "smlatt r7, r8, r9, r7\n\t"                                                                            \
-    "bne 1b\n\t"                                                                                           \
+    "bne 2b\n"                                                                                             \
+    "3:\n\t"                                                                                               \
     "ldr r8, [sp]\n\t"                                                                                     \
     "subs lr, #1\n\t"                                                                                      \
     "ldr r3, [r8, #12]\n\t"                                                                                \
