@@ -205,6 +205,12 @@ def test_only_convolutions_clamp_what_they_read() -> None:
         operator(Signature(Kind.AVG_POOL, (4, 4, 4), (2, 2, 4), 2, 2, relu_in=True))
 
 
+def test_every_window_must_touch_the_image() -> None:
+    for padding, size in (((1, 0), 5), ((0, 0), 3)):
+        with pytest.raises(NoKernelError, match="padding"):
+            operator(Signature(Kind.CONV, (4, 4, 4), (size, size, 4), 1, 1, padding))
+
+
 def test_the_reciprocals_of_a_mean_are_exact() -> None:
     """mean.h's two forms against division, for every count and sum it uses them for."""
     for count in range(1, 182):
