@@ -223,8 +223,8 @@ def _sweep(y, x, w, offsets, numbers):
     outputs, rows, columns; whether to add.
     """
     _keep_apart()
-    y_at, y_row, y_pixel, y_output, x_at, x_row, x_pixel, w_at, outputs, rows, columns, adding = numbers
-    adds = adding != 0
+    y_at, y_row, y_pixel, y_output, x_at, x_row, x_pixel, w_at, outputs, rows, columns, adds = numbers
+    adding = adds != 0
     count = offsets.size
     for output in range(0, outputs - outputs % 3, 3):
         weights = _address(w, w_at + output * count)
@@ -233,12 +233,12 @@ def _sweep(y, x, w, offsets, numbers):
             for column in range(0, columns - columns % 2, 2):
                 _taps_3x2(
                     _address(y, to + column * y_pixel), _address(x, of + column * x_pixel), weights,
-                    _address(offsets, 0), count, y_pixel, x_pixel, y_output, adds,
+                    _address(offsets, 0), count, y_pixel, x_pixel, y_output, adding,
                 )  # fmt: skip
             for column in range(columns - columns % 2, columns):
                 _taps_3x1(
                     _address(y, to + column * y_pixel), _address(x, of + column * x_pixel), weights,
-                    _address(offsets, 0), count, y_pixel, x_pixel, y_output, adds,
+                    _address(offsets, 0), count, y_pixel, x_pixel, y_output, adding,
                 )  # fmt: skip
     for output in range(outputs - outputs % 3, outputs):
         weights = _address(w, w_at + output * count)
@@ -247,12 +247,12 @@ def _sweep(y, x, w, offsets, numbers):
             for column in range(0, columns - columns % 2, 2):
                 _taps_1x2(
                     _address(y, to + column * y_pixel), _address(x, of + column * x_pixel), weights,
-                    _address(offsets, 0), count, y_pixel, x_pixel, y_output, adds,
+                    _address(offsets, 0), count, y_pixel, x_pixel, y_output, adding,
                 )  # fmt: skip
             for column in range(columns - columns % 2, columns):
                 _taps_1x1(
                     _address(y, to + column * y_pixel), _address(x, of + column * x_pixel), weights,
-                    _address(offsets, 0), count, y_pixel, x_pixel, y_output, adds,
+                    _address(offsets, 0), count, y_pixel, x_pixel, y_output, adding,
                 )  # fmt: skip
 
 
@@ -281,85 +281,75 @@ def _offsets(channels, kernel, padding, row, plane, inside):
 
 
 @_part
-def _fill(x, at, row, plane, images, height, count, value):
-    """Set the first `count` numbers of every row of some planes."""
+def _fill(x, at, row, plane, images, height, count, value, adds):
+    """Set the first `count` numbers of every row of some planes, or add to them."""
     _keep_apart()
     for image in range(images):
         for y in range(height):
             start = at + image * plane + y * row
             line = x[start : start + count]
-            for j in range(count):
-                line[j] = value
+            if adds:
+                for j in range(count):
+                    line[j] += value
+            else:
+                for j in range(count):
+                    line[j] = value
 
 
 # --- forward ----------------------------------------------------------------------------------------
 
 
 @_part
-def _convolve(y, y_at, y_row, y_plane, y_block, arena, source, scale, shape, border, blocks, weights, at, first, some):
-    """Add outputs `first` to `first + some` of a convolution, a depthwise one too, to what is in y."""
+def _windows(arena, op, target, source, adds, scale, shape, border, blocks, weights, at, deviations, scratch, samples):
+    """Convolutions, with or without the batch norm that reads them, and average pools: sums over windows.
+
+    Up to three channels at a time. A convolution alone is added to its target at once; the others to the scratch,
+    where a norm takes its statistics, and a pool divides each pixel by what its window covers.
+    """
     _keep_apart()
-    c_in, h_in, w_in, _, h_out, w_out, kernel, stride, padding, depthwise = shape
-    row, plane, inside = _strides(h_in, w_in, border)
-    offsets = _offsets(c_in if depthwise == 0 else depthwise, kernel, padding, row, plane, inside)
-    scaled = np.empty(some * offsets.size, y.dtype)
-    for j in range(scaled.size):
-        scaled[j] = weights[at + first * offsets.size + j] * scale
-    apart = some if depthwise else min(some, 1)
-    for block in range(blocks):
-        for c in range(apart):
-            of = source + block * c_in * plane + (first + c) * plane * depthwise
-            _sweep(
-                y, arena, scaled, offsets,
-                (
-                    y_at + block * y_block + c * y_plane, y_row, np.int64(LANES), y_plane, of, stride * row,
-                    stride * LANES, c * offsets.size, some // apart, h_out, w_out, np.int64(1),
-                ),
-            )  # fmt: skip
-
-
-@_part
-def _conv(arena, target, source, adds, scale, shape, border, blocks, weights, at):
-    _keep_apart()
-    c_in, _, _, c_out, h_out, w_out, kernel, _, _, depthwise = shape
-    row, plane, inside = _strides(h_out, w_out, border)
-    if not adds:
-        _fill(arena, target + inside, row, plane, blocks * c_out, h_out, w_out * LANES, arena.dtype.type(0))
-    biases = at + c_out * kernel * kernel * (c_in if depthwise == 0 else depthwise)
-    for output in range(c_out):  # only linear layers have any
-        bias = weights[biases + output] * scale
-        if bias != 0:
-            for block in range(blocks):
-                for y in range(h_out):
-                    start = target + (block * c_out + output) * plane + inside + y * row
-                    line = arena[start : start + w_out * LANES]
-                    for j in range(line.size):
-                        line[j] += bias
-    _convolve(
-        arena, target + inside, row, plane, c_out * plane, arena, source, scale, shape, border, blocks,
-        weights, at, np.int64(0), c_out,
-    )  # fmt: skip
-
-
-@_part
-def _conv_norm(arena, target, source, adds, scale, shape, border, blocks, weights, at, deviations, scratch, samples):
-    """Three channels at a time: convolved into the scratch, where their statistics are taken, then normalised."""
-    _keep_apart()
-    c_out, h_out, w_out = shape[3], shape[4], shape[5]
-    row, plane, inside = _strides(h_out, w_out, border)
-    line, packed = w_out * LANES, h_out * w_out * LANES
+    c_in, h_in, w_in, c_out, h_out, w_out, kernel, stride, padding, depthwise = shape
+    row_in, plane_in, inside_in = _strides(h_in, w_in, border)
+    row_out, plane_out, inside_out = _strides(h_out, w_out, border)
+    offsets = _offsets(c_in if depthwise == 0 else depthwise, kernel, padding, row_in, plane_in, inside_in)
+    packed, zero = h_out * w_out * LANES, arena.dtype.type(0)
+    weighted = np.empty(3 * offsets.size, arena.dtype)
     for first in range(0, c_out, 3):
         some = min(3, c_out - first)
-        _fill(scratch, np.int64(0), packed, packed, some * blocks, np.int64(1), packed, arena.dtype.type(0))
-        _convolve(
-            scratch, np.int64(0), line, blocks * packed, packed, arena, source, arena.dtype.type(1), shape, border,
-            blocks, weights, at, first, some,
-        )  # fmt: skip
-        for output in range(some):
-            of, to = output * blocks * packed, target + (first + output) * plane + inside
-            deviations[first + output] = _normalise(
-                arena, to, row, c_out * plane, scratch, of, line, packed, h_out, w_out, blocks, samples, scale, adds
-            )
+        place = target + first * plane_out + inside_out
+        if op == Op.CONV:
+            sums, start, row, plane, step, factor = arena, place, row_out, plane_out, c_out * plane_out, scale
+            for block in range(blocks):
+                for c in range(some):  # only linear layers have a bias
+                    bias = weights[at + c_out * offsets.size + first + c] * scale
+                    if bias != 0 or adds == 0:
+                        of = place + block * step + c * plane
+                        _fill(arena, of, row, plane, np.int64(1), h_out, w_out * LANES, bias, adds)
+        else:
+            sums, start, row, plane, step = scratch, place - place, w_out * LANES, blocks * packed, packed
+            factor = scale / scale
+            _fill(scratch, start, packed, packed, some * blocks, h_out - h_out + 1, packed, zero, start)
+        for j in range(some * offsets.size):
+            weighted[j] = weights[at + first * offsets.size + j] * factor
+        apart = some if depthwise else min(some, 1)
+        for block in range(blocks):
+            for c in range(apart):
+                of = source + block * c_in * plane_in + (first + c) * plane_in * depthwise
+                _sweep(
+                    sums, arena, weighted, offsets,
+                    (
+                        start + block * step + c * plane, row, np.int64(LANES), plane, of, stride * row_in,
+                        stride * LANES, c * offsets.size, some // apart, h_out, w_out, np.int64(1),
+                    ),
+                )  # fmt: skip
+        for c in range(some):
+            to, of = place + c * plane_out, start + c * plane
+            if op == Op.CONV_NORM:
+                deviations[first + c] = _normalise(
+                    arena, to, row_out, c_out * plane_out, scratch, of, row, step,
+                    h_out, w_out, blocks, samples, scale, adds,
+                )  # fmt: skip
+            elif op == Op.AVG_POOL:
+                _shares(arena, to, row_out, c_out * plane_out, scratch, of, row, step, adds, scale, shape, blocks)
 
 
 @_part
@@ -379,8 +369,8 @@ def _norm(arena, target, source, adds, scale, shape, border, blocks, deviations,
 def _normalise(y, y_at, y_row, y_block, x, x_at, x_row, x_block, height, width, blocks, samples, scale, adds):
     """y (+)= scale (x - mean) / deviation for one channel; 1 / deviation, with torch's 1e-5 below the root."""
     _keep_apart()
-    mean = x.dtype.type(_moment(x, x_at, x_row, x_block, height, width, blocks, samples, x.dtype.type(0), 1))
-    variance = _moment(x, x_at, x_row, x_block, height, width, blocks, samples, mean, 2)
+    mean = x.dtype.type(_moment(x, x_at, x_row, x_block, height, width, blocks, samples, x.dtype.type(0), np.int64(1)))
+    variance = _moment(x, x_at, x_row, x_block, height, width, blocks, samples, mean, np.int64(2))
     inverse = x.dtype.type(1 / np.sqrt(variance + 1e-5))
     factor, count = scale * inverse, width * LANES
     for block in range(blocks):
@@ -471,25 +461,6 @@ def _shares(y, y_at, y_row, y_block, x, x_at, x_row, x_block, adds, scale, shape
 
 
 @_part
-def _avg_pool(arena, target, source, adds, scale, shape, border, blocks, weights, at, scratch):
-    """A depthwise convolution with ones, then each pixel divided by what its window covers."""
-    _keep_apart()
-    channels, h_out, w_out = shape[3], shape[4], shape[5]
-    row, plane, inside = _strides(h_out, w_out, border)
-    line, packed = w_out * LANES, h_out * w_out * LANES
-    for channel in range(channels):
-        _fill(scratch, np.int64(0), packed, packed, blocks, np.int64(1), packed, arena.dtype.type(0))
-        _convolve(
-            scratch, np.int64(0), line, packed, packed, arena, source, arena.dtype.type(1), shape, border, blocks,
-            weights, at, channel, np.int64(1),
-        )  # fmt: skip
-        to = target + channel * plane + inside
-        _shares(
-            arena, to, row, channels * plane, scratch, np.int64(0), line, packed, adds, scale, shape, blocks
-        )
-
-
-@_part
 def _max_pool(arena, target, source, other, adds, scale, shape, border, blocks, back):
     """Forward, or its gradient, which goes to the first largest number of every window."""
     _keep_apart()
@@ -498,7 +469,7 @@ def _max_pool(arena, target, source, other, adds, scale, shape, border, blocks, 
     row_out, plane_out, inside_out = _strides(h_out, w_out, border)
     if back and not adds:
         images = blocks * channels
-        _fill(arena, target + inside_in, row_in, plane_in, images, h_in, w_in * LANES, arena.dtype.type(0))
+        _fill(arena, target + inside_in, row_in, plane_in, images, h_in, w_in * LANES, arena.dtype.type(0), adds)
     read = other if back else source
     for image in range(blocks * channels):
         for y in range(h_out):
@@ -554,7 +525,7 @@ def _pad(arena, target, source, adds, scale, shape, border, blocks, back):
     row_out, plane_out, inside_out = _strides(h_out, w_out, border)
     if not back and not adds:
         images = blocks * channels
-        _fill(arena, target + inside_out, row_out, plane_out, images, h_out, w_out * LANES, arena.dtype.type(0))
+        _fill(arena, target + inside_out, row_out, plane_out, images, h_out, w_out * LANES, arena.dtype.type(0), adds)
     for image in range(blocks * channels):
         for y in range(h_in):
             inner = image * plane_in + inside_in + y * row_in
@@ -569,71 +540,62 @@ def _pad(arena, target, source, adds, scale, shape, border, blocks, back):
 
 
 @_part
-def _transpose(
-    arena, target, adds, y, source, y_block, scale, shape, border, blocks, weights, at, deviations, first, some
-):
-    """The gradient by the input channels `first` to `first + some`, of the gradient y by the outputs.
+def _windows_back(arena, op, target, source, adds, scale, shape, border, blocks, weights, at, deviations, scratch):
+    """Gradients of convolutions and average pools by their operand.
 
-    For each residue of a pixel by the stride, it is a convolution of y with the taps that reach such pixels.
+    For each residue of a pixel by the stride, a convolution of the gradient with the taps that reach such pixels.
+    A pool's gradient is first divided by what each window covers, in the scratch.
     """
     _keep_apart()
     c_in, h_in, w_in, c_out, h_out, w_out, kernel, stride, padding, depthwise = shape
     row_in, plane_in, inside_in = _strides(h_in, w_in, border)
     row_out, plane_out, inside_out = _strides(h_out, w_out, border)
     outputs = c_out if depthwise == 0 else depthwise
-    offsets = np.empty(outputs * kernel * kernel, np.int64)
-    turned = np.empty(some * offsets.size, arena.dtype)
-    adding = np.int64(1 if adds else 0)
-    if kernel < stride and not adds:  # some pixels are never read
-        for block in range(blocks):
-            to = target + (block * c_in + first) * plane_in + inside_in
-            _fill(arena, to, row_in, plane_in, some, h_in, w_in * LANES, arena.dtype.type(0))
-        adding = np.int64(1)
-    for residue in range(stride * stride):
-        a, b = residue // stride, residue % stride
-        begin_y, begin_x = (a + padding) % stride, (b + padding) % stride
-        count = outputs * len(range(begin_y, kernel, stride)) * len(range(begin_x, kernel, stride))
-        tap = 0
-        for output in range(outputs):
-            for ky in range(begin_y, kernel, stride):
-                for kx in range(begin_x, kernel, stride):
-                    y_from, x_from = (a + padding - ky) // stride, (b + padding - kx) // stride
-                    offsets[tap] = output * plane_out + inside_out + y_from * row_out + x_from * LANES
-                    for i in range(some):
-                        o = first + i if depthwise else output
-                        where = o if depthwise else output * c_in + i
-                        factor = scale * deviations[o] if deviations.size else scale
-                        turned[i * count + tap] = weights[at + (where * kernel + ky) * kernel + kx] * factor
-                    tap += 1
-        rows, columns = (h_in - a + stride - 1) // stride, (w_in - b + stride - 1) // stride
-        apart = some if depthwise else min(some, 1)
-        for block in range(blocks):
-            for c in range(apart):
-                to = target + (block * c_in + first + c) * plane_in + inside_in + a * row_in + b * LANES
-                if count:
+    offsets, turned = np.empty(outputs * kernel * kernel, np.int64), np.empty(3 * outputs * kernel * kernel, arena.dtype)
+    if kernel < stride and adds == 0:  # some pixels are never read
+        images, zero = blocks * c_in, arena.dtype.type(0)
+        _fill(arena, target + inside_in, row_in, plane_in, images, h_in, w_in * LANES, zero, adds)
+        adds += 1
+    for first in range(0, c_in, 3):
+        some = min(3, c_in - first)
+        slopes, start, step, factor = arena, source + first * depthwise * plane_out, c_out * plane_out, scale
+        if op == Op.AVG_POOL_BACK:
+            slopes, start, step, factor = scratch, source - source, 3 * plane_out, scale / scale
+            _fill(
+                scratch, start, plane_out, plane_out, 3 * blocks, h_out - h_out + 1, plane_out,
+                arena.dtype.type(0), start,
+            )  # fmt: skip
+            for c in range(some):
+                of, to = source + (first + c) * plane_out + inside_out, c * plane_out + inside_out
+                _shares(scratch, to, row_out, step, arena, of, row_out, c_out * plane_out, start, scale, shape, blocks)
+        for residue in range(stride * stride):
+            a, b = residue // stride, residue % stride
+            begin_y, begin_x = (a + padding) % stride, (b + padding) % stride
+            count = outputs * len(range(begin_y, kernel, stride)) * len(range(begin_x, kernel, stride))
+            tap = 0
+            for output in range(outputs):
+                for ky in range(begin_y, kernel, stride):
+                    for kx in range(begin_x, kernel, stride):
+                        y_from, x_from = (a + padding - ky) // stride, (b + padding - kx) // stride
+                        offsets[tap] = output * plane_out + inside_out + y_from * row_out + x_from * LANES
+                        for c in range(some):
+                            o = first + c if depthwise else output
+                            where = o if depthwise else output * c_in + first + c
+                            by = factor * deviations[o] if deviations.size else factor
+                            turned[c * count + tap] = weights[at + (where * kernel + ky) * kernel + kx] * by
+                        tap += 1
+            rows, columns = (h_in - a + stride - 1) // stride, (w_in - b + stride - 1) // stride
+            apart = some if depthwise else min(some, 1)
+            for block in range(blocks if count else 0):
+                for c in range(apart):
+                    to = target + (block * c_in + first + c) * plane_in + inside_in + a * row_in + b * LANES
                     _sweep(
-                        arena, y, turned, offsets[:count],
+                        arena, slopes, turned, offsets[:count],
                         (
-                            to, stride * row_in, stride * LANES, plane_in, source + block * y_block + c * plane_out,
-                            row_out, np.int64(LANES), c * count, some // apart, rows, columns, adding,
+                            to, stride * row_in, stride * LANES, plane_in, start + block * step + c * plane_out,
+                            row_out, np.int64(LANES), c * count, some // apart, rows, columns, adds,
                         ),
                     )  # fmt: skip
-
-
-@_part
-def _avg_pool_back(arena, target, source, adds, scale, shape, border, blocks, weights, at, deviations, scratch):
-    """Each gradient divided by what its window covers, then spread by the transpose of the convolution with ones."""
-    _keep_apart()
-    channels, h_out, w_out = shape[3], shape[4], shape[5]
-    row, plane, inside = _strides(h_out, w_out, border)
-    _fill(scratch, np.int64(0), plane, plane, blocks, np.int64(1), plane, arena.dtype.type(0))
-    for channel in range(channels):
-        of = source + channel * plane + inside
-        _shares(scratch, inside, row, plane, arena, of, row, channels * plane, False, scale, shape, blocks)
-        _transpose(
-            arena, target, adds, scratch, np.int64(0), plane, arena.dtype.type(1), shape, border, blocks,
-            weights, at, deviations, channel, np.int64(1),
-        )  # fmt: skip
 
 
 @_part
@@ -804,24 +766,24 @@ def execute(code, factors, geometries, weights, border, blocks, samples, arena, 
         counts: regions to be filled, (networks,).
     """
     for number in range(len(code)):
-        op, target, source, other, adds_, geometry, weight, at, network = code[number]
-        adds, scale = adds_ != 0, factors[number]
+        op, target, source, other, adds, geometry, weight, at, network = code[number]
+        scale = factors[number]
         g = geometries[geometry]
         shape = (g[0], g[1], g[2], g[3], g[4], g[5], g[6], g[7], g[8], g[9])
         deviations = statistics[at : at + shape[3]] if at >= 0 else statistics[:0]
         if op == Op.COPY or op == Op.RELU or op == Op.RELU_BACK or op == Op.NORM_BACK:
             _rows(arena, target, source, other, adds, scale, shape, border, blocks, op, deviations)
-        elif op == Op.CONV:
-            _conv(arena, target, source, adds, scale, shape, border, blocks, weights, weight)
-        elif op == Op.CONV_NORM:
-            _conv_norm(
-                arena, target, source, adds, scale, shape, border, blocks, weights, weight,
-                deviations, scratch, samples,
+        elif op == Op.CONV or op == Op.CONV_NORM or op == Op.AVG_POOL:
+            _windows(
+                arena, op, target, source, adds, scale, shape, border, blocks,
+                weights, weight, deviations, scratch, samples,
             )  # fmt: skip
+        elif op == Op.CONV_BACK or op == Op.AVG_POOL_BACK:
+            _windows_back(
+                arena, op, target, source, adds, scale, shape, border, blocks, weights, weight, deviations, scratch
+            )
         elif op == Op.NORM:
             _norm(arena, target, source, adds, scale, shape, border, blocks, deviations, samples)
-        elif op == Op.AVG_POOL:
-            _avg_pool(arena, target, source, adds, scale, shape, border, blocks, weights, weight, scratch)
         elif op == Op.MAX_POOL or op == Op.MAX_POOL_BACK:
             back = op == Op.MAX_POOL_BACK
             _max_pool(arena, target, source, other, adds, scale, shape, border, blocks, back)
@@ -833,19 +795,9 @@ def execute(code, factors, geometries, weights, border, blocks, samples, arena, 
         elif op == Op.SLOPES:
             count = _weight_slopes(arena, source, other, scale, shape, border, blocks, deviations, scratch)
             _accumulate(grams[network], scratch, count, blocks * LANES)
-        elif op == Op.CONV_BACK:
-            plane = shape[3] * (shape[4] + 2 * border) * (shape[5] + 2 * border) * LANES
-            _transpose(
-                arena, target, adds, arena, source, plane, scale, shape, border, blocks,
-                weights, weight, deviations, np.int64(0), shape[0],
-            )  # fmt: skip
-        elif op == Op.AVG_POOL_BACK:
-            _avg_pool_back(
-                arena, target, source, adds, scale, shape, border, blocks, weights, weight, deviations, scratch
-            )
         elif op == Op.FILL:
             row, plane, inside = _strides(shape[4], shape[5], border)
-            _fill(arena, target + inside, row, plane, blocks * shape[3], shape[4], shape[5] * LANES, scale)
+            _fill(arena, target + inside, row, plane, blocks * shape[3], shape[4], shape[5] * LANES, scale, adds)
         elif op == Op.SIGNS:
             _signs(arena, source, other, shape, border, blocks, bits)
         elif op == Op.COUNT or op == Op.AGREE:
