@@ -138,7 +138,7 @@ def time_operation(runtime: Runtime, signature: Signature, memory: MemoryModel |
         NoKernelError, UnsupportedOperationError: nothing runs it.
         EmulationError: the kernel does what no program may.
     """
-    drawn, kernel = sample(signature), runtime.function(signature)
+    kernel, drawn = runtime.function(signature), sample(signature)
     ran = run_operator(runtime.elf, runtime.core, signature, drawn.constants, drawn.operands, memory, kernel=kernel)
     return ran.timing
 
