@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from micronas.graph import Kind, Signature
-from micronas.mcu.reference import BinaryAdd, Constants, Folded, Int8, Output, Padded, Pooled, Rescale, Rescaled
-from micronas.mcu.reference import Weighted, quantize_multiplier
+from micronas.mcu.reference import (
+    BinaryAdd,
+    Constants,
+    Folded,
+    Int8,
+    Output,
+    Padded,
+    Pooled,
+    Rescale,
+    Rescaled,
+    Weighted,
+    quantize_multiplier,
+)
 from micronas.mcu.samples import sample
 
 KINDS = (
@@ -40,20 +52,29 @@ def cases(kind: Kind, count: int, seed: int = 0) -> Iterator[Case]:
     for index in range(count):
         signature = _signature(kind, chance)
         drawn = sample(signature, int(chance.integers(2**31)))
-        yield _extreme(Case(signature, drawn.constants, drawn.operands), chance) if index % 2 else _varied(
-            Case(signature, drawn.constants, drawn.operands), chance
+        yield (
+            _extreme(Case(signature, drawn.constants, drawn.operands), chance)
+            if index % 2
+            else _varied(Case(signature, drawn.constants, drawn.operands), chance)
         )
 
 
+def _pick(chance: np.random.Generator, *values: Any) -> Any:
+    return values[int(chance.integers(len(values)))]
+
+
 def _signature(kind: Kind, chance: np.random.Generator) -> Signature:
-    pick = lambda *values: values[int(chance.integers(len(values)))]  # noqa: E731
-    height, width, channels = int(chance.integers(1, 9)), int(chance.integers(1, 9)), pick(1, 2, 3, 4, 5, 8, 12, 13, 16)
+    height, width, channels = (
+        int(chance.integers(1, 9)),
+        int(chance.integers(1, 9)),
+        _pick(chance, 1, 2, 3, 4, 5, 8, 12, 13, 16),
+    )
     shape = (height, width, channels)
     relu_in = bool(chance.integers(2))
     match kind:
         case Kind.CONV | Kind.DEPTHWISE | Kind.AVG_POOL | Kind.MAX_POOL:
-            kernel, stride = pick(1, 2, 3, 5), pick(1, 1, 2, 3)
-            padding = pick((0, 0), ((kernel - 1) // 2,) * 2, ((kernel - 1) // 2, kernel // 2))
+            kernel, stride = _pick(chance, 1, 2, 3, 5), _pick(chance, 1, 1, 2, 3)
+            padding = _pick(chance, (0, 0), ((kernel - 1) // 2,) * 2, ((kernel - 1) // 2, kernel // 2))
             kernel = kernel if min(height, width) + sum(padding) >= kernel else 1
             padding = padding if kernel > 1 else (0, 0)
             out = tuple((size + sum(padding) - kernel) // stride + 1 for size in (height, width))
@@ -93,7 +114,11 @@ def _varied(case: Case, chance: np.random.Generator) -> Case:
             first = constants.stages[0]
             if chance.integers(2):
                 first = replace(first, left=quantize_multiplier(0.5), right=quantize_multiplier(0.5))
-            stages = (first, *constants.stages[1:-1], last) if len(constants.stages) > 1 else (replace(first, output=last.output),)
+            stages = (
+                (first, *constants.stages[1:-1], last)
+                if len(constants.stages) > 1
+                else (replace(first, output=last.output),)
+            )
             constants = Folded(stages)
         case Padded():
             pass
@@ -147,4 +172,4 @@ def _extreme_stage(chance: np.random.Generator) -> BinaryAdd:
     rescales = [Rescale(_multipliers(chance, 1), _shifts(chance, 1, -31, 0)) for _ in range(3)]
     if chance.integers(2):
         rescales[int(chance.integers(2))] = quantize_multiplier(0.5)
-    return BinaryAdd(int(zeros[0]), int(zeros[1]), *rescales, _output(chance))
+    return BinaryAdd(int(zeros[0]), int(zeros[1]), rescales[0], rescales[1], rescales[2], _output(chance))

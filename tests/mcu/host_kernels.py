@@ -13,11 +13,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from tests.mcu.cases import KINDS, cases
 
 from micronas.graph import Signature
 from micronas.mcu.operators import KERNELS, Value, operator
 from micronas.mcu.reference import Constants, Int8, run
-from tests.mcu.cases import KINDS, cases
 
 SOURCES = tuple(sorted(KERNELS.glob("*.c")))
 STRICT = ("-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Wsign-conversion", "-Wshadow", "-pedantic", "-Werror")

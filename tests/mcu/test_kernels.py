@@ -14,20 +14,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.mcu.cases import KINDS, cases
+from tests.mcu.host_kernels import STRICT, build, compare
 
 from micronas.graph import Kind, Signature
 from micronas.mcu.cores import CORES
 from micronas.mcu.elf import ElfImage
 from micronas.mcu.emulated import build_kernels, run_operator
-from micronas.mcu.operators import HEADER, KERNELS, NoKernel, operator
+from micronas.mcu.operators import HEADER, KERNELS, NoKernelError, operator
 from micronas.mcu.reference import run
 from micronas.mcu.samples import sample
 from micronas.mcu.toolchain import Toolchain
-from tests.mcu.cases import KINDS, cases
-from tests.mcu.host_kernels import STRICT, build, compare
 
 ROOT = Path(__file__).resolve().parents[2]
-PATHS = {"portable": (), "dsp in C": ("-DMICRONAS_EMULATE_DSP",)}
+PATHS = {"portable": (), "short products": ("-DMICRONAS_NO_DSP",), "dsp in C": ("-DMICRONAS_EMULATE_DSP",)}
+COMPILERS = [pytest.param(name, marks=pytest.mark.debian(name)) for name in ("gcc", "clang")]
 FORBIDDEN = ("memcpy", "memset", "memmove", "memcmp", "malloc", "__aeabi_memcpy", "__aeabi_memset", "__aeabi_memclr")
 
 Kernels = Callable[[str], ElfImage]
@@ -35,8 +36,8 @@ Kernels = Callable[[str], ElfImage]
 
 @pytest.fixture(scope="session")
 def kernels(toolchain: Toolchain) -> Kernels:
-    """All kernels for a core, by its name."""
-    return cache(lambda core: build_kernels(toolchain, CORES[core]))
+    """All kernels for a core, by its name; a warning of zig's is an error."""
+    return cache(lambda core: build_kernels(toolchain, CORES[core], STRICT))
 
 
 def needs(program: str) -> str:
@@ -50,7 +51,7 @@ def needs(program: str) -> str:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("core", CORES)
 def test_cross_compiled_kernels_equal_the_reference(kernels: Kernels, core: str, kind: Kind) -> None:
-    for case in cases(kind, 40):
+    for case in cases(kind, 40 if core == "cortex-m7" else 20):
         got = run_operator(kernels(core), CORES[core], case.signature, case.constants, case.operands)
         want = run(case.signature, case.constants, *case.operands)
         np.testing.assert_array_equal(got.output, want, f"{case.signature} {case.constants}")
@@ -76,9 +77,7 @@ def test_an_add_may_write_over_any_operand(kernels: Kernels, core: str) -> None:
     drawn = sample(signature, 5)
     want = run(signature, drawn.constants, *drawn.operands)
     for index in range(3):
-        got = run_operator(
-            kernels(core), CORES[core], signature, drawn.constants, drawn.operands, in_place=index
-        )
+        got = run_operator(kernels(core), CORES[core], signature, drawn.constants, drawn.operands, in_place=index)
         np.testing.assert_array_equal(got.output, want)
 
 
@@ -94,12 +93,13 @@ def test_cores_with_the_dsp_extension_use_it(kernels: Kernels, core: str) -> Non
 
 
 # Emulated instructions for each multiply-accumulate (convolutions, linear) or output element, at most.
-# Measured with zig 0.17 and rounded up by about 5 %: a compiler or an edit that loses the fast path shows here.
+# Counted with zig 0.17 and rounded up by about 5 %: an edit that loses the fast path shows here, and one that
+# gains much asks for a new bound.
 BOUNDS = {
     "cortex-m7": (1.45, 2.70, 3.10, 29.0, 16.7, 10.5, 2.85, 124.0),
     "cortex-m4": (1.45, 2.70, 3.10, 29.0, 16.7, 10.5, 2.85, 124.0),
     "cortex-m33": (1.45, 2.70, 3.10, 29.0, 16.7, 10.5, 2.85, 124.0),
-    "cortex-m0plus": (9.0, 16.0, 14.5, 140.0, 240.0, 380.0, 11.0, 300.0),
+    "cortex-m0plus": (5.05, 11.3, 9.8, 138.0, 114.0, 103.0, 10.2, 287.0),
 }
 BOUNDED = (
     Signature(Kind.CONV, (32, 32, 16), (32, 32, 16), 3, 1, (1, 1), relu_in=True),
@@ -119,7 +119,7 @@ def test_instructions_stay_within_their_bounds(kernels: Kernels, core: str) -> N
         drawn = sample(signature, 1)
         done = run_operator(kernels(core), CORES[core], signature, drawn.constants, drawn.operands)
         per = done.timing.instructions / work(signature)
-        assert 0.7 * bound <= per <= bound, f"{core} {signature}: {per:.2f}, bound {bound}"
+        assert 0.85 * bound <= per <= bound, f"{core} {signature}: {per:.2f}, bound {bound}"
 
 
 def work(signature: Signature) -> int:
@@ -132,13 +132,28 @@ def work(signature: Signature) -> int:
             return outputs
 
 
+@pytest.mark.debian("arm-none-eabi-gcc")
+@pytest.mark.parametrize(
+    ("core", "optimisation"), [("cortex-m7", "-O0"), ("cortex-m4", "-O2"), ("cortex-m0plus", "-O2")]
+)
+def test_arm_gcc_builds_the_same_kernels(tmp_path: Path, core: str, optimisation: str) -> None:
+    """Another compiler around the assembly: without a warning, and with the same results."""
+    toolchain = Toolchain(tmp_path, (needs("arm-none-eabi-gcc"),))
+    kernels = build_kernels(toolchain, CORES[core], (*STRICT, optimisation))
+    for kind in KINDS:
+        for case in cases(kind, 4, seed=11):
+            got = run_operator(kernels, CORES[core], case.signature, case.constants, case.operands)
+            np.testing.assert_array_equal(got.output, run(case.signature, case.constants, *case.operands))
+
+
 @pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+@pytest.mark.parametrize("compiler", COMPILERS)
 def test_host_kernels_equal_the_reference(tmp_path: Path, compiler: str, path: str) -> None:
     """Also that they compile without a warning, ask for the scratch they are given, and write nowhere else."""
-    compare(build(tmp_path, needs(compiler), *PATHS[path]), 60, seed=2)
+    compare(build(tmp_path, needs(compiler), *PATHS[path]), 30, seed=2)
 
 
+@pytest.mark.debian("gcc")
 @pytest.mark.parametrize("path", PATHS)
 def test_kernels_are_clean_under_sanitizers(tmp_path: Path, path: str) -> None:
     compiler = needs("gcc")
@@ -147,13 +162,13 @@ def test_kernels_are_clean_under_sanitizers(tmp_path: Path, path: str) -> None:
     runtime = subprocess.run([compiler, "-print-file-name=libasan.so"], check=True, capture_output=True, text=True)
     environment = {**os.environ, "LD_PRELOAD": runtime.stdout.strip(), "ASAN_OPTIONS": "detect_leaks=0"}
     environment["PYTHONPATH"] = f"{ROOT / 'src'}{os.pathsep}{ROOT}"
-    command = [sys.executable, "-m", "tests.mcu.host_kernels", str(library), "40"]
+    command = [sys.executable, "-m", "tests.mcu.host_kernels", str(library), "30"]
     done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "equal\n"
 
 
-@pytest.mark.parametrize("compiler", ["gcc", "g++", "clang"])
+@pytest.mark.parametrize("compiler", [*COMPILERS, pytest.param("g++", marks=pytest.mark.debian("g++"))])
 def test_the_header_stands_alone_and_takes_the_fields_as_designators(tmp_path: Path, compiler: str) -> None:
     """What the C emitter writes: every field of every struct by name, in C's order."""
     path, is_cpp = needs(compiler), compiler == "g++"
@@ -173,7 +188,7 @@ def test_the_header_stands_alone_and_takes_the_fields_as_designators(tmp_path: P
 
 @pytest.mark.parametrize("kind", [Kind.INPUT, Kind.BATCH_NORM, Kind.MEAN])
 def test_what_no_board_runs_has_no_kernel(kind: Kind) -> None:
-    with pytest.raises(NoKernel, match=str(kind)):
+    with pytest.raises(NoKernelError, match=str(kind)):
         operator(Signature(kind, (4, 4, 4), (4, 4, 4), operands=2))
 
 
@@ -181,12 +196,12 @@ def test_an_add_has_two_to_four_operands() -> None:
     signature = Signature(Kind.ADD, (4, 4, 4), (4, 4, 4), operands=4)
     assert operator(signature).operands == 4
     for operands in (1, 5):
-        with pytest.raises(NoKernel, match="2 to 4"):
+        with pytest.raises(NoKernelError, match="2 to 4"):
             operator(replace(signature, operands=operands))
 
 
 def test_only_convolutions_clamp_what_they_read() -> None:
-    with pytest.raises(NoKernel, match="only convolutions"):
+    with pytest.raises(NoKernelError, match="only convolutions"):
         operator(Signature(Kind.AVG_POOL, (4, 4, 4), (2, 2, 4), 2, 2, relu_in=True))
 
 

@@ -12,7 +12,7 @@ from micronas.graph import Signature
 from micronas.mcu.cores import Core
 from micronas.mcu.elf import ElfImage
 from micronas.mcu.emulator import Machine
-from micronas.mcu.memory import MemoryModel, Stream
+from micronas.mcu.memory import MemoryModel
 from micronas.mcu.operators import KERNELS, Operator, operator, pack
 from micronas.mcu.reference import Constants, Int8
 from micronas.mcu.timing import Timing, time_call
@@ -42,14 +42,14 @@ class Run:
     timing: Timing
 
 
-def build_kernels(toolchain: Toolchain, core: Core) -> ElfImage:
-    """All kernels as one program for a core.
+def build_kernels(toolchain: Toolchain, core: Core, flags: Sequence[str] = ()) -> ElfImage:
+    """All kernels as one program for a core; `flags` are the compiler's, after its own.
 
     Raises:
         UserError: no compiler, or one that cannot build them.
     """
-    sources, flags = sorted(KERNELS.glob("*.c")), () if toolchain.command else _ZIG_FLAGS.get(core.name, ())
-    return ElfImage.read(toolchain.build(sources, core, include=[KERNELS], keep=SYMBOLS, flags=flags))
+    sources, more = sorted(KERNELS.glob("*.c")), () if toolchain.command else _ZIG_FLAGS.get(core.name, ())
+    return ElfImage.read(toolchain.build(sources, core, include=[KERNELS], keep=SYMBOLS, flags=[*more, *flags]))
 
 
 def run_operator(
@@ -59,13 +59,12 @@ def run_operator(
     constants: Constants,
     operands: Sequence[Int8],
     memory: MemoryModel | None = None,
-    streams: Sequence[Stream] = (),
     in_place: int | None = None,
 ) -> Run:
     """Call the kernel of a signature once; `in_place` lets it write its output over that operand.
 
     Raises:
-        NoKernel: no kernel computes the signature.
+        NoKernelError: no kernel computes the signature.
         EmulationError: the kernel leaves its memory.
     """
     kernel, machine = operator(signature), Machine(kernels, core)
@@ -74,7 +73,7 @@ def run_operator(
     output = machine.place(bytes(size)) if in_place is None else inputs[in_place]
     arguments = [_params(machine, kernel, constants), _input(machine, kernel, inputs), output]
     arguments.append(machine.place(bytes(kernel.scratch_bytes)))
-    timing = time_call(machine, kernel.symbol, arguments, memory, streams=streams)
+    timing = time_call(machine, kernel.symbol, arguments, memory, streams=kernel.streams)
     return Run(np.frombuffer(machine.read(output, size), np.int8).reshape(signature.out_shape), timing)
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 from micronas.errors import UserError
 from micronas.graph import Kind, Signature
+from micronas.mcu.memory import Stream
 from micronas.mcu.reference import BinaryAdd, Constants, Folded, Output, Padded, Pooled, Rescale, Rescaled, Weighted
 
 KERNELS = Path(__file__).parent / "kernels"
@@ -38,7 +40,7 @@ Value = int | Array
 """What a field of a parameter struct holds: a number, or the array a pointer points to."""
 
 
-class NoKernel(UserError):
+class NoKernelError(UserError):
     """No kernel computes this signature; the message says which and why."""
 
 
@@ -54,6 +56,7 @@ class Operator:
         geometry: the fields that the signature alone decides, by name.
         scratch_bytes: what the last argument must point to (4-byte aligned), the same on every core.
         in_place: whether the output may be one of the operands.
+        streams: what it reads and how often, for the timing model's memory terms.
     """
 
     symbol: str
@@ -62,6 +65,7 @@ class Operator:
     scratch_bytes: int = 0
     operands: int = 1
     in_place: bool = False
+    streams: tuple[Stream, ...] = ()
 
     @property
     def params(self) -> str:
@@ -80,33 +84,40 @@ def operator(signature: Signature) -> Operator:
     """The kernel of a signature of a deployed graph.
 
     Raises:
-        NoKernel: the kind does not run on a board (INPUT, BATCH_NORM, MEAN), or no kernel does it this way.
+        NoKernelError: the kind does not run on a board (INPUT, BATCH_NORM, MEAN), or no kernel does it this way.
     """
-    height, width, channels = signature.in_shape
-    size = height * width * channels
     _refuse_unfused_relu(signature)
+    scratch_bytes, size, channels = 0, prod(signature.in_shape), signature.in_shape[2]
     match signature.kind:
         case Kind.CONV:
-            return Operator("micronas_convolution", "convolution.c", _conv_geometry(signature), _conv_scratch(signature))
+            name, geometry, scratch_bytes = "convolution", _conv_geometry(signature), _conv_scratch(signature)
         case Kind.DEPTHWISE:
-            return Operator("micronas_depthwise", "depthwise.c", _depthwise_geometry(signature))
+            name, geometry = "depthwise", {**_window_geometry(signature), "relu_in": int(signature.relu_in)}
         case Kind.LINEAR:
-            geometry = {"inputs": size, "outputs": signature.out_shape[2]}
-            return Operator("micronas_linear", "linear.c", geometry, 8 * _groups(size))
+            name, geometry, scratch_bytes = "linear", _linear_geometry(signature), 8 * _groups(size)
         case Kind.AVG_POOL:
-            return Operator("micronas_average_pool", "average_pool.c", _window_geometry(signature))
+            name, geometry = "average_pool", _window_geometry(signature)
         case Kind.MAX_POOL:
-            return Operator("micronas_max_pool", "max_pool.c", _window_geometry(signature))
+            name, geometry = "max_pool", _window_geometry(signature)
         case Kind.GLOBAL_POOL:
-            return Operator("micronas_global_pool", "global_pool.c", {"pixels": height * width, "channels": channels})
+            name, geometry = "global_pool", {"pixels": size // channels, "channels": channels}
         case Kind.ADD:
-            return _add(signature, size)
+            name, geometry = "add", _add_geometry(signature)
         case Kind.RELU:
-            return Operator("micronas_relu", "relu.c", {"size": size}, 256)
+            name, geometry, scratch_bytes = "relu", {"size": size}, 256
         case Kind.PAD:
-            return Operator("micronas_pad", "pad.c", _pad_geometry(signature))
+            name, geometry = "pad", _pad_geometry(signature)
         case Kind.INPUT | Kind.BATCH_NORM | Kind.MEAN:
-            raise NoKernel(f"no kernel runs {signature}: deploy the graph first, which leaves no {signature.kind}")
+            raise NoKernelError(f"no kernel runs {signature}: deploy the graph first, which leaves no {signature.kind}")
+    return Operator(
+        f"micronas_{name}",
+        f"{name}.c",
+        geometry,
+        scratch_bytes,
+        operands=signature.operands,
+        in_place=signature.kind is Kind.ADD,
+        streams=_streams(signature),
+    )
 
 
 def pack(fields: Mapping[str, Value], addresses: Mapping[str, int]) -> bytes:
@@ -117,7 +128,25 @@ def pack(fields: Mapping[str, Value], addresses: Mapping[str, int]) -> bytes:
 
 def _refuse_unfused_relu(signature: Signature) -> None:
     if signature.relu_in and signature.kind not in (Kind.CONV, Kind.DEPTHWISE):
-        raise NoKernel(f"no kernel runs {signature}: only convolutions clamp their operand while they read it")
+        raise NoKernelError(f"no kernel runs {signature}: only convolutions clamp their operand while they read it")
+
+
+def _streams(signature: Signature) -> tuple[Stream, ...]:
+    """Operands come once from SRAM; a convolution reads its weights again for every output row."""
+    size = prod(signature.in_shape)
+    operands = (Stream(size, 1, "sram"),) * signature.operands
+    match signature.kind:
+        case Kind.CONV:
+            return (*operands, Stream(prod(signature.weight_shape), signature.out_shape[0]))
+        case Kind.DEPTHWISE:
+            return (*operands, Stream(prod(signature.weight_shape), signature.out_shape[0]))
+        case Kind.LINEAR:
+            return (*operands, Stream(prod(signature.weight_shape)))
+        case Kind.GLOBAL_POOL:
+            # Four channels at a time over all pixels: a cache line of 32 channels passes up to eight times.
+            return (Stream(size, min(8, _groups(signature.in_shape[2])), "sram"),)
+        case _:
+            return operands
 
 
 def _groups(values: int) -> int:
@@ -157,8 +186,8 @@ def _window_geometry(signature: Signature) -> dict[str, int]:
     return {"channels" if name == "in_channels" else name: geometry[name] for name in order}
 
 
-def _depthwise_geometry(signature: Signature) -> dict[str, int]:
-    return {**_window_geometry(signature), "relu_in": int(signature.relu_in)}
+def _linear_geometry(signature: Signature) -> dict[str, int]:
+    return {"inputs": prod(signature.in_shape), "outputs": signature.out_shape[2]}
 
 
 def _pad_geometry(signature: Signature) -> dict[str, int]:
@@ -166,11 +195,10 @@ def _pad_geometry(signature: Signature) -> dict[str, int]:
     return {"in_height": height, "in_width": width, "channels": channels, "before": before, "after": after}
 
 
-def _add(signature: Signature, size: int) -> Operator:
+def _add_geometry(signature: Signature) -> dict[str, int]:
     if not 2 <= signature.operands <= MAX_OPERANDS:
-        raise NoKernel(f"no kernel runs {signature}: an add has 2 to {MAX_OPERANDS} operands on a board")
-    geometry = {"size": size, "operands": signature.operands}
-    return Operator("micronas_add", "add.c", geometry, 0, signature.operands, in_place=True)
+        raise NoKernelError(f"no kernel runs {signature}: an add has 2 to {MAX_OPERANDS} operands on a board")
+    return {"size": prod(signature.in_shape), "operands": signature.operands}
 
 
 def _constant_fields(constants: Constants) -> dict[str, Value]:

@@ -106,6 +106,20 @@ class Folded:
 Constants = Weighted | Pooled | Padded | Rescaled | Folded
 
 
+def weight_shape(signature: Signature) -> tuple[int, ...]:
+    """Shape of the int8 weights in memory order, as `Weighted` has them; () if there are none."""
+    (height, width, channels), out, kernel = signature.in_shape, signature.out_shape[2], signature.kernel
+    match signature.kind:
+        case Kind.CONV:
+            return (out, kernel, kernel, channels)
+        case Kind.DEPTHWISE:
+            return (kernel, kernel, channels)
+        case Kind.LINEAR:
+            return (out, height * width * channels)
+        case _:
+            return ()
+
+
 def quantize_multiplier(*scales: float) -> Rescale:
     """Real factors >= 0 as fixed-point numbers, as TFLite's QuantizeMultiplier makes them."""
     pairs = [_quantize_one(scale) for scale in scales]
@@ -186,7 +200,7 @@ def rounding_divide_by_pot(x: Integers, exponent: Integers) -> Integers:
 
 
 def multiply_by_quantized_multiplier(x: Integers, rescale: Rescale) -> Integers:
-    """x (..., channels) * multiplier * 2**(shift - 31), rounded twice.
+    """X (..., channels) * multiplier * 2**(shift - 31), rounded twice.
 
     Raises:
         OverflowError: x, or x shifted left, does not fit int32.

@@ -24,6 +24,7 @@ from micronas.mcu.reference import (
     Weighted,
     binary_add,
     quantize_multiplier,
+    weight_shape,
 )
 
 
@@ -42,24 +43,8 @@ def sample(signature: Signature, seed: int = 0) -> Sample:
         ValueError: the kind has no integer form (INPUT, BATCH_NORM, MEAN).
     """
     chance = np.random.default_rng(seed)
-    operands = tuple(
-        chance.integers(-128, 128, signature.in_shape).astype(np.int8) for _ in range(signature.operands)
-    )
+    operands = tuple(chance.integers(-128, 128, signature.in_shape).astype(np.int8) for _ in range(signature.operands))
     return Sample(_constants(signature, chance), operands)
-
-
-def weight_shape(signature: Signature) -> tuple[int, ...]:
-    """Shape of the int8 weights in memory order, as `reference.Weighted` has them; () if there are none."""
-    (height, width, channels), out, kernel = signature.in_shape, signature.out_shape[2], signature.kernel
-    match signature.kind:
-        case Kind.CONV:
-            return (out, kernel, kernel, channels)
-        case Kind.DEPTHWISE:
-            return (kernel, kernel, channels)
-        case Kind.LINEAR:
-            return (out, height * width * channels)
-        case _:
-            return ()
 
 
 def _constants(signature: Signature, chance: np.random.Generator) -> Constants:
@@ -87,7 +72,9 @@ def _weighted(signature: Signature, chance: np.random.Generator, zero: int) -> W
     # An int8 product has a standard deviation of about 74 * 74; a result should have one of about 40.
     typical = 40 / (74 * 74 * math.sqrt(terms))
     scales = typical * chance.uniform(0.5, 1.5, 1 if signature.kind is Kind.LINEAR else out)
-    return Weighted(weights, bias, quantize_multiplier(*map(float, scales)), zero, Output(int(chance.integers(-20, 21))))
+    return Weighted(
+        weights, bias, quantize_multiplier(*map(float, scales)), zero, Output(int(chance.integers(-20, 21)))
+    )
 
 
 def _stages(operands: int, chance: np.random.Generator) -> list[BinaryAdd]:

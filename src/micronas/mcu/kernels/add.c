@@ -20,14 +20,16 @@ int32_t micronas_add_scratch_bytes(const params_t *p) {
     return 0;
 }
 
-static void add_plainly(const stage_t *s, const int8_t *left, const int8_t *right, int8_t *output, int32_t size) {
-    const mn_rescale sum = mn_prepare(s->sum_multiplier, s->sum_shift, s->output_zero_point);
+static void add_plainly(const stage_t *stage, const int8_t *left, const int8_t *right, int8_t *output,
+                        int32_t size) {
+    const stage_t s = *stage;
     for (int32_t i = 0; i < size; i++) {
-        const int32_t a = (left[i] - s->left_zero_point) * (1 << LEFT_SHIFT);
-        const int32_t b = (right[i] - s->right_zero_point) * (1 << LEFT_SHIFT);
-        const int32_t total = mn_multiply(a, s->left_multiplier, s->left_shift) +
-                              mn_multiply(b, s->right_multiplier, s->right_shift);
-        output[i] = (int8_t)mn_clamp(mn_apply(total, &sum), s->output_min, s->output_max);
+        const int32_t a = (left[i] - s.left_zero_point) * (1 << LEFT_SHIFT);
+        const int32_t b = (right[i] - s.right_zero_point) * (1 << LEFT_SHIFT);
+        const int32_t total = mn_divide_by_pot(mn_high_mul(a, s.left_multiplier), -s.left_shift) +
+                              mn_divide_by_pot(mn_high_mul(b, s.right_multiplier), -s.right_shift);
+        const int32_t sum = mn_divide_by_pot(mn_high_mul(total, s.sum_multiplier), -s.sum_shift);
+        output[i] = (int8_t)mn_clamp(mn_clamp(sum, -512, 512) + s.output_zero_point, s.output_min, s.output_max);
     }
 }
 
@@ -101,7 +103,7 @@ typedef struct {
 
 /* r0 exact, r1 scaled, r2 output, r3 fours left; r4 to r7 constants of the scaled operand, then of the sum;
  * r8 to r11 four values. Stack: the eight constants. */
-static __attribute__((naked, noinline)) void add_by_four(const fours_t *fours __attribute__((unused))) {
+MN_ASSEMBLY void add_by_four(const fours_t *fours __attribute__((unused))) {
     __asm__ volatile(
         "push {r4-r11, lr}\n\t"
         "sub sp, #32\n\t"

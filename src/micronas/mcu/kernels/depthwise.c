@@ -1,7 +1,7 @@
 /* int8 depthwise convolution, square kernel, any stride, padding and channels.
  *
- * Four channels at a time over all pixels, so that their constants are prepared once. A 1x1 kernel (a batch
- * normalisation that no convolution took in) runs one channel at a time with all its constants in registers.
+ * Row by row, four channels at a time. A 1x1 kernel (a batch normalisation that no convolution took in) runs
+ * one channel at a time with all its constants in registers.
  */
 #include "micronas_kernels.h"
 
@@ -10,6 +10,8 @@
 #include "window.h"
 
 typedef micronas_depthwise_params params_t;
+
+enum { BLOCK_BYTES = 2048, LEAST_PIXELS = 64 }; /* of a 1x1 kernel's blocks */
 
 int32_t micronas_depthwise_scratch_bytes(const params_t *p) {
     (void)p;
@@ -62,34 +64,41 @@ MN_INLINE sums dot_four(const params_t *p, const int8_t *first, const int8_t *we
 }
 #endif
 
-/* `width` (1 or 4) channels from `channel` on, over all pixels. */
-static void filter(const params_t *p, const int8_t *input, int8_t *output, int32_t channel, int32_t width) {
+/* An output row of `width` (1 or 4) channels from `channel` on. */
+static void filter_row(const params_t *p, const int8_t *input, int8_t *output, int32_t y, int32_t channel,
+                       int32_t width) {
+    const mn_span rows = mn_inside(y, p->stride, p->pad, p->kernel, p->in_height);
+    const int8_t *weights = p->weights + (rows.first + p->pad - y * p->stride) * p->kernel * p->channels + channel;
+    const int8_t *line = input + rows.first * p->in_width * p->channels + channel;
+    int8_t *to = output + y * p->out_width * p->channels + channel;
     mn_rescale rescale[4];
     for (int32_t c = 0; c < width; c++)
         rescale[c] = mn_prepare(p->multiplier[channel + c], p->shift[channel + c], p->output_zero_point);
-    for (int32_t y = 0; y < p->out_height; y++) {
-        const mn_span rows = mn_inside(y, p->stride, p->pad, p->kernel, p->in_height);
-        for (int32_t x = 0; x < p->out_width; x++) {
-            const mn_span columns = mn_inside(x, p->stride, p->pad, p->kernel, p->in_width);
-            const int32_t row = rows.first - (y * p->stride - p->pad), column = columns.first - (x * p->stride - p->pad);
-            const int8_t *first = input + (rows.first * p->in_width + columns.first) * p->channels + channel;
-            const int8_t *weights = p->weights + (row * p->kernel + column) * p->channels + channel;
-            int8_t *to = output + (y * p->out_width + x) * p->channels + channel;
+    for (int32_t x = 0; x < p->out_width; x++, to += p->channels) {
+        const mn_span columns = mn_inside(x, p->stride, p->pad, p->kernel, p->in_width);
+        const int8_t *first = line + columns.first * p->channels;
+        const int8_t *w = weights + (columns.first + p->pad - x * p->stride) * p->channels;
 #if MICRONAS_DSP
-            if (width == 4) {
-                const sums bias = {p->bias[channel], p->bias[channel + 1], p->bias[channel + 2], p->bias[channel + 3]};
-                const sums acc = p->relu_in ? dot_four(p, first, weights, rows, columns, bias, 1)
-                                            : dot_four(p, first, weights, rows, columns, bias, 0);
-                to[0] = finish(p, acc.a, &rescale[0]);
-                to[1] = finish(p, acc.b, &rescale[1]);
-                to[2] = finish(p, acc.c, &rescale[2]);
-                to[3] = finish(p, acc.d, &rescale[3]);
-                continue;
-            }
-#endif
-            to[0] = finish(p, dot_one(p, first, weights, rows, columns, p->bias[channel]), &rescale[0]);
+        if (width == 4) {
+            const sums bias = {p->bias[channel], p->bias[channel + 1], p->bias[channel + 2], p->bias[channel + 3]};
+            const sums acc = p->relu_in ? dot_four(p, first, w, rows, columns, bias, 1)
+                                        : dot_four(p, first, w, rows, columns, bias, 0);
+            to[0] = finish(p, acc.a, &rescale[0]);
+            to[1] = finish(p, acc.b, &rescale[1]);
+            to[2] = finish(p, acc.c, &rescale[2]);
+            to[3] = finish(p, acc.d, &rescale[3]);
+            continue;
         }
+#endif
+        to[0] = finish(p, dot_one(p, first, w, rows, columns, p->bias[channel]), &rescale[0]);
     }
+}
+
+/* One channel of a 1x1 kernel over some pixels. */
+static void points_slowly(const params_t *p, int32_t channel, const int8_t *x, int8_t *y, int32_t pixels) {
+    const mn_rescale rescale = mn_prepare(p->multiplier[channel], p->shift[channel], p->output_zero_point);
+    for (; pixels > 0; pixels--, x += p->channels, y += p->channels)
+        *y = finish(p, p->bias[channel] + read(p, x) * p->weights[channel], &rescale);
 }
 
 #if MICRONAS_DSP
@@ -142,7 +151,7 @@ typedef struct {
 #define SHIFT(a) "asr " #a ", " #a ", r8\n\t"
 
 /* r0 x, r1 y, r2 fours left, r3 step, r4 weight, r5 bias, r6 multiplier, r7 addend, r8 shift; r9 to r12 four values. */
-static __attribute__((naked, noinline)) void points_by_four(const fours_t *fours __attribute__((unused))) {
+MN_ASSEMBLY void points_by_four(const fours_t *fours __attribute__((unused))) {
     __asm__ volatile(
         "push {r4-r11, lr}\n\t"
         "ldm r0, {r0-r8}\n"
@@ -187,32 +196,49 @@ static void points_quickly(const point_t *k, const int8_t *x, int8_t *y, int32_t
 
 #endif
 
-/* A 1x1 kernel, stride 1: one channel at a time, its constants in registers. */
-static void filter_points(const params_t *p, const int8_t *input, int8_t *output) {
-    const int32_t pixels = p->in_height * p->in_width, step = p->channels;
-    const int32_t is_clamped = p->output_min > -128 || p->output_max < 127;
+#endif
+
+/* A 1x1 kernel without stride over some pixels: one channel at a time, its constants in registers. */
+static void filter_points(const params_t *p, const int8_t *input, int8_t *output, int32_t pixels) {
     for (int32_t channel = 0; channel < p->channels; channel++) {
         const int8_t *x = input + channel;
         int8_t *y = output + channel;
+#if MICRONAS_DSP
+        const int32_t step = p->channels, is_clamped = p->output_min > -128 || p->output_max < 127;
         point_t k;
-        if (!prepare_point(p, channel, &k)) filter(p, input, output, channel, 1);
-        else if (p->relu_in) points(k, x, y, pixels, step, 1, 1);
-        else if (is_clamped) points(k, x, y, pixels, step, 0, 1);
-        else points_quickly(&k, x, y, pixels, step);
+        if (prepare_point(p, channel, &k)) {
+            if (p->relu_in) points(k, x, y, pixels, step, 1, 1);
+            else if (is_clamped) points(k, x, y, pixels, step, 0, 1);
+            else points_quickly(&k, x, y, pixels, step);
+            continue;
+        }
+#endif
+        points_slowly(p, channel, x, y, pixels);
     }
 }
 
-#endif
+/* In blocks that stay in a small data cache while every channel passes over them. */
+static void filter_blocks(const params_t *p, const int8_t *input, int8_t *output) {
+    const int32_t pixels = p->in_height * p->in_width;
+    const int32_t block = BLOCK_BYTES / p->channels > LEAST_PIXELS ? BLOCK_BYTES / p->channels : LEAST_PIXELS;
+    for (int32_t first = 0; first < pixels; first += block) {
+        const int32_t at = first * p->channels, count = pixels - first < block ? pixels - first : block;
+        filter_points(p, input + at, output + at, count);
+    }
+}
 
 void micronas_depthwise(const params_t *params, const int8_t *input, int8_t *output, void *scratch) {
-    int32_t channel = 0;
+    const params_t *p = params;
     (void)scratch;
-#if MICRONAS_DSP
-    if (params->kernel == 1 && params->stride == 1 && params->pad == 0) {
-        filter_points(params, input, output);
+    if (p->kernel == 1 && p->stride == 1 && p->pad == 0) {
+        filter_blocks(p, input, output);
         return;
     }
-    for (; channel + 4 <= params->channels; channel += 4) filter(params, input, output, channel, 4);
+    for (int32_t y = 0; y < p->out_height; y++) {
+        int32_t channel = 0;
+#if MICRONAS_DSP
+        for (; channel + 4 <= p->channels; channel += 4) filter_row(p, input, output, y, channel, 4);
 #endif
-    for (; channel < params->channels; channel++) filter(params, input, output, channel, 1);
+        for (; channel < p->channels; channel++) filter_row(p, input, output, y, channel, 1);
+    }
 }

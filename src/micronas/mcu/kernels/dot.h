@@ -103,6 +103,81 @@ MN_INLINE void mn_spread_as(int16_t *to, const int8_t *from, int32_t n, int32_t 
     for (; i % 4; i++) to[i] = 0;
 }
 
+#if defined(__ARM_ARCH_ISA_THUMB) && __ARM_ARCH_ISA_THUMB == 1
+
+/* Cortex-M0+ has eight registers that load and multiply, so the accumulators live in the others. */
+typedef struct {
+    const int16_t *x0;
+    const int8_t *w0;
+    int32_t x1, w1; /* bytes from x0, from w0 */
+    const int8_t *end;
+    int32_t *acc;
+} mn_dot_2x2_arguments;
+
+/* r0 x0, r1 w0, r2 bytes to x1, r3 bytes to w1, r4 zero; r5 to r7 values; r8 to r11 accumulators, r12 end of w0. */
+#define MN_ONE                                                                                              \
+    "ldrsb r6, [r1, r4]\n\t"                                                                               \
+    "ldrsh r5, [r0, r4]\n\t"                                                                               \
+    "mov r7, r5\n\t"                                                                                       \
+    "muls r7, r6, r7\n\t"                                                                                  \
+    "add r8, r7\n\t"                                                                                       \
+    "ldrsh r7, [r0, r2]\n\t"                                                                               \
+    "muls r6, r7, r6\n\t"                                                                                  \
+    "add r9, r6\n\t"                                                                                       \
+    "ldrsb r6, [r1, r3]\n\t"                                                                               \
+    "muls r5, r6, r5\n\t"                                                                                  \
+    "add r10, r5\n\t"                                                                                      \
+    "muls r7, r6, r7\n\t"                                                                                  \
+    "add r11, r7\n\t"                                                                                      \
+    "adds r0, #2\n\t"                                                                                      \
+    "adds r1, #1\n\t"
+
+MN_ASSEMBLY void mn_dot_2x2_thumb(const mn_dot_2x2_arguments *arguments __attribute__((unused))) {
+    __asm__ volatile(
+        ".syntax unified\n\t"
+        "push {r0, r4-r7, lr}\n\t"
+        "mov r4, r8\n\t"
+        "mov r5, r9\n\t"
+        "mov r6, r10\n\t"
+        "mov r7, r11\n\t"
+        "push {r4-r7}\n\t"
+        "ldr r1, [r0, #16]\n\t"
+        "mov r12, r1\n\t"
+        "ldr r1, [r0, #20]\n\t"
+        "ldm r1!, {r4-r7}\n\t"
+        "mov r8, r4\n\t"
+        "mov r9, r5\n\t"
+        "mov r10, r6\n\t"
+        "mov r11, r7\n\t"
+        "ldm r0, {r0-r3}\n\t"
+        "movs r4, #0\n"
+        "1:\n\t"
+        MN_ONE MN_ONE MN_ONE MN_ONE
+        "cmp r1, r12\n\t"
+        "bne 1b\n\t"
+        "ldr r0, [sp, #16]\n\t"
+        "ldr r1, [r0, #20]\n\t"
+        "mov r4, r8\n\t"
+        "mov r5, r9\n\t"
+        "mov r6, r10\n\t"
+        "mov r7, r11\n\t"
+        "stm r1!, {r4-r7}\n\t"
+        "pop {r4-r7}\n\t"
+        "mov r8, r4\n\t"
+        "mov r9, r5\n\t"
+        "mov r10, r6\n\t"
+        "mov r11, r7\n\t"
+        "pop {r0, r4-r7, pc}\n");
+}
+
+MN_INLINE void mn_dot_2x2(const int8_t *w0, const int8_t *w1, const int16_t *x0, const int16_t *x1, int32_t groups,
+                          int32_t acc[4]) {
+    const mn_dot_2x2_arguments arguments = {x0, w0, 2 * (int32_t)(x1 - x0), (int32_t)(w1 - w0), w0 + 4 * groups, acc};
+    if (groups) mn_dot_2x2_thumb(&arguments);
+}
+
+#else
+
 MN_INLINE void mn_dot_2x2(const int8_t *w0, const int8_t *w1, const int16_t *x0, const int16_t *x1, int32_t groups,
                           int32_t acc[4]) {
     int32_t a = acc[0], b = acc[1], c = acc[2], d = acc[3];
@@ -118,6 +193,8 @@ MN_INLINE void mn_dot_2x2(const int8_t *w0, const int8_t *w1, const int16_t *x0,
     acc[2] = c;
     acc[3] = d;
 }
+
+#endif
 
 MN_INLINE void mn_dot_2x1(const int8_t *w0, const int8_t *w1, const int16_t *x, int32_t groups, int32_t acc[2]) {
     int32_t a = acc[0], b = acc[1];

@@ -29,9 +29,18 @@ MN_INLINE int32_t mn_clamp(int32_t x, int32_t low, int32_t high) {
     return x > high ? high : x;
 }
 
-/* SaturatingRoundingDoublingHighMul for a multiplier >= 0 (so that it cannot overflow). */
+/* SaturatingRoundingDoublingHighMul for a multiplier >= 0 (so that it cannot overflow). Where a long product is
+ * a call (Cortex-M0+), from four products of halves: floor((a * m + 2^30) / 2^31). */
 MN_INLINE int32_t mn_high_mul(int32_t a, int32_t multiplier) {
+#if defined(MICRONAS_NO_DSP) || (defined(__ARM_ARCH_ISA_THUMB) && __ARM_ARCH_ISA_THUMB == 1)
+    const int32_t high = a >> 16, m_high = multiplier >> 16;
+    const uint32_t low = (uint32_t)a & 0xffffu, m_low = (uint32_t)multiplier & 0xffffu;
+    const int32_t left = high * (int32_t)m_low, right = (int32_t)(low * (uint32_t)m_high);
+    const int32_t rest = (left & 0x7fff) + (right & 0x7fff) + (int32_t)((low * m_low) >> 16) + (1 << 14);
+    return 2 * high * m_high + (left >> 15) + (right >> 15) + (rest >> 15);
+#else
     return (int32_t)(((int64_t)a * multiplier + (1 << 30)) >> 31);
+#endif
 }
 
 /* RoundingDivideByPOT */

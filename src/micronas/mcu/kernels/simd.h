@@ -19,6 +19,14 @@
 
 #define MN_INLINE static inline __attribute__((always_inline, unused))
 
+/* A function whose body is assembly. Its one argument is in r0 though no C reads it, and it saves what it uses by
+ * the calling convention: the compiler must look neither in nor through it. */
+#if defined(__clang__)
+#define MN_ASSEMBLY static __attribute__((naked, noinline, unused))
+#else
+#define MN_ASSEMBLY static __attribute__((naked, noipa, unused))
+#endif
+
 /* Four bytes from any address. The builtin never becomes a call. */
 MN_INLINE uint32_t mn_load4(const void *from) {
     uint32_t word;

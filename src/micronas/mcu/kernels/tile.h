@@ -95,8 +95,8 @@ static __attribute__((noinline, unused)) void mn_run_tile_in_c(mn_tile *tile) {
     "smlad r5, " #o0 ", lr, r5\n\t"                                                                        \
     "smlad r6, " #o1 ", r12, r6\n\t"                                                                       \
     "ldr " #o0 ", [r1], #4\n\t"                                                                            \
-    "smlad r7, " #o1 ", lr, r7\n\t"                                                                        \
     "ldr r12, [r2], #4\n\t"                                                                               \
+    "smlad r7, " #o1 ", lr, r7\n\t"                                                                        \
     "sxtb16 " #o1 ", " #o0 "\n\t"                                                                          \
     "ldr lr, [r3], #4\n\t"
 
@@ -134,7 +134,7 @@ static __attribute__((noinline, unused)) void mn_run_tile_in_c(mn_tile *tile) {
     "it gt\n\t"                                                                                             \
     "movgt " #a ", r11\n\t"
 
-static __attribute__((naked, noinline, unused)) void mn_run_fast_tile(mn_tile *tile __attribute__((unused))) {
+MN_ASSEMBLY void mn_run_fast_tile(mn_tile *tile __attribute__((unused))) {
     __asm__ volatile(
         "push {r4-r11, lr}\n\t"
         "sub sp, #20\n\t"
