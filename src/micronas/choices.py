@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
+NONE = "none"
+"""The option that draws nothing: its decision contributes zero. Not every space has it."""
+
 
 @dataclass(frozen=True)
 class Removal:
@@ -52,6 +55,14 @@ class Choices:
                 raise ValueError(f"cannot strike {removal.option!r} from decision {removal.decision}: {options} alive")
             options.remove(removal.option)
         return Choices(tuple(tuple(options) for options in alive))
+
+    def fixed(self, decision: int, option: str) -> Choices:
+        """These choices with one decision taken."""
+        return Choices((*self.alive[:decision], (option,), *self.alive[decision + 1 :]))
+
+    def without_option(self, option: str) -> Choices:
+        """These choices with an option struck wherever another is left."""
+        return self.without(*(removal for removal in self.removals() if removal.option == option))
 
     def completions(self) -> Iterator[Choices]:
         """Every architecture these choices still allow, in lexicographic order of the options."""

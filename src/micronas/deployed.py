@@ -82,6 +82,11 @@ def deployed(graph: Graph) -> Graph:
     return _fold_relu(_fold_batch_norm(_drop_single_adds(graph)))
 
 
+def runs(layer: Layer) -> bool:
+    """Whether a deployed layer is an operation: the input only stands for the image."""
+    return layer.signature.kind is not Kind.INPUT
+
+
 def _drop_single_adds(graph: Graph) -> Graph:
     return _without(
         graph,

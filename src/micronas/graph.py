@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from types import MappingProxyType
 
 Shape = tuple[int, int, int]
@@ -164,13 +164,17 @@ class Graph:
         return MappingProxyType({name: tuple(found) for name, found in readers.items()})
 
 
+_signature = lru_cache(maxsize=10_000)(Signature)
+"""The same signature is one object: a space has few, and its networks are drawn by the thousand."""
+
+
 class GraphBuilder:
     """Draws a `Graph` layer by layer, working out shapes. Every method returns the layer's name."""
 
     def __init__(self, input_shape: Shape) -> None:
         self._layers: list[Layer] = []
         self._shapes: dict[str, Shape] = {}
-        self._put("input", Signature(Kind.INPUT, input_shape, input_shape), ())
+        self._put("input", _signature(Kind.INPUT, input_shape, input_shape), ())
 
     def _put(self, name: str, signature: Signature, inputs: tuple[str, ...]) -> str:
         self._layers.append(Layer(name, signature, inputs))
@@ -187,13 +191,13 @@ class GraphBuilder:
         """A convolution without bias; `padding` on every side, by default (kernel - 1) // 2."""
         shape, pad = self._shapes[source], (kernel - 1) // 2 if padding is None else padding
         out = (_strided(shape[0], kernel, stride, pad), _strided(shape[1], kernel, stride, pad), channels)
-        return self._put(name, Signature(Kind.CONV, shape, out, kernel, stride, (pad, pad)), (source,))
+        return self._put(name, _signature(Kind.CONV, shape, out, kernel, stride, (pad, pad)), (source,))
 
     def avg_pool(self, name: str, source: str, kernel: int, stride: int, padding: int = 0) -> str:
         """An average pool that does not count its padding."""
         shape = self._shapes[source]
         out = (_strided(shape[0], kernel, stride, padding), _strided(shape[1], kernel, stride, padding), shape[2])
-        signature = Signature(Kind.AVG_POOL, shape, out, kernel, stride, (padding, padding))
+        signature = _signature(Kind.AVG_POOL, shape, out, kernel, stride, (padding, padding))
         return self._put(name, signature, (source,))
 
     def batch_norm(self, name: str, source: str) -> str:
@@ -206,21 +210,21 @@ class GraphBuilder:
 
     def add(self, name: str, sources: tuple[str, ...], shape: Shape) -> str:
         """The sum of 0..n operands of one shape; of none, it is zero."""
-        return self._put(name, Signature(Kind.ADD, shape, shape, operands=len(sources)), sources)
+        return self._put(name, _signature(Kind.ADD, shape, shape, operands=len(sources)), sources)
 
     def mean(self, name: str, sources: tuple[str, ...], shape: Shape, operands: int) -> str:
         """The sum of the sources divided by `operands`: the value of an open decision."""
-        return self._put(name, Signature(Kind.MEAN, shape, shape, operands=operands), sources)
+        return self._put(name, _signature(Kind.MEAN, shape, shape, operands=operands), sources)
 
     def global_pool(self, name: str, source: str) -> str:
         """The average over all pixels: (h, w, c) to (1, 1, c)."""
         shape = self._shapes[source]
-        return self._put(name, Signature(Kind.GLOBAL_POOL, shape, (1, 1, shape[2]), shape[0]), (source,))
+        return self._put(name, _signature(Kind.GLOBAL_POOL, shape, (1, 1, shape[2]), shape[0]), (source,))
 
     def linear(self, name: str, source: str, classes: int) -> str:
         """A fully-connected layer with bias."""
         shape = self._shapes[source]
-        return self._put(name, Signature(Kind.LINEAR, shape, (1, 1, classes)), (source,))
+        return self._put(name, _signature(Kind.LINEAR, shape, (1, 1, classes)), (source,))
 
     def graph(self) -> Graph:
         """What was drawn."""
@@ -228,7 +232,7 @@ class GraphBuilder:
 
     def _same(self, kind: Kind, name: str, source: str) -> str:
         shape = self._shapes[source]
-        return self._put(name, Signature(kind, shape, shape), (source,))
+        return self._put(name, _signature(kind, shape, shape), (source,))
 
 
 def _strided(size: int, kernel: int, stride: int, padding: int) -> int:

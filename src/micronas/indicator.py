@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
-from typing import Protocol
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
+from micronas.choices import Removal
 from micronas.graph import Graph
+from micronas.spaces.space import SearchSpace, Skeleton
 
 Scores = npt.NDArray[np.float64]
 
@@ -60,4 +62,46 @@ class Indicator(Protocol):
 
     def measure_many(self, graphs: Sequence[Graph]) -> Scores:
         """The numbers of many networks, shape (graphs,); where being fast is possible, it happens here."""
+        ...
+
+
+class PerformanceIndicator(Indicator, Protocol):
+    """An indicator of how well a network will learn, from untrained weights (§II-A)."""
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """The reduced skeleton of the literature on which it is measured unless one is asked for."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Everything its numbers depend on but the network and the code: settings, skeleton, seed, inputs."""
+        ...
+
+    def caveat(self, value: float) -> str:
+        """What must be said beside a number, "" if nothing: why it is infinite, or only a bound."""
+        ...
+
+    def with_seed(self, seed: int) -> Self:
+        """The same indicator with fresh weights and, if they are random, fresh inputs."""
+        ...
+
+
+class HardwareIndicator(Indicator, Protocol):
+    """An indicator of what a network costs on the chip (§II-B)."""
+
+    def price(self, space: SearchSpace, skeleton: Skeleton, removal: Removal) -> float:
+        """What the option of a removal alone adds to a network, in the indicator's unit."""
+        ...
+
+
+@runtime_checkable
+class Budget(Indicator, Protocol):
+    """An indicator that can be a hard limit: it knows its number for every architecture of a space."""
+
+    def of_space(self, space: SearchSpace, skeleton: Skeleton) -> Scores:
+        """The number of every architecture, shape (architectures,), in the order of `everything().completions()`.
+
+        +infinity where no network can be built.
+        """
         ...

@@ -30,39 +30,39 @@ def drawn_table(counted: CountedSpace) -> LatencyTable:
     return LatencyTable("drawn", "test", "int8", "1", Source.SIMULATED, 1.5, figures)
 
 
+class _ThreeEdges(NasBench201):
+    """The same space with three of its edges open: small enough to be counted plainly."""
+
+    def everything(self) -> Choices:
+        open_, closed = OPERATIONS, ("skip_connect",)
+        return Choices((open_, closed, ("none",), open_, closed, open_))
+
+
+def assert_counted_equals_one_by_one(space: NasBench201, skeleton: Skeleton, rows: list[int]) -> None:
+    counted = count_space(space, skeleton)
+    table = drawn_table(counted)
+    latency = Latency(load_target("nucleo-f746zg").with_latency(table))
+    architectures = list(counted.everything.completions())
+    one_by_one = [latency.measure(SPACE.lower(architectures[row], skeleton)) for row in rows]
+    assert counted.latency_ms(table)[rows].tolist() == pytest.approx(one_by_one, rel=1e-12)
+
+
+def test_the_whole_space_counted_equals_one_by_one() -> None:
+    rows = [*random.Random(0).sample(range(len(ALL)), 40), ALL.index(IDENTITY), 0]
+    assert_counted_equals_one_by_one(SPACE, Skeleton(), rows)
+
+
 @pytest.mark.parametrize(
     "skeleton",
     [
-        Skeleton(),
         Skeleton(input_shape=(16, 48, 1), channels=3, cells=1, stages=2, classes=4),
         Skeleton(input_shape=(8, 8, 3), channels=5, cells=3, stages=1),
+        Skeleton(input_shape=(4, 4, 4), classes=2, channels=4, cells=2, stages=1, stem=False),
     ],
     ids=str,
 )
-def test_counted_equals_one_by_one(skeleton: Skeleton) -> None:
-    counted = count_space(SPACE, skeleton)
-    table = drawn_table(counted)
-    latency = Latency(load_target("nucleo-f746zg").with_latency(table))
-    found = counted.latency_ms(table)
-    rows = [*random.Random(0).sample(range(len(ALL)), 40), ALL.index(IDENTITY), 0]
-    one_by_one = [latency.measure(SPACE.lower(ALL[row], skeleton)) for row in rows]
-    assert found[rows].tolist() == pytest.approx(one_by_one, rel=1e-12)
-
-
-def test_a_network_without_stem_is_counted_too() -> None:
-    skeleton = Skeleton(input_shape=(4, 4, 4), classes=2, channels=4, cells=2, stages=1, stem=False)
-    counted = count_space(_FewEdges(), skeleton)
-    table = drawn_table(counted)
-    latency = Latency(load_target("nucleo-f746zg").with_latency(table))
-    for choices, cost in zip(counted.everything.completions(), counted.latency_ms(table), strict=True):
-        assert cost == pytest.approx(latency.measure(SPACE.lower(choices, skeleton)), rel=1e-12)
-
-
-class _FewEdges(NasBench201):
-    """The same space with only its last edge open: small enough to be counted plainly."""
-
-    def everything(self) -> Choices:
-        return Choices((*(("nor_conv_1x1",),) * 5, OPERATIONS))
+def test_other_skeletons_counted_equal_one_by_one(skeleton: Skeleton) -> None:
+    assert_counted_equals_one_by_one(_ThreeEdges(), skeleton, list(range(125)))
 
 
 def test_the_default_skeleton_needs_31_operations_and_341_strings_have_no_path() -> None:
@@ -90,7 +90,7 @@ def test_an_untimed_operation_is_named() -> None:
 def test_counts_are_kept_and_a_damaged_file_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MICRONAS_CACHE", str(tmp_path))
     skeleton = Skeleton(input_shape=(4, 4, 3), channels=2, cells=1, stages=1)
-    space = _FewEdges()
+    space = _ThreeEdges()
     first = count_space.__wrapped__(space, skeleton)
     (path,) = (tmp_path / "counts").iterdir()
     kept = count_space.__wrapped__(space, skeleton)

@@ -55,9 +55,9 @@ def test_a_board_without_a_table_is_known_but_nothing_is_timed(tmp_path: Path) -
 
 
 def test_a_table_of_another_board_is_refused(tmp_path: Path) -> None:
-    path = write(tmp_path, "mine", 'latency = "other.csv"\n' + BOARD.replace('"nucleo-f746zg"', '"mine"'))
-    shutil.copy(BUNDLED / "nucleo-f746zg.csv", tmp_path / "other.csv")
-    with pytest.raises(TargetError, match=r"other\.csv: the table is for nucleo-f746zg, not mine"):
+    path = write(tmp_path, "mine", BOARD.replace('"nucleo-f746zg"', '"mine"'))
+    shutil.copy(BUNDLED / "nucleo-f746zg.csv", tmp_path / "mine.csv")
+    with pytest.raises(TargetError, match=r"mine\.csv: the table is for nucleo-f746zg, not mine"):
         load_target(path)
 
 
@@ -71,6 +71,8 @@ def test_a_table_of_another_board_is_refused(tmp_path: Path) -> None:
         ("clock_hz", "clock", "line 4: unknown key 'clock'"),
         ("bytes = 65_536", "size = 65_536", "sram DTCM: bytes is missing"),
         ("flash_bytes = 1_048_576\n", "", "flash_bytes is missing"),
+        ("wait_states = 7\n", "", "memory.wait_states is missing"),
+        ("wait_states = 7\n", "wait_states = 7\nwaits = 7\n", "unknown key memory.waits; there are wait_states"),
         ("[[sram]]", "[[ram]]", "unknown key 'ram'"),
         ('sram = "Zephyr', 'ram = "Zephyr', "sources does not say where sram is from"),
     ],

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from micronas.cache import cache_dir
 from micronas.mcu.cores import CORES
 from micronas.mcu.elf import ElfImage
 from micronas.mcu.toolchain import Toolchain
@@ -17,9 +18,9 @@ FUNCTIONS = ("dot", "sixth", "conv3x3", "add", "zigzag", "endless", "undefined")
 
 
 @pytest.fixture(scope="session")
-def toolchain(tmp_path_factory: pytest.TempPathFactory) -> Toolchain:
-    """`zig cc` with a cache of this run's own."""
-    return Toolchain(tmp_path_factory.mktemp("toolchain"))
+def toolchain() -> Toolchain:
+    """`zig cc` with a cache of this run's own, the same that profiling uses."""
+    return Toolchain(cache_dir() / "toolchain")
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -28,9 +28,9 @@ Vector = npt.NDArray[np.float64]
 Progress = Callable[[int, int], None]
 
 _NOISE, _SPREAD, _OVERHEAD_SPREAD = 0.05, 0.3, 0.1
-_HUBER = 1.345  # 95 % efficiency on normal errors (Huber, 1981)
+_HUBER, _BIWEIGHT = 1.345, 4.685  # 95 % efficiency on normal errors (Holland & Welsch, 1977)
 _ROUNDS = 30
-_OUTLIER = 4.0
+_NO_SAY = 0.05  # weight of a measurement below which it is an outlier
 
 
 class CalibrationError(UserError):
@@ -64,10 +64,10 @@ class Calibration:
         scales: of the classes that were measured, alone or within networks.
         common: of all other classes.
         overhead_ms: of a whole network.
-        errors: relative error of each measurement when it is predicted from the others.
-        outliers: names of measurements that do not fit the others, which had little say.
+        errors: relative error of each measurement when it is predicted from the others; without outliers.
         runtime: whose kernels were measured on the board.
         source: the runtime and version of the simulated figures that are scaled.
+        outliers: the same error of measurements that do not fit the others and had no say, by name and line.
     """
 
     scales: Mapping[str, float]
@@ -76,7 +76,7 @@ class Calibration:
     errors: tuple[float, ...]
     runtime: str
     source: str
-    outliers: tuple[str, ...] = ()
+    outliers: Mapping[str, float] = field(default_factory=dict[str, float])
 
     @property
     def typical_error(self) -> float:
@@ -87,6 +87,13 @@ class Calibration:
     def band(self) -> float:
         """What nine of ten measurements stayed within when left out; the band of a calibrated latency."""
         return float(np.quantile(self.errors, 0.9))
+
+    @property
+    def summary(self) -> str:
+        """`31 measurements, 2 outliers, median leave-one-out error 3.1%`."""
+        outliers = f", {len(self.outliers)} outliers" if self.outliers else ""
+        count = len(self.errors) + len(self.outliers)
+        return f"{count} measurements{outliers}, median leave-one-out error {self.typical_error:.1%}"
 
     def scale(self, signature: Signature) -> float:
         """What a simulated figure is multiplied by."""
@@ -102,7 +109,7 @@ class Calibration:
             milliseconds={signature: cost * self.scale(signature) for signature, cost in table.milliseconds.items()},
             provenance={
                 **table.provenance,
-                "calibration": f"{len(self.errors)} measurements, median leave-one-out error {self.typical_error:.1%}",
+                "calibration": self.summary,
                 "calibration_error": repr(round(self.band, 6)),
                 "calibration_errors": " ".join(repr(round(error, 6)) for error in self.errors),
                 "calibration_scales": scales,
@@ -177,13 +184,14 @@ def fit(
     """The calibration that explains the measurements best, most of them at least.
 
     Robust regression on the logarithm of measured / predicted (a factor 2 too slow weighs as much as
-    a factor 2 too fast): iteratively reweighted least squares with Huber's weights, from the medians
-    of the classes. Classes are drawn towards one common scale as if they differed by some 30 % and
-    measurements by some 5 %, so that a class seen once, or only within networks, is no wild guess.
+    a factor 2 too fast): iteratively reweighted least squares, Huber's weights from the medians of the
+    classes first, then Tukey's biweight, which drops outliers. Classes are drawn towards one common
+    scale as if they differed by some 30 % and measurements by some 5 %, so that a class seen once, or
+    only within networks, is no wild guess.
     `runtime` says whose kernels were measured, by default the table's own.
 
     Raises:
-        CalibrationError: too few measurements.
+        CalibrationError: too few measurements, or too few that fit each other.
         UntimedOperation: a measured operation is not in the table.
     """
     if len(measurements) < FEWEST:
@@ -191,11 +199,17 @@ def fit(
     problem = _Problem.of(table, measurements)
     solution, weights = problem.solve()
     errors: list[float] = []
-    for left_out in range(len(measurements)):
+    outliers: dict[str, float] = {}
+    for at, one in enumerate(measurements):
+        error = problem.error_without(at)
+        if weights[at] < _NO_SAY:
+            outliers[f"{one.name} (line {one.line})"] = error
+        else:
+            errors.append(error)
         if progress is not None:
-            progress(left_out, len(measurements))
-        errors.append(problem.error_without(left_out))
-    outliers = tuple(one.name for one, weight in zip(measurements, weights, strict=True) if weight < 1 / _OUTLIER)
+            progress(at + 1, len(measurements))
+    if len(errors) < FEWEST:
+        raise CalibrationError(f"only {len(errors)} of {len(measurements)} measurements fit each other; measure again")
     scales = dict(zip(problem.classes, map(float, solution[1:-1] + solution[0]), strict=True))
     source = f"{table.runtime} {table.kernel_version}"
     return Calibration(
@@ -246,13 +260,14 @@ class _Problem:
         The logarithm is linearised at the last solution; penalties stand below as further rows.
         """
         solution, weights = self._start(), np.ones(len(self.measured))
-        for _ in range(_ROUNDS):
-            predicted = np.maximum(self.design @ solution, 1e-3 * self.measured)
-            residuals = np.log(self.measured / predicted)
-            weights = _huber(residuals)
-            before, solution = solution, self._step(solution, predicted, residuals, weights)
-            if np.allclose(before, solution, rtol=1e-6, atol=1e-9):
-                break
+        for weigh in (_huber, _biweight):  # the second forgets outliers altogether, but needs a good start
+            for _ in range(_ROUNDS):
+                predicted = np.maximum(self.design @ solution, 1e-3 * self.measured)
+                residuals = np.log(self.measured / predicted)
+                weights = weigh(residuals)
+                before, solution = solution, self._step(solution, predicted, residuals, weights)
+                if np.allclose(before, solution, rtol=1e-6, atol=1e-9):
+                    break
         return solution, weights
 
     def error_without(self, left_out: int) -> float:
@@ -277,7 +292,8 @@ class _Problem:
         share = np.sqrt(weights)[:, None]
         target = residuals + slope @ solution
         common = solution[0]
-        typical = float(np.median(self.measured))
+        networks = self.measured[self.overheads > 0]
+        typical = float(np.median(networks)) if len(networks) else 1.0
         classes = len(self.classes)
         draw = np.zeros((classes + 1, classes + 2))
         draw[:classes, 1:-1] = np.eye(classes) * _NOISE / (_SPREAD * common)
@@ -299,8 +315,17 @@ def _least_squares(rows_: Vector, wanted: Vector) -> Vector:
 
 def _huber(residuals: Vector) -> Vector:
     """1 for what is within the usual scatter, less the farther off."""
-    scatter = max(1.4826 * float(np.median(np.abs(residuals))), 0.01)
-    return np.minimum(1.0, _HUBER * scatter / np.maximum(np.abs(residuals), 1e-12))
+    return np.minimum(1.0, _HUBER * _scatter(residuals) / np.maximum(np.abs(residuals), 1e-12))
+
+
+def _biweight(residuals: Vector) -> Vector:
+    """About 1 for what is within the usual scatter, 0 for what is far off."""
+    return np.maximum(0.0, 1 - (residuals / (_BIWEIGHT * _scatter(residuals))) ** 2) ** 2
+
+
+def _scatter(residuals: Vector) -> float:
+    """A standard deviation that outliers do not move; no measurement is better than 1 %."""
+    return max(1.4826 * float(np.median(np.abs(residuals))), 0.01)
 
 
 # --- reading ------------------------------------------------------------------------------------

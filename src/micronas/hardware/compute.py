@@ -5,14 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
+from micronas.choices import Removal
 from micronas.deployed import Disconnected, live
 from micronas.graph import Graph, Kind, Signature
+from micronas.hardware.options import option_layers
 from micronas.indicator import Better, Scores
+from micronas.spaces.space import SearchSpace, Skeleton
 
 
+@lru_cache(maxsize=10_000)
 def macs(signature: Signature) -> int:
     """Multiply-accumulates of one layer, the benchmark's "FLOPs".
 
@@ -39,6 +44,7 @@ def macs(signature: Signature) -> int:
             return 0
 
 
+@lru_cache(maxsize=10_000)
 def parameters(signature: Signature) -> int:
     """Trainable numbers of one layer: weights, the affine pair of batch norm, the linear layer's bias."""
     count = math.prod(signature.weight_shape) if signature.weight_shape else 0
@@ -49,6 +55,12 @@ def parameters(signature: Signature) -> int:
             return count + signature.out_shape[2]
         case _:
             return count
+
+
+def option_macs(space: SearchSpace, skeleton: Skeleton, removal: Removal) -> float:
+    """Multiply-accumulates of the layers that only this option draws."""
+    layers = option_layers(space, skeleton, removal.decision, removal.option)
+    return float(sum(macs(layer.signature) for layer in layers))
 
 
 @dataclass(frozen=True)
@@ -67,6 +79,10 @@ class Flops:
     def measure_many(self, graphs: Sequence[Graph]) -> Scores:
         """MACs of each graph, shape (graphs,)."""
         return np.array([self.measure(graph) for graph in graphs])
+
+    def price(self, space: SearchSpace, skeleton: Skeleton, removal: Removal) -> float:
+        """MACs of one option on one decision, at every place of the cell: what striking it saves."""
+        return option_macs(space, skeleton, removal)
 
 
 @dataclass(frozen=True)
@@ -92,6 +108,10 @@ class LiveFlops:
     def measure_many(self, graphs: Sequence[Graph]) -> Scores:
         """MACs of each live graph, shape (graphs,)."""
         return np.array([self.measure(graph) for graph in graphs])
+
+    def price(self, space: SearchSpace, skeleton: Skeleton, removal: Removal) -> float:
+        """MACs of one option on one decision, at every place of the cell: what striking it saves."""
+        return option_macs(space, skeleton, removal)
 
 
 @dataclass(frozen=True)

@@ -23,10 +23,9 @@ from micronas import deployed as deployed_module
 from micronas import graph as graph_module
 from micronas.cache import atomic_write, cache_dir
 from micronas.choices import Choices
-from micronas.deployed import Disconnected, deployed
+from micronas.deployed import Disconnected, deployed, runs
 from micronas.errors import UserError
 from micronas.graph import Graph, Layer, Signature
-from micronas.hardware.latency import runs
 from micronas.hardware.table import FIELDS, LatencyTable, decode, encode
 from micronas.indicator import Scores
 from micronas.spaces import space as space_module
@@ -222,7 +221,7 @@ class _CellCounter:
         layers = [layer for layer in deployed(self._space.lower(choices, self._smallest)) if runs(layer)]
         if not any(layer.name.startswith(_CELL) for layer in layers):
             return self._plainly(choices)
-        found = self._frame(choices).copy()
+        found = self._frame.copy()
         for layer in layers:
             for signature, times in self._places(layer.name, layer.signature):
                 found[signature] += times
@@ -241,15 +240,20 @@ class _CellCounter:
         return ((_shaped(deployed_as, self._shapes[name]), 1),) if name.startswith("head.") else ()
 
     @cached_property
-    def _known_frame(self) -> list[Counter[Signature]]:
-        return []
+    def _frame(self) -> Counter[Signature]:
+        """The stem and what lies between the stages: the same whatever the cell, so taken from any that does something.
 
-    def _frame(self, choices: Choices) -> Counter[Signature]:
-        """The stem and what lies between the stages: the same whatever the cell, so taken from the first one."""
-        if not self._known_frame:
-            layers = deployed(self._space.lower(choices, self._one_each))
-            self._known_frame.append(Counter(layer.signature for layer in layers if runs(layer) and _is_frame(layer)))
-        return self._known_frame[0]
+        Raises:
+            KeyError: none does.
+        """
+        for choices in _samples(self._space):
+            try:
+                layers = deployed(self._space.lower(choices, self._one_each))
+            except Disconnected:
+                continue
+            if any(layer.name.startswith(_CELL) for layer in layers):
+                return Counter(layer.signature for layer in layers if runs(layer) and _is_frame(layer))
+        raise KeyError("no sample has a cell")
 
 
 _CELL = "stage1.cell1."

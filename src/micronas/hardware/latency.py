@@ -7,11 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from micronas.deployed import Disconnected, deployed
+from micronas.choices import Removal
+from micronas.deployed import Disconnected, deployed, runs
 from micronas.graph import Graph, Kind, Layer, Signature
+from micronas.hardware.counted import count_space
+from micronas.hardware.options import option_signatures
 from micronas.hardware.table import LatencyTable, Source
 from micronas.hardware.target import Target
 from micronas.indicator import Better, Scores
+from micronas.spaces.space import SearchSpace, Skeleton
 
 BAND = 0.20
 """Relative error of an uncalibrated simulated latency: what published figures on boards suggest, see the ADR."""
@@ -121,6 +125,23 @@ class Latency:
         """Milliseconds of each network, shape (graphs,); for whole spaces use `counted`."""
         return np.array([self.measure(graph) for graph in graphs])
 
+    def price(self, space: SearchSpace, skeleton: Skeleton, removal: Removal) -> float:
+        """Milliseconds the board pays for one option on one decision, at every place of the cell.
+
+        Raises:
+            UntimedOperation: the table lacks one of its operations.
+        """
+        ran = option_signatures(space, skeleton, removal.decision, removal.option)
+        return float(sum(self.target.latency[signature] for signature in ran))
+
+    def of_space(self, space: SearchSpace, skeleton: Skeleton) -> Scores:
+        """Milliseconds of every architecture of a space, shape (architectures,); +infinity where disconnected.
+
+        Raises:
+            UntimedOperation: the table lacks an operation that one of them runs.
+        """
+        return count_space(space, skeleton).latency_ms(self.target.latency)
+
     def breakdown(self, graph: Graph) -> Breakdown:
         """Where the latency of a network goes.
 
@@ -130,11 +151,6 @@ class Latency:
         table = self.target.latency
         costs = tuple(Cost(layer, table[layer.signature]) for layer in deployed(graph) if runs(layer))
         return Breakdown(costs, table.overhead_ms, table.label, band(table, costs))
-
-
-def runs(layer: Layer) -> bool:
-    """Whether a deployed layer is an operation: the input only stands for the image."""
-    return layer.signature.kind is not Kind.INPUT
 
 
 def band(table: LatencyTable, costs: Sequence[Cost]) -> float | None:

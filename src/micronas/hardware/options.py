@@ -1,4 +1,4 @@
-"""What one option on one decision adds to a network: its layers, their MACs, and its price on a board."""
+"""What one option on one decision adds to a network: its plain layers, and what the hardware runs for it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from micronas.choices import Choices
-from micronas.deployed import deployed
+from micronas.deployed import deployed, runs
 from micronas.graph import Graph, Kind, Layer, Signature
-from micronas.hardware.compute import macs
-from micronas.hardware.latency import runs
-from micronas.hardware.table import LatencyTable
 from micronas.spaces.space import SearchSpace, Skeleton
 
 
@@ -25,11 +22,6 @@ def option_layers(space: SearchSpace, skeleton: Skeleton, decision: int, option:
     return tuple(layer for layer in _with(space, skeleton, decision, option) if layer.name not in shared)
 
 
-def option_macs(space: SearchSpace, skeleton: Skeleton, decision: int, option: str) -> int:
-    """Multiply-accumulates of the option's layers: what striking it saves."""
-    return sum(macs(layer.signature) for layer in option_layers(space, skeleton, decision, option))
-
-
 @lru_cache(maxsize=4096)
 def option_signatures(space: SearchSpace, skeleton: Skeleton, decision: int, option: str) -> tuple[Signature, ...]:
     """What the hardware runs for that option alone.
@@ -41,15 +33,6 @@ def option_signatures(space: SearchSpace, skeleton: Skeleton, decision: int, opt
     own = option_layers(space, skeleton, decision, option)
     ran = [layer.signature for part in _pieces(own) for layer in deployed(part) if runs(layer)]
     return (*ran, *_joins(space, skeleton, decision, option))
-
-
-def option_price_ms(table: LatencyTable, space: SearchSpace, skeleton: Skeleton, decision: int, option: str) -> float:
-    """Milliseconds the board pays for that option alone on that decision, at every place of the cell.
-
-    Raises:
-        UntimedOperation: the table lacks one of its operations.
-    """
-    return float(sum(table[signature] for signature in option_signatures(space, skeleton, decision, option)))
 
 
 @lru_cache(maxsize=256)

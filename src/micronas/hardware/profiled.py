@@ -23,7 +23,7 @@ OVERHEAD = "simulated: copy of a 32x32x3 image, largest of 10 logits; the board'
 _EXTRA = ("ziglang", "unicorn", "elftools", "capstone")
 
 
-class NotInstalled(UserError):  # noqa: N818 - what is wrong, as the message says it
+class NotInstalledError(UserError):
     """Profiling needs the optional dependencies; the message says how to install them."""
 
 
@@ -45,13 +45,13 @@ def profile(
     the work (`mcu.profile.time_operations` says what more than one asks of a script).
 
     Raises:
-        NotInstalled: the extra `mcu` is missing.
+        NotInstalledError: the extra `mcu` is missing.
         UserError: no compiler, an adapter that does not compile, an operation without a kernel.
     """
     _need_extra()
     # Only here: whoever only reads tables needs neither emulator nor compiler.
-    from micronas.mcu.profile import adapted_runtime, frame_cycles, our_runtime, time_operations  # noqa: PLC0415
-    from micronas.mcu.toolchain import Toolchain  # noqa: PLC0415
+    from micronas.mcu.profile import adapted_runtime, frame_cycles, our_runtime, time_operations
+    from micronas.mcu.toolchain import Toolchain
 
     toolchain = Toolchain(cache_dir() / "toolchain", compiler)
     runtime = adapted_runtime(toolchain, target.core, adapter) if adapter else our_runtime(toolchain, target.core)
@@ -110,11 +110,11 @@ def keep(table: LatencyTable) -> Path:
 
 def _need_extra() -> None:
     if lacking := [name for name in _EXTRA if find_spec(name) is None]:
-        raise NotInstalled(f'profiling needs {lacking[0]}: pip install "micronas[mcu]"')
+        raise NotInstalledError(f'profiling needs {lacking[0]}: pip install "micronas[mcu]"')
 
 
 def _provenance(target: Target, compiler: str, with_memory: bool) -> dict[str, str]:
-    from micronas.mcu.timing import TIMING_VERSION  # noqa: PLC0415 - needs the extra
+    from micronas.mcu.timing import TIMING_VERSION
 
     parameters = " ".join(f"{name}={value}" for name, value in target.memory.items())
     return {

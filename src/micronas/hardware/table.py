@@ -34,7 +34,7 @@ class Source(StrEnum):
     MEASURED = "measured"
 
 
-class UntimedOperation(UserError):  # noqa: N818 - what happened, as the message says it
+class UntimedOperation(UserError):
     """The table has no timing of an operation: unknown is an error, never a zero."""
 
     def __init__(self, board: str, signature: Signature) -> None:

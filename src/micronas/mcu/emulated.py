@@ -60,14 +60,17 @@ def run_operator(
     operands: Sequence[Int8],
     memory: MemoryModel | None = None,
     in_place: int | None = None,
+    kernel: Operator | None = None,
 ) -> Run:
     """Call the kernel of a signature once; `in_place` lets it write its output over that operand.
+
+    `kernel` is called in place of ours: another runtime's function with our parameters.
 
     Raises:
         NoKernelError: no kernel computes the signature.
         EmulationError: the kernel leaves its memory.
     """
-    kernel, machine = operator(signature), Machine(kernels, core)
+    kernel, machine = kernel or operator(signature), Machine(kernels, core)
     inputs = [machine.place(operand.tobytes()) for operand in operands]
     size = prod(signature.out_shape)
     output = machine.place(bytes(size)) if in_place is None else inputs[in_place]

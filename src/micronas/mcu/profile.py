@@ -6,27 +6,24 @@ is simulated.
 
 from __future__ import annotations
 
-import math
 import re
-import struct
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path
 
-import numpy as np
-
 from micronas.errors import UserError
-from micronas.graph import Kind, Signature
+from micronas.graph import Signature
 from micronas.mcu.cores import Core
 from micronas.mcu.elf import ElfImage
+from micronas.mcu.emulated import SYMBOLS, run_operator
 from micronas.mcu.emulator import Machine
-from micronas.mcu.memory import MemoryModel, Stream
-from micronas.mcu.operators import KERNELS, Operator, operator, pack
+from micronas.mcu.memory import MemoryModel
+from micronas.mcu.operators import KERNELS, Operator, operator
 from micronas.mcu.samples import sample
 from micronas.mcu.timing import Timing, time_call
 from micronas.mcu.toolchain import Toolchain
@@ -37,6 +34,9 @@ OURS = "micronas"
 ADAPTER = "adapter"
 """The prefix of the functions of an adapter."""
 
+FRAME = "micronas_frame"
+"""The function that stands for what an image does around the layers."""
+
 FRAME_IMAGE_BYTES, FRAME_CLASSES = 32 * 32 * 3, 10
 """The image and the logits for which the overhead is simulated."""
 
@@ -44,15 +44,11 @@ Progress = Callable[[int, int], None]
 """Told (done, of all) after each operation."""
 
 _HERE = Path(__file__).parent
-_FUNCTIONS = (
-    *("convolution", "depthwise", "linear", "average_pool", "max_pool", "global_pool"),
-    *("add", "relu", "pad"),
-)
 _ADAPTER_SCRATCH_BYTES = 256 << 10  # ADAPTER_SCRATCH_BYTES of the header
 _BLOCK_COMMENT, _LINE_COMMENT, _SPACE = re.compile(r"/\*.*?\*/", re.DOTALL), re.compile(r"//[^\n]*"), re.compile(r"\s+")
 
 
-class UnsupportedOperation(UserError):  # noqa: N818 - what happened, as the message says it
+class UnsupportedOperationError(UserError):
     """The runtime has no function for an operation."""
 
 
@@ -82,25 +78,19 @@ class Runtime:
         return _read(self.program)
 
     def function(self, signature: Signature) -> Operator:
-        """The kernel of a signature; its symbol is the runtime's own.
+        """The kernel of a signature: our parameters, the runtime's own symbol and room for what it may scratch.
 
         Raises:
-            NoKernel: no kernel of ours computes it, so there are no parameters to hand over.
-            UnsupportedOperation: this runtime has no function for it.
+            NoKernelError: no kernel of ours computes it, so there are no parameters to hand over.
+            UnsupportedOperationError: this runtime has no function for it.
         """
-        found = operator(signature)
-        symbol = self.symbol(found)
+        kernel = operator(signature)
+        if self.prefix == OURS:
+            return kernel
+        symbol = self.prefix + kernel.symbol.removeprefix(OURS)
         if symbol not in self.elf.symbols:
-            raise UnsupportedOperation(f"{self.name} cannot run {signature}: its adapter defines no {symbol}")
-        return found
-
-    def symbol(self, found: Operator) -> str:
-        """The name of this runtime's function for a kernel of ours."""
-        return self.prefix + found.symbol.removeprefix(OURS)
-
-    def scratch_bytes(self, found: Operator) -> int:
-        """What the function may need of scratch memory."""
-        return found.scratch_bytes if self.prefix == OURS else _ADAPTER_SCRATCH_BYTES
+            raise UnsupportedOperationError(f"{self.name} cannot run {signature}: its adapter defines no {symbol}")
+        return replace(kernel, symbol=symbol, scratch_bytes=_ADAPTER_SCRATCH_BYTES)
 
 
 def our_runtime(toolchain: Toolchain, core: Core) -> Runtime:
@@ -110,8 +100,7 @@ def our_runtime(toolchain: Toolchain, core: Core) -> Runtime:
         UserError: no compiler is installed, or it fails.
     """
     sources = [*sorted(KERNELS.glob("*.c")), _HERE / "frame.c"]
-    keep = [f"{OURS}_{function}" for function in (*_FUNCTIONS, "frame")]
-    program = toolchain.build(sources, core, include=[KERNELS], keep=keep)
+    program = toolchain.build(sources, core, include=[KERNELS], keep=[*SYMBOLS, FRAME])
     return Runtime(OURS, kernel_version(), _compiler(toolchain), core, program, OURS)
 
 
@@ -121,9 +110,10 @@ def adapted_runtime(toolchain: Toolchain, core: Core, adapter: Path) -> Runtime:
     Raises:
         UserError: it does not compile, or does not say what it is.
     """
-    keep = [f"{ADAPTER}_{function}" for function in (*_FUNCTIONS, "runtime", "version")]
+    functions = [symbol.replace(OURS, ADAPTER) for symbol in SYMBOLS]
+    keep = [*functions, f"{ADAPTER}_runtime", f"{ADAPTER}_version", FRAME]
     sources = [adapter, _HERE / "frame.c"]
-    program = toolchain.build(sources, core, include=[_HERE, KERNELS], keep=[*keep, f"{OURS}_frame"])
+    program = toolchain.build(sources, core, include=[_HERE, KERNELS], keep=keep)
     name, version = (_text(_read(program), f"{ADAPTER}_{fact}", adapter) for fact in ("runtime", "version"))
     if name == OURS:
         raise UserError(f"{adapter}: {ADAPTER}_runtime is {OURS!r}, which names our own kernels; name yours")
@@ -145,13 +135,12 @@ def time_operation(runtime: Runtime, signature: Signature, memory: MemoryModel |
     """One call of the signature's kernel on random weights and operands; `memory` None: every access hits.
 
     Raises:
-        NoKernel, UnsupportedOperation: nothing runs it.
+        NoKernelError, UnsupportedOperationError: nothing runs it.
         EmulationError: the kernel does what no program may.
     """
-    found = runtime.function(signature)
-    machine = Machine(runtime.elf, runtime.core)
-    arguments = _arguments(machine, signature, found, runtime.scratch_bytes(found))
-    return time_call(machine, runtime.symbol(found), arguments, memory, streams=streams(signature, found))
+    drawn, kernel = sample(signature), runtime.function(signature)
+    ran = run_operator(runtime.elf, runtime.core, signature, drawn.constants, drawn.operands, memory, kernel=kernel)
+    return ran.timing
 
 
 def time_operations(
@@ -197,44 +186,7 @@ def frame_cycles(runtime: Runtime, memory: MemoryModel | None = None) -> float:
     image, arena = (machine.place(bytes(FRAME_IMAGE_BYTES)) for _ in range(2))
     logits = machine.place(bytes(range(FRAME_CLASSES)))
     words = [image, FRAME_IMAGE_BYTES, arena, logits, FRAME_CLASSES]
-    return time_call(machine, f"{OURS}_frame", words, memory).cycles
-
-
-def streams(signature: Signature, found: Operator) -> tuple[Stream, ...]:
-    """What one call reads and writes from end to end, as our kernels are written.
-
-    Tensors once each, but for the kernels that go channel by channel over all pixels; weights of a
-    convolution once per output row (its rows are spread out first, and read once for every two
-    output channels) or, where in_channels is no multiple of 4, once for every two pixels. Another
-    runtime is assumed to do the same.
-    """
-    operand, result = (math.prod(shape) for shape in (signature.in_shape, signature.out_shape))
-    passes = -(-signature.in_shape[2] // 4) if signature.kind is Kind.DEPTHWISE else 1
-    tensors = [Stream(operand, passes, "sram") for _ in range(signature.operands)] + [Stream(result, passes, "sram")]
-    height, width, channels = signature.out_shape
-    weights = math.prod(signature.weight_shape) + 12 * channels if signature.weight_shape else 0  # bias and rescale
-    match signature.kind:
-        case Kind.CONV if signature.in_shape[2] % 4 == 0:
-            rows = Stream(found.scratch_bytes, height * -(-channels // 2), "sram")
-            return (*tensors, rows, Stream(weights, height))
-        case Kind.CONV:
-            return (*tensors, Stream(weights, height * -(-width // 2)))
-        case Kind.DEPTHWISE | Kind.LINEAR:
-            return (*tensors, Stream(weights))
-        case _:
-            return tuple(tensors)
-
-
-def _arguments(machine: Machine, signature: Signature, found: Operator, scratch_bytes: int) -> list[int]:
-    """The four words of a kernel's call, all they point to placed in the machine."""
-    drawn = sample(signature)
-    fields = found.fields(drawn.constants)
-    arrays = {name: np.ascontiguousarray(value) for name, value in fields.items() if not isinstance(value, int)}
-    addresses = {name: machine.place(array.tobytes()) for name, array in arrays.items()}
-    operands = [machine.place(operand.tobytes()) for operand in drawn.operands]
-    source = operands[0] if found.operands == 1 else machine.place(struct.pack(f"<{len(operands)}I", *operands))
-    result = machine.place(bytes(math.prod(signature.out_shape)))
-    return [machine.place(pack(fields, addresses)), source, result, machine.place(bytes(scratch_bytes))]
+    return time_call(machine, FRAME, words, memory).cycles
 
 
 @lru_cache(maxsize=8)

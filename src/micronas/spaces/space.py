@@ -76,8 +76,9 @@ class Skeleton:
     def __str__(self) -> str:
         """`C=16 N=5 32x32x3 -> 10 classes`."""
         height, width, channels = self.input_shape
-        shape = f"C={self.channels} N={self.cells} {height}x{width}x{channels} -> {self.classes} classes"
-        return shape + ("" if self.stages == 3 else f", {self.stages} stages") + ("" if self.stem else ", no stem")
+        shape = f"{height}x{width}x{channels} -> {self.classes} classes"
+        stages = "" if self.stages == 3 else f" S={self.stages}"
+        return f"C={self.channels} N={self.cells}{stages} {shape}" + ("" if self.stem else ", no stem")
 
 
 def _reduction(draw: GraphBuilder, name: str, source: str) -> str:
@@ -97,6 +98,15 @@ def _reduction(draw: GraphBuilder, name: str, source: str) -> str:
     pooled = draw.avg_pool(f"{name}.shortcut.pool", source, kernel=2, stride=2)
     shortcut = draw.conv(f"{name}.shortcut.conv", pooled, 2 * channels)
     return draw.add(f"{name}.add", (main, shortcut), draw.shape(main))
+
+
+@dataclass(frozen=True)
+class Edge:
+    """An operation between two nodes of a cell, for drawing it."""
+
+    source: int
+    target: int
+    operation: str
 
 
 class SearchSpace(Protocol):
@@ -125,6 +135,10 @@ class SearchSpace(Protocol):
 
     def canonical(self, choices: Choices) -> Choices:
         """The representative of the architecture's class: the cheapest deployed member."""
+        ...
+
+    def edges(self, choices: Choices) -> tuple[Edge, ...]:
+        """An architecture as a drawing of its cell."""
         ...
 
     def lower(self, choices: Choices, skeleton: Skeleton) -> Graph:

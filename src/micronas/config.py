@@ -1,0 +1,222 @@
+"""A run as data: everything a search depends on, read from flags, a TOML file or an earlier result."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from micronas import catalog
+from micronas.errors import UserError
+from micronas.hardware.compute import LiveFlops
+from micronas.hardware.latency import Latency
+from micronas.hardware.target import Target, load_target
+from micronas.indicator import Better, HardwareIndicator, Indicator
+from micronas.inputs import Gaussian, Images, Inputs
+from micronas.objective import Limit, Objective, Term, term
+from micronas.search.search import Search, Watch, unwatched
+from micronas.spaces.space import SearchSpace, Skeleton
+
+_Named = TypeVar("_Named")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a user asked for. The same values give the same answer.
+
+    Attributes:
+        space, search, target: names in the catalog, or a path to a board's `.toml`.
+        channels, cells, input, classes: the skeleton that is deployed.
+        ntk_weight, regions_weight: weights of the performance indicators.
+        flops_weight, latency_weight: weights of the hardware indicators. FLOPs are a cost to the
+            pruning search (0 unless given) and capacity to the exact one (1 unless given).
+        expressivity: the indicator that `regions_weight` weighs.
+        max_latency_ms: hard limit, or None.
+        images: folder of images or `.npz` for the indicators; None for a seeded Gaussian batch.
+        seed, repeats: of weights and random inputs.
+        seeds: of an ensemble, like "0-4" (exact search only); None for `seed` alone.
+    """
+
+    space: str = "nasbench201"
+    search: str = "pruning"
+    target: str = "nucleo-f746zg"
+    channels: int = 16
+    cells: int = 5
+    input: int = 32
+    classes: int = 10
+    ntk_weight: float = 1.0
+    regions_weight: float = 1.0
+    flops_weight: float | None = None
+    latency_weight: float = 0.0
+    expressivity: str = "linear-regions"
+    max_latency_ms: float | None = None
+    images: str | None = None
+    seed: int = 0
+    seeds: str | None = None
+    repeats: int = 3
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """The skeleton that is deployed."""
+        return Skeleton((self.input, self.input, 3), self.classes, self.channels, self.cells)
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain data, for a result file."""
+        return asdict(self)
+
+
+def read_run(path: Path) -> Run:
+    """A run from a `result.json` of an earlier one, or from a TOML file of the same keys.
+
+    Raises:
+        UserError: unreadable, not JSON/TOML, an unknown key or a value of the wrong type.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        data: object = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {path}: {error}") from error
+    except ValueError as error:
+        raise UserError(f"{path} is not valid {'TOML' if path.suffix == '.toml' else 'JSON'}: {error}") from error
+    if isinstance(data, dict) and "run" in data:
+        data = cast(dict[str, object], data)["run"]
+    if not isinstance(data, dict):
+        raise UserError(f"{path} holds no run; give a result.json written by 'micronas search'")
+    return _run_of(cast(dict[str, object], data), str(path))
+
+
+def _run_of(data: Mapping[str, object], where: str) -> Run:
+    known = {field.name: field for field in fields(Run)}
+    for key, value in data.items():
+        if key not in known:
+            near = difflib.get_close_matches(key, known, 1)
+            raise UserError(f"{where}: unknown key {key!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+        allowed = {"int": (int,), "str": (str,), "float": (int, float)}[str(known[key].type).split(" ")[0]]
+        optional = value is None and "None" in str(known[key].type)
+        if not optional and (isinstance(value, bool) or not isinstance(value, allowed)):
+            raise UserError(f"{where}: {key} must be of type {known[key].type}, not {value!r}")
+    return Run(**cast(dict[str, Any], dict(data)))
+
+
+_UNITS_MS = {"us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1e3}
+
+
+def parse_latency(text: str) -> float:
+    """Milliseconds of `300ms`, `0.3s` or `250us`.
+
+    Raises:
+        UserError: no unit, no number, or not above 0.
+    """
+    match = re.fullmatch(r"\s*([-+]?[0-9.]+(?:e[-+]?\d+)?)\s*([a-zA-Zµ]*)\s*", text)
+    try:
+        number = float(match[1]) if match else math.nan
+    except ValueError:
+        number = math.nan
+    if not match or math.isnan(number):
+        raise UserError(f"cannot read a time from {text!r}; write it like 300ms or 0.3s")
+    if match[2] not in _UNITS_MS:
+        raise UserError(f"{text!r} has no unit that is known; write us, ms or s, like {match[1]}ms")
+    if number <= 0:
+        raise UserError(f"a latency limit must be above 0, not {text!r}")
+    return number * _UNITS_MS[match[2]]
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """Seeds of `0-4`, `7` or `1,3,5-6`.
+
+    Raises:
+        UserError: it is no such list.
+    """
+    found: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
+        if not match or (match[2] and int(match[2]) < int(match[1])):
+            raise UserError(f"cannot read seeds from {text!r}; write them like 0-4 or 1,3,5")
+        found += range(int(match[1]), int(match[2] or match[1]) + 1)
+    return tuple(dict.fromkeys(found))
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A run's parts, ready to go."""
+
+    space: SearchSpace
+    skeleton: Skeleton
+    target: Target
+    inputs: Inputs
+    objective: Objective
+    search: Search
+
+
+def look_up(names: Mapping[str, _Named], name: str, what: str) -> _Named:
+    """The catalog's entry of that name.
+
+    Raises:
+        UserError: there is none; names the near one and all there are.
+    """
+    if name in names:
+        return names[name]
+    near = difflib.get_close_matches(name, names, 1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise UserError(f"unknown {what} {name!r}; {hint}there are {', '.join(names)}")
+
+
+def set_up(run: Run, watch: Watch = unwatched) -> Setup:
+    """Build what a run names.
+
+    Raises:
+        UserError: an unknown name, a bad value, unreadable images or board.
+    """
+    space = look_up(catalog.SPACES, run.space, "space")
+    target = load_target(run.target)
+    inputs = Images.open(run.images) if run.images else Gaussian()
+    search = look_up(catalog.SEARCHES, run.search, "search")
+    return Setup(
+        space,
+        run.skeleton,
+        target,
+        inputs,
+        _objective(run, target, inputs),
+        search(space, run.skeleton, _seeds(run), run.repeats, watch),
+    )
+
+
+def every_indicator(target: Target) -> tuple[Indicator, ...]:
+    """One of each in the catalog."""
+    performance = [make(Gaussian()) for make in catalog.PERFORMANCE_INDICATORS.values()]
+    hardware = [make(target) for make in catalog.HARDWARE_INDICATORS.values()]
+    return (*performance, *catalog.COUNTS.values(), *hardware)
+
+
+def _seeds(run: Run) -> tuple[int, ...]:
+    if run.seeds is None:
+        return (run.seed,)
+    if run.search != "exact":
+        raise UserError(f"several seeds are for --search exact; {run.search} takes one: --seed")
+    return parse_seeds(run.seeds)
+
+
+def _objective(run: Run, target: Target, inputs: Inputs) -> Objective:
+    latency = Latency(target)
+    performance = (("ntk", run.ntk_weight), (run.expressivity, run.regions_weight))
+    return Objective(
+        tuple(
+            term(look_up(catalog.PERFORMANCE_INDICATORS, name, "performance indicator")(inputs), weight)
+            for name, weight in performance
+        ),
+        (_flops_term(run), Term(latency, run.latency_weight)),
+        (Limit(latency, run.max_latency_ms),) if run.max_latency_ms is not None else (),
+    )
+
+
+def _flops_term(run: Run) -> Term[HardwareIndicator]:
+    """FLOPs are a cost in the paper's hybrid objective, and capacity where whole networks are ranked (ADR 0004)."""
+    if run.search == "exact":
+        return Term(LiveFlops(), 1.0 if run.flops_weight is None else run.flops_weight, Better.HIGHER)
+    return Term(LiveFlops(), run.flops_weight or 0.0, Better.LOWER)

@@ -1,0 +1,113 @@
+"""What a search looks for: weighted terms, hard limits, and scores made of ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from micronas.choices import Choices
+from micronas.errors import UserError
+from micronas.indicator import Better, Budget, HardwareIndicator, Indicator, PerformanceIndicator, Scores
+from micronas.spaces.space import Skeleton
+
+AnIndicator_co = TypeVar("AnIndicator_co", bound=Indicator, covariant=True)
+
+
+@dataclass(frozen=True)
+class Term(Generic[AnIndicator_co]):
+    """An indicator, how much it weighs, and which way is better *in this objective*.
+
+    Direction belongs to the term: live FLOPs are capacity (more is better) to the exact search
+    and a cost to the paper's hybrid objective.
+    """
+
+    indicator: AnIndicator_co
+    weight: float = 1.0
+    better: Better = Better.LOWER
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.weight) and self.weight >= 0):
+            raise UserError(f"the weight of {self.indicator.name} must be 0 or more, not {self.weight:g}")
+
+
+def term(indicator: AnIndicator_co, weight: float = 1.0) -> Term[AnIndicator_co]:
+    """A term in the indicator's own direction."""
+    return Term(indicator, weight, indicator.better)
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A budget that every answer keeps: indicator ≤ `at_most`, in the indicator's unit."""
+
+    indicator: Budget
+    at_most: float
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.at_most) and self.at_most > 0):
+            raise UserError(
+                f"the limit on {self.indicator.name} must be above 0 {self.indicator.unit}, not {self.at_most:g}"
+            )
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Performance terms, hardware terms (the paper's hybrid objective, §II-C) and hard limits."""
+
+    performance: tuple[Term[PerformanceIndicator], ...]
+    hardware: tuple[Term[HardwareIndicator], ...] = ()
+    limits: tuple[Limit, ...] = ()
+
+    def with_hardware_scaled(self, factor: float) -> Objective:
+        """The same objective with every hardware weight multiplied."""
+        return replace(self, hardware=tuple(replace(term, weight=factor * term.weight) for term in self.hardware))
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What is scored: choices inside the skeleton that will be deployed."""
+
+    choices: Choices
+    skeleton: Skeleton
+
+
+class Unreachable(UserError):
+    """No architecture meets the limits; the message names the nearest one and its value."""
+
+    exit_code = 3
+
+
+def ranks(values: Scores, better: Better) -> Scores:
+    """Rank 1 is best, ties share the mean rank; shape of `values`, infinities allowed.
+
+    Raises:
+        ValueError: a value is NaN, which no indicator returns.
+    """
+    if np.isnan(values).any():
+        raise ValueError("an indicator returned NaN")
+    keys = -better.value * values
+    _, where, counts = np.unique(keys, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return (last - (counts - 1) / 2)[where]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One term's numbers for every candidate: `values` (seeds, candidates), one row for each seed."""
+
+    values: Scores
+    better: Better
+    weight: float
+
+    @property
+    def mean_ranks(self) -> Scores:
+        """Rank of each candidate, averaged over the seeds, shape (candidates,)."""
+        return np.mean([ranks(row, self.better) for row in np.atleast_2d(self.values)], axis=0)
+
+
+def rank_score(columns: Sequence[Column]) -> Scores:
+    """−Σ weight · ln(rank) of every candidate; higher is better. A term of weight 0 is left out."""
+    logs = [column.weight * np.log(column.mean_ranks) for column in columns if column.weight]
+    return -np.sum(logs, axis=0) if logs else np.zeros(columns[0].values.shape[-1])

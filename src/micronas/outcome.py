@@ -1,0 +1,177 @@
+"""What a command found, as data: every number with its unit and how it was obtained."""
+
+from __future__ import annotations
+
+import math
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+
+from micronas.choices import Choices
+from micronas.deployed import Disconnected
+from micronas.hardware.latency import Breakdown, Latency
+from micronas.indicator import Indicator, PerformanceIndicator
+from micronas.search.search import SearchResult
+from micronas.spaces.space import SearchSpace, Skeleton
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One indicator's number. A network that cannot be scored has None, and `source` says why."""
+
+    value: float | None
+    unit: str
+    source: str
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain data."""
+        return {"value": self.value, "unit": self.unit, "source": self.source}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """An architecture, what it was judged, and all that is needed to get it again.
+
+    Attributes:
+        space: the space the architecture is of.
+        architecture: the cell.
+        skeleton: what it is deployed in.
+        target: the board's name.
+        indicators: readings by indicator name.
+        breakdown: where the latency goes; None for a disconnected network.
+        seed: of weights and random inputs.
+        run: the request as plain data (`config.Run`); `--repeat` reads it.
+        search: name of the search, None if the architecture was given.
+        result: how the search came to it.
+        seconds: the search alone (or the measuring), without start-up.
+        limits: (what was asked, the value reached), ready to read.
+    """
+
+    space: SearchSpace
+    architecture: Choices
+    skeleton: Skeleton
+    target: str
+    indicators: Mapping[str, Reading]
+    breakdown: Breakdown | None
+    seed: int
+    run: Mapping[str, object]
+    search: str | None = None
+    result: SearchResult | None = None
+    seconds: float = 0.0
+    limits: Sequence[tuple[str, str]] = field(default_factory=tuple[tuple[str, str], ...])
+
+    @property
+    def text(self) -> str:
+        """The architecture in its space's notation."""
+        return self.space.format(self.architecture)
+
+    def to_dict(self) -> dict[str, object]:
+        """The result file: plain data, finite numbers only."""
+        data: dict[str, object] = {
+            "architecture": self.text,
+            "indicators": {name: reading.to_dict() for name, reading in self.indicators.items()},
+            "latency_ms": self.breakdown.latency_ms if self.breakdown else None,
+            "seconds": round(self.seconds, 3),
+            "seed": self.seed,
+            "target": self.target,
+            "search": self.search,
+            "space": self.space.name,
+            "skeleton": str(self.skeleton),
+            "latency": _latency(self.breakdown),
+            "limits": [{"asked": asked, "reached": reached} for asked, reached in self.limits],
+            "run": dict(self.run),
+            "versions": versions(),
+        }
+        if self.result:
+            data |= _how_found(self.space, self.result)
+        return data
+
+
+def versions() -> dict[str, str]:
+    """Of the programs that made the numbers."""
+    found = {"python": platform.python_version()}
+    for name in ("micronas", "numpy", "numba", "torch"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def read_indicators(
+    space: SearchSpace,
+    architecture: Choices,
+    skeleton: Skeleton,
+    performance: Sequence[PerformanceIndicator],
+    others: Sequence[Indicator],
+    known: Mapping[str, float],
+) -> dict[str, Reading]:
+    """Every indicator of one architecture by name.
+
+    Performance indicators judge the class's representative on their reduced skeleton, as every
+    search does; what a search has measured is `known`, and taken as it is. The others judge the
+    architecture itself on the deployed skeleton.
+    """
+    graph, canonical = space.lower(architecture, skeleton), space.canonical(architecture)
+    readings: dict[str, Reading] = {}
+    for one in performance:
+        value = known.get(one.name)
+        if value is None:
+            value = one.measure(space.lower(canonical, one.skeleton))
+        readings[one.name] = _reading(one, value, f" on {one.skeleton}", one.caveat(value))
+    return readings | {one.name: _reading(one, one.measure(graph)) for one in others}
+
+
+def break_down(latency: Latency, space: SearchSpace, architecture: Choices, skeleton: Skeleton) -> Breakdown | None:
+    """Where the latency goes, None for a disconnected network."""
+    try:
+        return latency.breakdown(space.lower(architecture, skeleton))
+    except Disconnected:
+        return None
+
+
+def _reading(indicator: Indicator, value: float, where: str = "", caveat: str = "") -> Reading:
+    source = indicator.source + where + (f"; {caveat}" if caveat else "")
+    if math.isfinite(value):
+        return Reading(value, indicator.unit, source)
+    return Reading(None, indicator.unit, source if caveat else f"{source}; disconnected")
+
+
+def _latency(breakdown: Breakdown | None) -> dict[str, object] | None:
+    if breakdown is None:
+        return None
+    low, high = breakdown.range_ms
+    return {
+        "value": breakdown.latency_ms,
+        "unit": "ms",
+        "source": breakdown.source,
+        "range_ms": [low, high],
+        "overhead_ms": breakdown.overhead_ms,
+        "by_operation_ms": breakdown.by_operation(),
+        "by_stage_ms": breakdown.by_stage(),
+        "by_layer_ms": breakdown.by_layer(),
+    }
+
+
+def _how_found(space: SearchSpace, result: SearchResult) -> dict[str, object]:
+    return {
+        "measured_networks": result.measured,
+        "finalists": [
+            {
+                "architecture": space.format(one.architecture),
+                "score": one.score,
+                "values": {name: value if math.isfinite(value) else None for name, value in one.values.items()},
+                "hardware_factor": one.hardware_factor,
+            }
+            for one in result.finalists
+        ],
+        "rounds": [
+            {
+                "candidates": step.candidates,
+                "struck": [[removal.decision, removal.option] for removal in step.struck],
+                "skipped": [[removal.decision, removal.option] for removal in step.skipped],
+            }
+            for step in result.steps
+        ],
+    }

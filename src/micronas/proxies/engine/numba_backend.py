@@ -1,0 +1,110 @@
+"""The engine compiled for the CPU: programs written in Python, executed by two or more threads without its lock."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from micronas.graph import Graph
+from micronas.proxies.engine.backend import Images, Kernels, Precision
+from micronas.proxies.engine.kernels import execute
+from micronas.proxies.engine.program import LANES, Goal, Program, Store, border, write
+from micronas.proxies.engine.values import Merged
+
+_CHUNK = 32
+"""Networks merged into one program: enough to share, few enough that what is shared stays in the cache."""
+
+
+@dataclass(frozen=True)
+class NumbaBackend:
+    """See `Backend`. Uses every core, or as many threads as are asked for."""
+
+    precision: Precision
+    threads: int | None = None
+
+    def tangent_kernels(self, graphs: Sequence[Graph], images: Images, seed: int) -> Kernels:
+        """See `Backend`."""
+        return self._run(graphs, images, seed, "tangent kernels")[0]
+
+    def region_counts(self, graphs: Sequence[Graph], images: Images, seed: int) -> npt.NDArray[np.int64]:
+        """See `Backend`."""
+        return self._run(graphs, images, seed, "region counts")[1]
+
+    def _run(
+        self, graphs: Sequence[Graph], images: Images, seed: int, goal: Goal
+    ) -> tuple[Kernels, npt.NDArray[np.int64]]:
+        """(kernels, counts), whichever the goal fills."""
+        threads = self.threads or len(os.sched_getaffinity(0))
+        chunk = max(1, min(_CHUNK, -(-len(graphs) // (2 * threads))))
+        kernels: list[Kernels] = []
+        counts: list[npt.NDArray[np.int64]] = []
+        with ThreadPoolExecutor(threads) as pool:
+            running: list[Future[tuple[Kernels, npt.NDArray[np.int64]]]] = []
+            local = threading.local()
+            for program, store, size in self._programs(graphs, images, seed, goal, chunk):
+                running.append(pool.submit(_execute, program, store, size, images, goal, local))
+                if len(running) > 2 * threads:  # keeps few programs waiting
+                    running[-2 * threads].result()
+            for future in running:
+                found = future.result()
+                kernels.append(found[0])
+                counts.append(found[1])
+        if not graphs:
+            return np.empty((0, len(images), len(images))), np.empty(0, np.int64)
+        return np.concatenate(kernels), np.concatenate(counts)
+
+    def _programs(
+        self, graphs: Sequence[Graph], images: Images, seed: int, goal: Goal, chunk: int
+    ) -> Iterator[tuple[Program | None, Store, list[bool]]]:
+        """Programs of consecutive graphs, with which of the graphs are connected."""
+        store = Store(len(images), seed, self.precision, border=0)
+        for start in range(0, len(graphs), chunk):
+            merged = Merged.of(graphs[start : start + chunk])
+            reach = max((border(value.layer.signature) for value in merged.values), default=0)
+            if reach > store.border:
+                store = Store(len(images), seed, self.precision, reach)
+            connected = [network is not None for network in merged.networks]
+            yield write(merged, store, goal) if any(connected) else None, store, connected
+
+
+def _execute(
+    program: Program | None, store: Store, connected: list[bool], images: Images, goal: Goal, local: threading.local
+) -> tuple[Kernels, npt.NDArray[np.int64]]:
+    """Run one program in this thread, whose arena is kept for the next."""
+    samples, lanes = len(images), store.blocks * LANES
+    tangent = goal == "tangent kernels"
+    grams = np.zeros((0, 0, 0) if goal == "region counts" else (len(connected), lanes, lanes))
+    counts = np.zeros(len(connected), np.int64)
+    if program is not None:
+        if getattr(local, "store", None) is not store or len(local.arena) < program.arena_size:
+            local.store, local.arena = store, np.zeros(program.arena_size, store.dtype)
+            local.scratch = np.empty(0, store.dtype)
+        if len(local.scratch) < program.scratch_size:
+            local.scratch = np.empty(program.scratch_size, store.dtype)
+        _place(local.arena[program.input_place :], images, store)
+        statistics = np.empty(program.statistics, store.dtype)
+        bits = np.zeros((-(-program.bits // 64), lanes), np.uint64)
+        execute(
+            *program[:4], store.border, store.blocks, samples,
+            local.arena, local.scratch, statistics, bits, grams, counts,
+        )  # fmt: skip
+    kernels = grams[:, :samples, :samples]
+    if tangent:
+        kernels[~np.array(connected)] = np.nan
+    return kernels, counts
+
+
+def _place(arena: npt.NDArray[np.floating], images: Images, store: Store) -> None:
+    """Lay images, (samples, channels, height, width), at the start of an arena."""
+    _, channels, height, width = images.shape
+    edge = store.border
+    padded = np.zeros((store.blocks * LANES, channels, height + 2 * edge, width + 2 * edge), store.dtype)
+    padded[: len(images), :, edge : edge + height, edge : edge + width] = images
+    blocks = padded.reshape(store.blocks, LANES, *padded.shape[1:])
+    arena[: padded.size] = np.moveaxis(blocks, 1, -1).ravel()

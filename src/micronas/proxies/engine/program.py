@@ -1,0 +1,456 @@
+"""Merged networks as one list of instructions over a single arena: what the compiled kernels execute.
+
+A tensor lies in the arena as (blocks, channels, border + height + border, border + width + border, LANES) numbers:
+samples innermost, LANES at a time, so that every loop over samples is one vector wide whatever the image size; and
+with a border of zeros that stands for every padding. Tensors are written in their interior only, and a place in the
+arena is used again only by tensors of the same shape, so borders stay zero.
+
+Networks are executed one after another, forward and backward, while their tensors are in the cache. What a later
+network shares with an earlier one is kept; everything else makes room as soon as nobody reads it any more.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from micronas.graph import Kind, Layer, Shape, Signature
+from micronas.proxies.engine.values import LEARNED, Merged, Network
+from micronas.weights import draw_bias, draw_weight
+
+LANES = 16
+"""Samples side by side: one AVX-512 vector of float32, two of AVX2, four of NEON."""
+
+COLUMNS = 9
+"""Numbers in an instruction: op, target, source, other, adds, geometry, weight, statistics, network."""
+
+Goal = Literal["tangent kernels", "region counts", "agreements"]
+
+
+class Op(IntEnum):
+    """What an instruction does.
+
+    Whatever is written is scaled by the coefficient, and added to what is there (`adds`) or put in its place.
+    "other" is a second tensor to read. Backward operations read a gradient at "source" and write one at "target".
+    """
+
+    COPY = 0
+    CONV = 1  # depthwise and linear layers too
+    CONV_NORM = 2  # a convolution and the batch norm that reads it
+    NORM = 3
+    RELU = 4
+    AVG_POOL = 5
+    MAX_POOL = 6
+    GLOBAL_POOL = 7
+    PAD = 8
+    SLOPES = 9  # kernel of the network += that of a layer's per-sample weight gradients; other: the layer's input
+    CONV_BACK = 10
+    NORM_BACK = 11
+    RELU_BACK = 12  # other: the ReLU's output
+    AVG_POOL_BACK = 13
+    MAX_POOL_BACK = 14  # other: the pool's input
+    GLOBAL_POOL_BACK = 15
+    PAD_BACK = 16
+    FILL = 17  # the coefficient everywhere
+    SIGNS = 18  # bits "other", "other" + 1, ... of every sample: where source is positive
+    COUNT = 19  # regions of the network: how many samples differ in their first "source" bits
+    AGREE = 20  # kernel of the network: in how many of the first "source" bits each two samples agree
+
+
+_FORWARD = {
+    Kind.CONV: Op.CONV,
+    Kind.DEPTHWISE: Op.CONV,
+    Kind.LINEAR: Op.CONV,
+    Kind.BATCH_NORM: Op.NORM,
+    Kind.RELU: Op.RELU,
+    Kind.AVG_POOL: Op.AVG_POOL,
+    Kind.MAX_POOL: Op.MAX_POOL,
+    Kind.GLOBAL_POOL: Op.GLOBAL_POOL,
+    Kind.PAD: Op.PAD,
+}
+_BACKWARD = {
+    Kind.BATCH_NORM: Op.NORM_BACK,
+    Kind.RELU: Op.RELU_BACK,
+    Kind.AVG_POOL: Op.AVG_POOL_BACK,
+    Kind.MAX_POOL: Op.MAX_POOL_BACK,
+    Kind.GLOBAL_POOL: Op.GLOBAL_POOL_BACK,
+    Kind.PAD: Op.PAD_BACK,
+}
+_SUMS = (Kind.ADD, Kind.MEAN)
+_WEIGHTED = (*LEARNED, Kind.AVG_POOL)
+
+
+@dataclass
+class Store:
+    """What programs of one pass have in common: geometries, weights, and what lies where in the arena.
+
+    It only grows, so that a program stays valid while later ones are written.
+    """
+
+    samples: int
+    seed: int
+    dtype: npt.DTypeLike
+    border: int
+    arena_size: int = 0
+    scratch_size: int = 0
+    _geometries: dict[Signature, int] = field(default_factory=dict)
+    _geometry_rows: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 10), np.int64))
+    _weights: dict[tuple[str, Signature], int] = field(default_factory=dict)
+    _weight_values: npt.NDArray[np.floating] = field(default_factory=lambda: np.empty(0))
+    _drawn: list[npt.NDArray[np.float64]] = field(default_factory=list)
+    _drawn_size: int = 0
+    _free: dict[Shape, list[int]] = field(default_factory=lambda: defaultdict(list))
+
+    @property
+    def blocks(self) -> int:
+        """How many times LANES samples there are, the last perhaps not full."""
+        return -(-self.samples // LANES)
+
+    def size(self, shape: Shape) -> int:
+        """Elements of a tensor in the arena."""
+        height, width, channels = shape
+        return self.blocks * channels * (height + 2 * self.border) * (width + 2 * self.border) * LANES
+
+    def geometry(self, signature: Signature) -> int:
+        """The number of a signature's row in `geometries`."""
+        found = self._geometries.setdefault(signature, len(self._geometries))
+        if found == len(self._geometries) - 1:
+            planes = max(self.size((*shape[:2], 3)) for shape in (signature.in_shape, signature.out_shape))
+            learned = signature.kind in LEARNED
+            slopes = int(np.prod(signature.weight_shape)) * self.blocks * LANES if learned else 0
+            self.scratch_size = max(self.scratch_size, planes, slopes)
+        return found
+
+    def geometries(self) -> npt.NDArray[np.int64]:
+        """Channels, height and width in and out, kernel, stride, padding before, whether depthwise; a row each."""
+        if len(self._geometry_rows) < len(self._geometries):
+            rows = [
+                (*np.roll(its.in_shape, 1), *np.roll(its.out_shape, 1), its.kernel, its.stride, its.padding[0])
+                + (its.kind in (Kind.DEPTHWISE, Kind.AVG_POOL),)
+                for its in self._geometries
+            ]
+            self._geometry_rows = np.array(rows, np.int64)
+        return self._geometry_rows
+
+    def weight(self, layer: Layer) -> int:
+        """Where a layer's weights begin in `weights`; its biases, or zeros, follow them."""
+        key = (layer.name if layer.signature.kind in LEARNED else "", layer.signature)
+        if key not in self._weights:
+            self._weights[key] = self._drawn_size
+            if layer.signature.kind in LEARNED:
+                weight, bias = draw_weight(self.seed, layer), draw_bias(self.seed, layer)
+            else:  # an average pool begins as a depthwise convolution with ones
+                weight, bias = np.ones((layer.signature.in_shape[2], layer.signature.kernel**2)), None
+            self._drawn += [weight.ravel(), np.zeros(len(weight)) if bias is None else bias]
+            self._drawn_size += weight.size + len(weight)
+        return self._weights[key]
+
+    def weights(self) -> npt.NDArray[np.floating]:
+        """All weights so far, one after the other."""
+        if len(self._weight_values) < self._drawn_size:
+            self._weight_values = np.concatenate(self._drawn).astype(self.dtype)
+        return self._weight_values
+
+    def take(self, shape: Shape) -> int:
+        """A place for a tensor; what lay there before had the same shape, so that the border is zero."""
+        free = self._free[shape]
+        if free:
+            return free.pop()
+        place, self.arena_size = self.arena_size, self.arena_size + self.size(shape)
+        return place
+
+    def give_back(self, shape: Shape, place: int) -> None:
+        """Let a place be taken again."""
+        self._free[shape].append(place)
+
+
+def border(signature: Signature) -> int:
+    """How far beyond the edge of its operand, or of its gradient on the way back, a layer reads, in pixels."""
+    kernel, stride, before = signature.kernel, signature.stride, signature.padding[0]
+    if signature.kind not in (Kind.CONV, Kind.DEPTHWISE, Kind.AVG_POOL):
+        return 0
+    reach = [before, -(-(kernel - 1 - before) // stride)]
+    for size, out in zip(signature.in_shape[:2], signature.out_shape[:2], strict=True):
+        reach += [(out - 1) * stride + kernel - before - size, (size - 1 + before) // stride - (out - 1)]
+    return max(0, *reach)
+
+
+class Program(NamedTuple):
+    """Instructions, (instructions, COLUMNS), with a coefficient each, and all that they refer to."""
+
+    instructions: npt.NDArray[np.int64]
+    coefficients: npt.NDArray[np.floating]
+    geometries: npt.NDArray[np.int64]
+    weights: npt.NDArray[np.floating]
+    input_place: int
+    arena_size: int
+    scratch_size: int
+    statistics: int
+    bits: int
+
+
+class _Gradient(NamedTuple):
+    """`scale` times what lies at a place of the arena, which several values may share."""
+
+    shape: Shape
+    place: int
+    scale: float
+
+
+class _Part(NamedTuple):
+    """One summand of a gradient that is still to be computed: an operation on the gradient of a reader."""
+
+    op: Op
+    of: _Gradient
+    signature: Signature
+    other: int = 0
+    weight: int = 0
+    statistics: int = -1
+
+
+def write(merged: Merged, store: Store, goal: Goal) -> Program:
+    """The program that computes `goal` for every network; networks are numbered as in `merged`."""
+    return _Writer(merged, store, goal).program()
+
+
+class _Writer:
+    def __init__(self, merged: Merged, store: Store, goal: Goal) -> None:
+        self.values, self.networks, self.store = merged.values, merged.networks, store
+        self.goal: Goal = goal
+        self.code, self.coefficients = array("q"), array("d")
+        self.place: dict[int, int] = {}  # of the values that lie in the arena at this point of the program
+        self.statistics: dict[int, int] = {}  # where the 1/σ of each batch norm are
+        self.statistics_size = self.bits = 0
+        self.kinds = [value.layer.signature.kind for value in self.values]
+        self.shapes = [value.layer.signature.out_shape for value in self.values]
+        self.readers = Counter(source for value in self.values for source in value.inputs)
+        # A batch norm that alone reads a convolution is computed with it; the convolution's own value never exists.
+        self.conv_of = {
+            at: value.inputs[0]
+            for at, value in enumerate(self.values)
+            if self.kinds[at] is Kind.BATCH_NORM
+            and self.kinds[value.inputs[0]] in LEARNED
+            and self.readers[value.inputs[0]] == 1
+        }
+        self.inputs = [self.values[self.conv_of.get(at, at)].inputs for at in range(len(self.values))]
+        # A value that is read once, by a sum, is computed straight into that sum.
+        alone = {source for at, kind in enumerate(self.kinds) if kind in _SUMS for source in self.inputs[at]}
+        kept = (Kind.INPUT, Kind.RELU)
+        self.folded = {at for at in alone if self.readers[at] == 1 and self.kinds[at] not in kept}
+        self.trained: list[bool] = []  # whether weights lie at or below a value: else its gradient is of no use
+        for at, kind in enumerate(self.kinds):
+            self.trained.append(kind in LEARNED or any(self.trained[source] for source in self.values[at].inputs))
+
+    def program(self) -> Program:
+        connected = [(at, network) for at, network in enumerate(self.networks) if network is not None]
+        needed = [self._needed(network) for _, network in connected]
+        last = {value: at for (at, _), its in zip(connected, needed, strict=True) for value in its}
+        input_place = self._materialise(0)
+        last[0] = len(self.networks)
+        for (at, network), its in zip(connected, needed, strict=True):
+            self._forward(its)
+            if self.goal == "tangent kernels":
+                self._backward(at, network)
+            else:
+                self._patterns(at, network)
+            for value in [value for value in self.place if last[value] <= at]:
+                self.store.give_back(self.shapes[value], self.place.pop(value))
+        self.store.give_back(self.shapes[0], input_place)
+        return Program(
+            np.frombuffer(self.code, np.int64).reshape(-1, COLUMNS),
+            np.frombuffer(self.coefficients).astype(self.store.dtype),
+            self.store.geometries(),
+            self.store.weights(),
+            input_place,
+            self.store.arena_size,
+            self.store.scratch_size,
+            self.statistics_size,
+            self.bits,
+        )
+
+    def _emit(
+        self,
+        op: Op,
+        target: int,
+        source: int,
+        signature: Signature,
+        *,
+        other: int = 0,
+        adds: bool = False,
+        scale: float = 1.0,
+        weight: int = 0,
+        statistics: int = -1,
+        network: int = 0,
+    ) -> None:
+        geometry = self.store.geometry(signature)
+        self.code.extend((op, target, source, other, adds, geometry, weight, statistics, network))
+        self.coefficients.append(scale)
+
+    def _needed(self, network: Network) -> list[int]:
+        """The values to be computed for a network, in order: what its goal reads, and what leads there."""
+        tangent = self.goal == "tangent kernels"
+        needed: set[int] = set()
+        for at in reversed(network.values):
+            kind = self.kinds[at]
+            if kind is Kind.RELU or (tangent and kind is Kind.BATCH_NORM):
+                needed.add(at)
+            elif tangent and (kind in LEARNED or kind is Kind.MAX_POOL):
+                needed.add(self.inputs[at][0])
+            if at in needed:
+                needed.update(self.inputs[at])
+        return [at for at in network.values if at in needed]
+
+    # --- forward ----------------------------------------------------------------------------------
+
+    def _forward(self, needed: Sequence[int]) -> None:
+        """Compute the values of a network that no earlier one has left behind."""
+        for at in needed:
+            if at in self.place or at in self.folded:
+                continue
+            place = self._materialise(at)
+            if self.kinds[at] not in _SUMS:
+                self._compute(at, place)
+                continue
+            for number, (term, scale) in enumerate(self._terms(at)):
+                if term in self.folded:
+                    self._compute(term, place, adds=number > 0, scale=scale)
+                else:
+                    signature = self.values[at].layer.signature
+                    self._emit(Op.COPY, place, self.place[term], signature, adds=number > 0, scale=scale)
+
+    def _materialise(self, value: int) -> int:
+        if value not in self.place:
+            self.place[value] = self.store.take(self.shapes[value])
+        return self.place[value]
+
+    def _terms(self, total: int) -> list[tuple[int, float]]:
+        """(value, factor) of the operands of a sum; sums that only it reads are dissolved."""
+        share, terms = self._share(total), list[tuple[int, float]]()
+        for source in self.inputs[total]:
+            if source in self.folded and self.kinds[source] in _SUMS:
+                terms += [(term, share * scale) for term, scale in self._terms(source)]
+            else:
+                terms.append((source, share))
+        return terms
+
+    def _share(self, total: int) -> float:
+        signature = self.values[total].layer.signature
+        return 1.0 / signature.operands if signature.kind is Kind.MEAN else 1.0
+
+    def _compute(self, value: int, place: int, adds: bool = False, scale: float = 1.0) -> None:
+        layer, op = self.values[self.conv_of.get(value, value)].layer, _FORWARD[self.kinds[value]]
+        self._emit(
+            Op.CONV_NORM if value in self.conv_of else op,
+            place,
+            self.place[self.inputs[value][0]],
+            layer.signature,
+            adds=adds,
+            scale=scale,
+            weight=self.store.weight(layer) if layer.signature.kind in _WEIGHTED else 0,
+            statistics=self._statistics(value) if op is Op.NORM else -1,
+        )
+
+    def _statistics(self, norm: int) -> int:
+        if norm not in self.statistics:
+            self.statistics[norm] = self.statistics_size
+            self.statistics_size += self.shapes[norm][2]
+        return self.statistics[norm]
+
+    # --- backward ---------------------------------------------------------------------------------
+
+    def _backward(self, number: int, network: Network) -> None:
+        """One backward of the summed logits; the gradient of a value is computed when all its readers are done."""
+        self.parts: dict[int, list[_Part]] = defaultdict(list)
+        self.held = Counter[tuple[Shape, int]]()  # parts still to be computed from each gradient
+        output = network.values[-1]
+        ones = _Gradient(self.shapes[output], self.store.take(self.shapes[output]), 1.0)
+        self._emit(Op.FILL, ones.place, 0, self.values[output].layer.signature)
+        self._pass_down(number, output, ones)
+        for value in reversed(network.values[:-1]):
+            if value in self.parts:
+                self._pass_down(number, value, self._gradient(value, self.parts.pop(value)))
+
+    def _gradient(self, value: int, parts: list[_Part]) -> _Gradient:
+        """The sum of the parts of a value's gradient; nothing is computed if it is another's, scaled."""
+        first, shape = parts[0], self.shapes[value]
+        if len(parts) == 1 and first.op is Op.COPY:
+            self.held[first.of.shape, first.of.place] -= 1
+            return first.of
+        in_place = len(parts) == 1 and first.op in (Op.RELU_BACK, Op.NORM_BACK)
+        in_place = in_place and self.held[first.of.shape, first.of.place] == 1
+        place = first.of.place if in_place else self.store.take(shape)
+        for number, (op, of, signature, other, weight, statistics) in enumerate(parts):
+            self._emit(
+                op,
+                place,
+                of.place,
+                signature,
+                other=other,
+                adds=number > 0,
+                scale=of.scale,
+                weight=weight,
+                statistics=statistics,
+            )
+            self.held[of.shape, of.place] -= 1
+            if not in_place:
+                self._give_back(of)
+        return _Gradient(shape, place, 1.0)
+
+    def _give_back(self, gradient: _Gradient) -> None:
+        if not self.held[gradient.shape, gradient.place]:
+            self.store.give_back(gradient.shape, gradient.place)
+
+    def _pass_down(self, number: int, value: int, gradient: _Gradient) -> None:
+        """Use the gradient of a value for its layer's weights, and leave its operands their parts."""
+        layer, inputs = self.values[self.conv_of.get(value, value)].layer, self.inputs[value]
+        signature, kind = layer.signature, layer.signature.kind
+        if kind in _SUMS:
+            scaled = gradient._replace(scale=gradient.scale * self._share(value))
+            for source in inputs:
+                self._leave(source, _Part(Op.COPY, scaled, signature))
+        elif kind in LEARNED:
+            weight, statistics = self.store.weight(layer), self.statistics.get(value, -1)
+            read = self.place[inputs[0]]
+            self._emit(
+                Op.SLOPES,
+                0,
+                gradient.place,
+                signature,
+                other=read,
+                scale=gradient.scale,
+                statistics=statistics,
+                network=number,
+            )
+            self._leave(inputs[0], _Part(Op.CONV_BACK, gradient, signature, 0, weight, statistics))
+        else:
+            other = {Kind.RELU: value, Kind.MAX_POOL: inputs[0]}.get(kind, -1)
+            weight = self.store.weight(layer) if kind in _WEIGHTED else 0
+            part = _Part(_BACKWARD[kind], gradient, signature, self.place.get(other, 0), weight)
+            self._leave(inputs[0], part._replace(statistics=self.statistics.get(value, -1)))
+        self._give_back(gradient)
+
+    def _leave(self, value: int, part: _Part) -> None:
+        if self.trained[value]:
+            self.parts[value].append(part)
+            self.held[part.of.shape, part.of.place] += 1
+
+    # --- patterns ---------------------------------------------------------------------------------
+
+    def _patterns(self, number: int, network: Network) -> None:
+        """Collect the signs of all ReLU tensors, then compare samples."""
+        bits = 0
+        for value in network.values:
+            if self.kinds[value] is Kind.RELU:
+                self._emit(Op.SIGNS, 0, self.place[value], self.values[value].layer.signature, other=bits)
+                height, width, channels = self.shapes[value]
+                bits += height * width * channels
+        op = Op.COUNT if self.goal == "region counts" else Op.AGREE
+        self._emit(op, 0, bits, self.values[network.values[-1]].layer.signature, network=number)
+        self.bits = max(self.bits, bits)

@@ -1,0 +1,76 @@
+"""Many graphs merged into one: every distinct tensor once, whichever networks compute it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from micronas.deployed import Disconnected, live
+from micronas.graph import Graph, Kind, Layer, Signature
+
+LEARNED = (Kind.CONV, Kind.DEPTHWISE, Kind.LINEAR)
+"""Layers whose weights the kernels differentiate by. An untrained batch norm is no function of its name."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """A tensor that one or several of the networks compute; `inputs` are numbers of earlier values."""
+
+    layer: Layer
+    inputs: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Network:
+    """The values one network is made of, in the order they run; the last one is its output."""
+
+    values: tuple[int, ...]
+
+
+@dataclass
+class Merged:
+    """Distinct values of many networks, found by hash-consing.
+
+    Two layers give the same value if they have the same signature, the same inputs and, where they have
+    weights, the same name. Dead layers are gone; a sum of one operand is that operand.
+
+    Attributes:
+        values: inputs before readers.
+        networks: one for each graph, None for a disconnected one.
+    """
+
+    values: list[Value] = field(default_factory=list)
+    networks: list[Network | None] = field(default_factory=list)
+    _found: dict[tuple[int, str, tuple[int, ...]], int] = field(default_factory=dict)
+    _signatures: dict[Signature, int] = field(default_factory=dict)
+
+    @staticmethod
+    def of(graphs: Sequence[Graph]) -> Merged:
+        """The merged values of `graphs`."""
+        merged = Merged()
+        for graph in graphs:
+            merged.add(graph)
+        return merged
+
+    def add(self, graph: Graph) -> None:
+        """Take in one more network."""
+        try:
+            graph = live(graph)
+        except Disconnected:
+            self.networks.append(None)
+            return
+        number: dict[str, int] = {}
+        for layer in graph.layers:
+            inputs = tuple([number[name] for name in layer.inputs])
+            alone = layer.signature.kind is Kind.ADD and len(inputs) == 1
+            number[layer.name] = inputs[0] if alone else self._value(layer, inputs)
+        self.networks.append(Network(tuple(dict.fromkeys(number.values()))))
+
+    def _value(self, layer: Layer, inputs: tuple[int, ...]) -> int:
+        signature = layer.signature
+        kind = self._signatures.setdefault(signature, len(self._signatures))
+        key = (kind, layer.name if signature.kind in LEARNED else "", inputs)
+        found = self._found.setdefault(key, len(self.values))
+        if found == len(self.values):
+            self.values.append(Value(layer, inputs))
+        return found

@@ -1,0 +1,75 @@
+"""The honest baseline: score architectures drawn at random, keep the best."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from micronas.choices import Choices
+from micronas.deployed import Disconnected, live
+from micronas.indicator import Scores
+from micronas.objective import Column, Objective, rank_score
+from micronas.search.measurements import Measurements
+from micronas.search.reach import Reach
+from micronas.search.search import Finalist, SearchResult, Watch, unwatched
+from micronas.spaces.space import SearchSpace, Skeleton
+
+
+@dataclass(frozen=True)
+class RandomSearch:
+    """Uniformly drawn connected architectures within the limits, ranked among each other.
+
+    Attributes:
+        samples: how many distinct networks are scored; 54 is what the pruning search looks at.
+    """
+
+    space: SearchSpace
+    skeleton: Skeleton
+    seed: int = 0
+    samples: int = 54
+    watch: Watch = unwatched
+    name: str = "random"
+
+    def run(self, objective: Objective) -> SearchResult:
+        """Draw, score by −Σ weight · ln(rank) of the performance terms, take the best."""
+        reach = Reach(self.space, self.skeleton, objective.limits)
+        reach.check(self.space.everything())
+        drawn = self._draw(reach)
+        measurements = Measurements(self.space)
+        columns: dict[str, Scores] = {}
+        for done, term in enumerate(objective.performance):
+            self.watch(done, len(objective.performance), f"{term.indicator.name} of {len(drawn)} networks")
+            columns[term.indicator.name] = measurements.of(term.indicator.with_seed(self.seed), drawn)
+        score = rank_score([Column(columns[t.indicator.name], t.better, t.weight) for t in objective.performance])
+        finalists = tuple(
+            Finalist(drawn[at], float(score[at]), {name: float(column[at]) for name, column in columns.items()})
+            for at in np.argsort(-score, kind="stable")
+        )
+        return SearchResult(finalists[0].architecture, finalists, measured=len(measurements))
+
+    def _draw(self, reach: Reach) -> list[Choices]:
+        """Distinct networks in the order drawn; fewer than `samples` if the limits leave fewer."""
+        drawn: dict[Choices, None] = {}
+        for choices in self._permutation():
+            if len(drawn) == self.samples:
+                break
+            if self._is_connected(choices) and reach.allows(choices):
+                drawn[self.space.canonical(choices)] = None
+        return [*drawn]
+
+    def _permutation(self) -> Iterator[Choices]:
+        """Every architecture of the space once, in random order."""
+        options = self.space.everything().alive
+        shape = tuple(len(alive) for alive in options)
+        for number in np.random.default_rng(self.seed).permutation(int(np.prod(shape))):
+            picked = np.unravel_index(int(number), shape)
+            yield Choices(tuple((alive[at],) for alive, at in zip(options, picked, strict=True)))
+
+    def _is_connected(self, choices: Choices) -> bool:
+        try:
+            live(self.space.lower(choices, self.skeleton))
+        except Disconnected:
+            return False
+        return True

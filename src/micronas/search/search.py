@@ -1,0 +1,74 @@
+"""What every search takes and gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from micronas.choices import Choices, Removal
+from micronas.objective import Objective
+
+
+@dataclass(frozen=True)
+class Step:
+    """One round: what was struck (in order), out of how many candidates, and what limits held back."""
+
+    struck: tuple[Removal, ...]
+    candidates: int
+    skipped: tuple[Removal, ...] = ()
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """An architecture a search compared at its end, and why: hardware weight, score, measured values."""
+
+    architecture: Choices
+    score: float
+    values: dict[str, float] = field(default_factory=dict[str, float])
+    hardware_factor: float = 0.0
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """The answer, how it came about, and what else was considered.
+
+    Attributes:
+        architecture: the canonical representative of the cell found.
+        finalists: what the answer was chosen from, best first; the answer is the first.
+        steps: the rounds that led to the answer (empty for searches without rounds).
+        measured: how many networks each performance indicator scored.
+    """
+
+    architecture: Choices
+    finalists: tuple[Finalist, ...]
+    steps: tuple[Step, ...] = ()
+    measured: int = 0
+
+
+class Watch(Protocol):
+    """Told how a search gets on."""
+
+    def __call__(self, done: int, total: int, what: str) -> None:
+        """`done` of `total` units of work are behind; `what` is a short phrase."""
+        ...
+
+
+def unwatched(done: int, total: int, what: str) -> None:
+    """A `Watch` that looks away."""
+
+
+class Search(Protocol):
+    """Looks for the best architecture of a space under an objective.
+
+    Laws (`tests/contracts/test_searches.py`): the answer is decided and connected; the same seed
+    gives the same answer; limits are kept or `Unreachable` is raised.
+    """
+
+    @property
+    def name(self) -> str:
+        """What a user types."""
+        ...
+
+    def run(self, objective: Objective) -> SearchResult:
+        """Search; raises `Unreachable` if no architecture meets the limits."""
+        ...

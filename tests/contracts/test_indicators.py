@@ -1,0 +1,105 @@
+"""The laws every indicator keeps. A new one is proved by adding a line to `INDICATORS`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from micronas.graph import Graph
+from micronas.hardware.compute import Flops, LiveFlops, Parameters
+from micronas.indicator import Better, Indicator
+from micronas.proxies.linear_regions import LinearRegions
+from micronas.proxies.ntk import Ntk
+from micronas.spaces.nasbench201 import NasBench201
+from micronas.spaces.space import Skeleton
+
+INDICATORS: Sequence[Indicator] = (
+    Flops(),
+    LiveFlops(),
+    Parameters(),
+    Ntk(batch=6, backend="torch"),
+    Ntk(batch=6),
+    Ntk(batch=6, mode="coupled"),
+    LinearRegions(backend="torch"),
+    LinearRegions(),
+)
+COUNTS_WHAT_IS_DEAD = {"flops", "params"}
+"""Indicators that score a disconnected network for what it is: its layers are there, and cost."""
+SCORES_NOTHING_AS_ZERO = {"live-flops"}
+
+SPACE = NasBench201()
+DISCONNECTED = "|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|none~0|none~1|none~2|"
+CELLS = (
+    "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_1x1~1|+|skip_connect~0|avg_pool_3x3~1|nor_conv_3x3~2|",
+    DISCONNECTED,
+    "|avg_pool_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|none~1|nor_conv_3x3~2|",
+    "|none~0|+|none~0|nor_conv_3x3~1|+|nor_conv_1x1~0|none~1|none~2|",
+)
+
+
+def lower(indicator: Indicator, *cells: str) -> list[Graph]:
+    """On the skeleton the indicator is meant for, if it names one."""
+    skeleton = getattr(indicator, "skeleton", Skeleton(cells=1))
+    return [SPACE.lower(SPACE.parse(cell), skeleton) for cell in cells]
+
+
+def label(indicator: Indicator) -> str:
+    return "-".join([indicator.name, *(str(getattr(indicator, at, "")) for at in ("mode", "backend"))]).strip("-")
+
+
+@pytest.fixture(params=INDICATORS, ids=label)
+def indicator(request: pytest.FixtureRequest) -> Indicator:
+    return request.param
+
+
+def test_names_and_units_are_text_and_there_is_a_direction(indicator: Indicator):
+    assert indicator.name
+    assert indicator.name == indicator.name.lower().strip()
+    assert isinstance(indicator.unit, str)
+    assert isinstance(indicator.better, Better)
+    assert indicator.source.split()[0].strip(":,") in ("computed", "simulated", "measured", "published", "assumed")
+
+
+def test_deterministic(indicator: Indicator):
+    first, second = indicator.measure_many(lower(indicator, *CELLS)), indicator.measure_many(lower(indicator, *CELLS))
+    assert first.tobytes() == second.tobytes()
+    assert first.dtype == np.float64
+
+
+def test_many_answer_as_one_by_one(indicator: Indicator):
+    many = indicator.measure_many(lower(indicator, *CELLS))
+    np.testing.assert_allclose(many, [indicator.measure(graph) for graph in lower(indicator, *CELLS)], rtol=1e-5)
+
+
+def test_order_and_company_do_not_matter(indicator: Indicator):
+    forward, backward = indicator.measure_many(lower(indicator, *CELLS)), indicator.measure_many(lower(indicator, *CELLS[::-1]))
+    np.testing.assert_allclose(forward, backward[::-1], rtol=1e-5)
+
+
+def test_nothing_to_measure(indicator: Indicator):
+    assert indicator.measure_many([]).shape == (0,)
+
+
+def test_disconnected_has_a_defined_value_and_never_nan(indicator: Indicator):
+    score = indicator.measure(*lower(indicator, DISCONNECTED))
+    if indicator.name in COUNTS_WHAT_IS_DEAD:
+        assert score > 0
+    elif indicator.name in SCORES_NOTHING_AS_ZERO:
+        assert score == 0
+    else:
+        assert score == indicator.better.worst
+
+
+def test_dead_edges_change_nothing_that_reaches_the_output(indicator: Indicator):
+    if indicator.name in COUNTS_WHAT_IS_DEAD:
+        pytest.skip("counts the plain graph, dead edges included")
+    dead = "|none~0|+|none~0|nor_conv_3x3~1|+|nor_conv_1x1~0|none~1|none~2|"
+    without = "|none~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|"
+    measured = indicator.measure_many(lower(indicator, dead, without))
+    np.testing.assert_allclose(measured[0], measured[1], rtol=1e-5)
+
+
+def test_finite_for_every_connected_network(indicator: Indicator):
+    assert np.isfinite(indicator.measure_many(lower(indicator, *CELLS))[[0, 2, 3]]).all()

@@ -1,0 +1,118 @@
+"""NAS-Bench-201 against the benchmark's own figures, and its classes of equal networks."""
+
+import csv
+import gzip
+from collections import defaultdict
+from itertools import pairwise, permutations
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from micronas.choices import Choices
+from micronas.hardware.compute import Flops, Parameters
+from micronas.spaces.nasbench201 import EDGES, NasBench201
+from micronas.spaces.space import ArchitectureError, Skeleton
+
+SPACE = NasBench201()
+
+
+def test_flops_and_parameters_of_all_cells_equal_the_benchmark(shared: Path) -> None:
+    """Exact, on the plain graph; source: the benchmark's published table."""
+    skeleton, flops, params = Skeleton(), Flops(), Parameters()
+    with gzip.open(shared / "data" / "nasbench201_cifar10.csv.gz", "rt") as table:
+        rows = list(csv.DictReader(table))
+    assert len(rows) == 15_625
+    for row in rows:
+        graph = SPACE.lower(SPACE.parse(row["arch"]), skeleton)
+        assert (flops.measure(graph), params.measure(graph)) == (int(row["flops"]), int(row["params"])), row["arch"]
+
+
+def string_rule(cell: Choices) -> str:
+    """NAS-Bench-201's own rule for equal cells: sorted sums of nested strings; a zero is written, not dropped."""
+    nodes = ["0"]
+    for node in (1, 2, 3):
+        parts: list[str] = []
+        for (source, target), (option,) in zip(EDGES, cell.alive, strict=True):
+            if target == node:
+                through = nodes[source] if option == "skip_connect" else f"({nodes[source]})@{option}"
+                parts.append("#" if option == "none" or nodes[source] == "#" else through)
+        nodes.append("+".join(sorted(parts)))
+    return nodes[-1]
+
+
+def test_the_benchmarks_string_rule_gives_6466_groups() -> None:
+    """Golden: 6,466 (NAS-Bench-201, §2.1)."""
+    assert len({string_rule(cell) for cell in SPACE.everything().completions()}) == 6466
+
+
+@pytest.fixture(scope="module")
+def classes() -> dict[Choices, list[Choices]]:
+    found: dict[Choices, list[Choices]] = defaultdict(list)
+    for cell in SPACE.everything().completions():
+        found[SPACE.canonical(cell)].append(cell)
+    return found
+
+
+def test_5260_networks_differ(classes: dict[Choices, list[Choices]]) -> None:
+    """Golden: 5,260, one disconnected (two independent enumerations of the rule agree)."""
+    assert len(classes) == 5260
+    assert sum(len(members) for members in classes.values()) == 15_625
+    assert all(SPACE.canonical(one) == one for one in classes)
+
+
+Values = npt.NDArray[np.float64]
+
+
+def run_cell(cell: Choices, weights: dict[int, Values], x: Values) -> Values:
+    """The cell by its definition: every convolution edge multiplies the rectified input by a matrix of its own."""
+    nodes = [x]
+    for node in (1, 2, 3):
+        total = np.zeros_like(x)
+        for edge, ((source, target), (option,)) in enumerate(zip(EDGES, cell.alive, strict=True)):
+            if target == node and option != "none":
+                value = nodes[source]
+                if option == "avg_pool_3x3":  # any linear map that is the same on every edge
+                    value = (value + np.roll(value, 1, axis=0)) / 2
+                elif option != "skip_connect":
+                    value = weights[edge] @ np.maximum(value, 0)
+                total = total + value
+        nodes.append(total)
+    return nodes[-1]
+
+
+def computes_the_same(one: Choices, other: Choices) -> bool:
+    """Whether, for random weights of `one`, some assignment of them to the edges of `other` gives the same output."""
+    random = np.random.default_rng(7)
+    x, pool = random.standard_normal((5, 3)), [random.standard_normal((5, 5)) for _ in EDGES]
+    expected = run_cell(one, dict(enumerate(pool)), x)
+    return any(
+        np.allclose(run_cell(other, dict(enumerate(order)), x), expected, atol=1e-9) for order in permutations(pool)
+    )
+
+
+def test_members_of_a_class_compute_the_same_and_neighbours_do_not(classes: dict[Choices, list[Choices]]) -> None:
+    """On a sample: the representative against a member, and against a cell that differs in one operation."""
+    crowded = [(one, members) for one, members in classes.items() if len(members) > 1]
+    for one, members in crowded[::150]:
+        assert computes_the_same(one, members[-1]), (SPACE.format(one), SPACE.format(members[-1]))
+    for (one, _), (other, _) in list(pairwise(crowded))[::150]:
+        assert not computes_the_same(one, other), (SPACE.format(one), SPACE.format(other))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "3 nodes joined by '[+]', not 1"),
+        ("|none~0|+|none~0|none~1|", "not 2"),
+        ("|none~0|+|none~0|+|none~0|none~1|none~2|", "node 2 has 2 incoming edges, not 1"),
+        ("|nor_conv_3~0|+|none~0|none~1|+|none~0|none~1|none~2|", "did you mean 'nor_conv_3x3'"),
+        ("|none~1|+|none~0|none~1|+|none~0|none~1|none~2|", "edge 0 of node 1 is written op~0"),
+        ("none~0+none~0|none~1+none~0|none~1|none~2", "node 1 is written"),
+    ],
+)
+def test_bad_notation_is_one_clear_line(text: str, words: str) -> None:
+    with pytest.raises(ArchitectureError, match=words) as error:
+        SPACE.parse(text)
+    assert "\n" not in str(error.value)
