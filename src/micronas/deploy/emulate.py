@@ -24,7 +24,6 @@ from micronas.hardware.target import Target
 from micronas.mcu.emulator import Machine
 from micronas.mcu.instructions import decode
 from micronas.mcu.memory import MemoryModel
-from micronas.mcu.profile import streams
 from micronas.mcu.reference import Int8
 from micronas.mcu.timing import Timing, time_execution
 from micronas.mcu.toolchain import Toolchain
@@ -145,7 +144,7 @@ def _run(firmware: Firmware, model: CModel, memory: MemoryModel | None) -> _Run:
     used = machine.painted_over(stack, firmware.layout.stack_bytes)
     if used >= firmware.layout.stack_bytes:
         raise UserError(f"the image needs more stack than the {firmware.layout.stack_bytes} bytes set aside for it")
-    moved = [(), *(streams(layer.signature, kernel) for layer, kernel in model.steps())]
+    moved = [(), *(kernel.streams for _, kernel in model.steps())]
     timings = [time_execution(machine, each, memory, own) for each, own in zip(phases, moved, strict=True)]
     return _Run(tuple(timings), _logits(machine, model), used)
 
