@@ -20,7 +20,7 @@ from micronas.deployed import Disconnected, deployed
 from micronas.errors import UserError
 from micronas.graph import Graph, Kind, Layer, Signature
 from micronas.mcu.cores import CORES
-from micronas.mcu.operators import NoKernel
+from micronas.mcu.operators import NoKernelError
 from micronas.spaces.nasbench201 import OPERATIONS, NasBench201
 from micronas.spaces.space import Skeleton
 
@@ -175,5 +175,5 @@ def test_what_cannot_be_emitted_is_said(tmp_path: Path) -> None:
     layers = [Layer("input", Signature(Kind.INPUT, shape, shape))]
     layers += [Layer(n, Signature(Kind.CONV, shape, shape), ("input",)) for n in names]
     layers.append(Layer("sum", Signature(Kind.ADD, shape, shape, operands=5), names))
-    with pytest.raises(NoKernel, match="2 to 4 operands"):
+    with pytest.raises(NoKernelError, match="2 to 4 operands"):
         emit(random_network(Graph(tuple(layers))))

@@ -71,7 +71,7 @@ def emit(network: Int8Network, name: str = "model") -> CModel:
 
     Raises:
         UserError: `name` is no C identifier.
-        NoKernel: a layer that none of our kernels runs.
+        NoKernelError: a layer that none of our kernels runs.
     """
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
         raise UserError(f"{name!r} is no C identifier; name the model with letters, digits and _")

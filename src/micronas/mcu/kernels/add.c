@@ -38,8 +38,8 @@ static void add_plainly(const stage_t *stage, const int8_t *left, const int8_t *
 /* The constants of the fast form; d is twice what TFLite's reference calls raw_sum. */
 typedef struct {
     int32_t exact_zero;  /* - zero << 20 of the operand with the larger scale */
-    int32_t scaled_zero; /* - zero << (21 + is_exact) of the other */
-    int32_t multiplier, addend, shift; /* of the other; if it is exact too, it is shifted one further and back */
+    int32_t scaled_zero; /* - zero << 21 of the other */
+    int32_t multiplier, addend, shift; /* of the other, unless it is exact too */
     int32_t is_exact;
     mn_rescale sum;
     const int8_t *exact, *scaled;
@@ -57,26 +57,38 @@ static int32_t prepare(const stage_t *s, const int8_t *left, const int8_t *right
     f->scaled = swap ? left : right;
     f->multiplier = swap ? s->left_multiplier : s->right_multiplier;
     f->is_exact = is_exact(f->multiplier, shift);
-    f->shift = f->is_exact ? 1 : -shift;
+    f->shift = -shift;
     f->exact_zero = -exact_zero * (1 << LEFT_SHIFT);
-    f->scaled_zero = -scaled_zero * (1 << (LEFT_SHIFT + 1 + f->is_exact));
+    f->scaled_zero = -scaled_zero * (1 << (LEFT_SHIFT + 1));
     f->sum = mn_prepare(s->sum_multiplier, s->sum_shift, s->output_zero_point);
     if (swap && !is_exact(s->right_multiplier, s->right_shift)) return 0;
-    if (f->sum.shift == 0 || f->shift < 1 || f->shift > 20) return 0;
+    if (f->sum.shift == 0) return 0;
+    if (f->is_exact) return 1;
+    if (f->shift < 1 || f->shift > 20) return 0;
     f->addend = 1 << (f->shift - 1);
     return 1;
 }
 
-MN_INLINE int32_t add_one(const fast_t *f, int32_t exact, int32_t scaled, int32_t left_shift) {
-    const int32_t doubled = scaled * (1 << left_shift) + f->scaled_zero;
+MN_INLINE int32_t add_one(const fast_t *f, int32_t exact, int32_t scaled) {
+    const int32_t doubled = scaled * (1 << (LEFT_SHIFT + 1)) + f->scaled_zero;
     const int32_t term = mn_apply_doubled(doubled, f->multiplier, f->addend, f->shift);
     const int32_t sum = exact * (1 << LEFT_SHIFT) + f->exact_zero + 2 * term;
     return mn_saturate8(mn_apply_doubled(sum, f->sum.multiplier, f->sum.addend, f->sum.shift));
 }
 
-MN_INLINE void add_fast(const fast_t *f, int8_t *output, int32_t size, int32_t left_shift) {
+MN_INLINE void add_fast(const fast_t *f, int8_t *output, int32_t size) {
     const fast_t k = *f;
-    for (int32_t i = 0; i < size; i++) output[i] = (int8_t)add_one(&k, k.exact[i], k.scaled[i], left_shift);
+    for (int32_t i = 0; i < size; i++) output[i] = (int8_t)add_one(&k, k.exact[i], k.scaled[i]);
+}
+
+/* Operands of one scale, as a pool and its input have: both are exact, so only the sum is rescaled. */
+static void add_equals(const stage_t *s, const int8_t *left, const int8_t *right, int8_t *output, int32_t size) {
+    const mn_rescale sum = mn_prepare(s->sum_multiplier, s->sum_shift, s->output_zero_point);
+    const int32_t zeros = -(s->left_zero_point + s->right_zero_point) * (1 << LEFT_SHIFT);
+    for (int32_t i = 0; i < size; i++) {
+        const int32_t doubled = (left[i] + right[i]) * (1 << LEFT_SHIFT) + zeros;
+        output[i] = (int8_t)mn_saturate8(mn_apply_doubled(doubled, sum.multiplier, sum.addend, sum.shift));
+    }
 }
 
 #if !defined(MICRONAS_EMULATE_DSP)
@@ -145,12 +157,12 @@ static void add_quickly(const fast_t *f, int8_t *output, int32_t size) {
     fast_t rest = *f;
     rest.exact += done;
     rest.scaled += done;
-    add_fast(&rest, output + done, size - done, LEFT_SHIFT + 1);
+    add_fast(&rest, output + done, size - done);
 }
 
 #else
 
-static void add_quickly(const fast_t *f, int8_t *output, int32_t size) { add_fast(f, output, size, LEFT_SHIFT + 1); }
+static void add_quickly(const fast_t *f, int8_t *output, int32_t size) { add_fast(f, output, size); }
 
 #endif
 
@@ -166,7 +178,7 @@ static void add_block(const stage_t *s, const int8_t *left, const int8_t *right,
 #if MICRONAS_DSP
     fast_t fast;
     if (prepare(s, left, right, &fast)) {
-        if (fast.is_exact) add_fast(&fast, output, size, LEFT_SHIFT + 2);
+        if (fast.is_exact) add_equals(s, left, right, output, size);
         else add_quickly(&fast, output, size);
         if (s->output_min > -128 || s->output_max < 127) limit(output, size, s->output_min, s->output_max);
         return;
