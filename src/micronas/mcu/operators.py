@@ -13,6 +13,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
 from math import prod
 from pathlib import Path
 
@@ -119,6 +121,15 @@ def operator(signature: Signature) -> Operator:
         in_place=signature.kind is Kind.ADD,
         streams=_streams(signature),
     )
+
+
+@cache
+def kernel_version() -> str:
+    """Twelve hexadecimal digits that change with any byte of the C sources: part of a latency table's key."""
+    digest = sha256()
+    for path in sorted(KERNELS.iterdir()):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def pack(fields: Mapping[str, Value], addresses: Mapping[str, int]) -> bytes:
