@@ -30,9 +30,9 @@ def main() -> None:
     for name in chosen.boards or [path.stem for path in sorted(BUNDLED.glob("*.toml"))]:
         target, bundled = load_target(BUNDLED / f"{name}.toml"), BUNDLED / f"{name}.csv"
         start = time.perf_counter()
-        table = profile(target, signatures, workers=2)
+        table = profile(target, signatures)
         seconds = time.perf_counter() - start
-        without = profile(target, signatures, with_memory=False, workers=2)
+        without = profile(target, signatures, with_memory=False)
         memory = np.median([table[signature] / without[signature] for signature in signatures])
         before = read_table(bundled).milliseconds if bundled.exists() else {}
         ratios = [table[signature] / before[signature] for signature in signatures if signature in before]
