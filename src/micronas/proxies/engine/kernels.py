@@ -415,20 +415,22 @@ def _rows(arena, target, source, other, adds, scale, shape, border, blocks, op, 
     _keep_apart()
     channels, height, width = shape[3], shape[4], shape[5]
     row, plane, inside = _strides(height, width, border)
-    count = width * LANES
+    count, zero = width * LANES, arena.dtype.type(0)
     for image in range(blocks * channels):
         factor = scale * deviations[image % channels] if op == Op.NORM_BACK else scale
         for y in range(height):
             at = image * plane + inside + y * row
             to, of = arena[target + at : target + at + count], arena[source + at : source + at + count]
-            on = arena[other + at : other + at + count] if op == Op.RELU_BACK else of
             if op == Op.RELU or op == Op.RELU_BACK:
+                on = arena[other + at : other + at + count] if op == Op.RELU_BACK else of
                 if adds:
                     for j in range(count):
-                        to[j] += of[j] * factor if on[j] > 0 else 0
+                        slope = of[j] * factor  # before the question, so that there is no branch
+                        to[j] += slope if on[j] > zero else zero
                 else:
                     for j in range(count):
-                        to[j] = of[j] * factor if on[j] > 0 else 0
+                        slope = of[j] * factor
+                        to[j] = slope if on[j] > zero else zero
             elif adds:
                 for j in range(count):
                     to[j] += of[j] * factor
