@@ -16,6 +16,7 @@ from pathlib import Path
 from micronas.cache import atomic_write, cache_dir
 from micronas.deploy.c import call_text, constants_text
 from micronas.deploy.firmware import Board, Firmware, image_id, link, serial_sources
+from micronas.errors import UserError
 from micronas.graph import Signature
 from micronas.hardware.order import ALIGNMENT_BYTES, aligned, tensor_bytes
 from micronas.hardware.profiled import Progress
@@ -115,6 +116,34 @@ class OperationImage:
         kernels = sorted({KERNELS / operation.kernel.source for operation in self.operations})
         sources = [*serial_sources(board), *kernels, _FRAME_SOURCE]
         return link(self.files, sources, board, board.layout(_arena_bytes(self.operations)), toolchain)
+
+
+def profile_board(
+    target: Target,
+    signatures: Sequence[Signature],
+    url: str,
+    firmware: Path,
+    *,
+    toolchain: Toolchain,
+    runs: int = RUNS,
+    progress: Progress | None = None,
+) -> LatencyTable:
+    """A table measured by the board at a serial port or pyserial URL; its firmware is written to `firmware` first.
+
+    Raises:
+        BoardError: as `measure_table`; the message says which file the board must hold.
+        UserError: the firmware cannot be built or written.
+    """
+    image = OperationImage(tuple(dict.fromkeys(signatures)))
+    try:
+        atomic_write(firmware, image.build(Board.of(target), toolchain).binary())
+    except OSError as error:
+        raise UserError(f"cannot write the firmware to {firmware}: {error.strerror}") from error
+    try:
+        with SerialBoard.open(url) as board:
+            return measure_table(target, board, image, f"{toolchain.version} -O3", runs, progress)
+    except BoardError as error:
+        raise BoardError(f"{error} (firmware for it: {firmware}; docs/board.md says how to flash)") from error
 
 
 def measure_table(
