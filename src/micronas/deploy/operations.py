@@ -15,6 +15,7 @@ from pathlib import Path
 
 from micronas.cache import atomic_write, cache_dir
 from micronas.deploy.c import call_text, constants_text
+from micronas.deploy.firmware import FRAME as FRAME_SOURCE
 from micronas.deploy.firmware import Board, Firmware, image_id, link, serial_sources
 from micronas.errors import UserError
 from micronas.graph import Signature
@@ -32,8 +33,6 @@ from micronas.mcu.toolchain import Toolchain
 
 FRAME = "frame"
 """The entry that times what an image does around the layers: the overhead."""
-
-_FRAME_SOURCE = KERNELS.parent / "frame.c"
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,7 @@ class OperationImage:
     @cached_property
     def id(self) -> str:
         """Names what the image times; changes with any operation or kernel."""
-        return image_id({"operations.c": _generated(self.operations)}, [*sorted(KERNELS.glob("*.[ch]")), _FRAME_SOURCE])
+        return image_id({"operations.c": _generated(self.operations)}, [*sorted(KERNELS.glob("*.[ch]")), FRAME_SOURCE])
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -114,7 +113,7 @@ class OperationImage:
             UserError: there is no code for the board's serial port, or it holds not all of them.
         """
         kernels = sorted({KERNELS / operation.kernel.source for operation in self.operations})
-        sources = [*serial_sources(board), *kernels, _FRAME_SOURCE]
+        sources = [*serial_sources(board), *kernels, FRAME_SOURCE]
         return link(self.files, sources, board, board.layout(_arena_bytes(self.operations)), toolchain)
 
 
