@@ -660,18 +660,16 @@ def _signs(arena, source, first, shape, border, blocks, bits):
     _keep_apart()
     channels, height, width = shape[3], shape[4], shape[5]
     row, plane, inside = _strides(height, width, border)
-    for block in range(blocks):
-        number = first
-        for channel in range(channels):
-            for y in range(height):
-                for x in range(width):
-                    at = source + (block * channels + channel) * plane + inside + y * row + x * LANES
-                    values = arena[at : at + LANES]
-                    word = bits[number // 64][block * LANES : (block + 1) * LANES]
-                    bit = np.uint64(1) << np.uint64(number % 64)
-                    for lane in range(LANES):
-                        word[lane] |= bit if values[lane] > 0 else np.uint64(0)
-                    number += 1
+    pixels = height * width
+    for neuron in range(channels * pixels):
+        pixel = neuron % pixels
+        at = source + neuron // pixels * plane + inside + pixel // width * row + pixel % width * LANES
+        words, shift = bits[(first + neuron) // 64], np.uint64((first + neuron) % 64)
+        for block in range(blocks):
+            values, word = arena[at : at + LANES], words[block * LANES : (block + 1) * LANES]
+            for lane in range(LANES):
+                word[lane] |= np.uint64(values[lane] > 0) << shift
+            at += channels * plane
 
 
 @_part
