@@ -26,7 +26,7 @@ from micronas.spaces.space import Skeleton
 
 SPACE = NasBench201()
 BOARDS = ("nucleo-f746zg", "nucleo-f446re", "raspberry-pi-pico")
-SKELETONS = (Skeleton(channels=4, cells=1), Skeleton((16, 16, 3), channels=8, cells=1))
+SKELETONS = (Skeleton(channels=4, cells=1), Skeleton(channels=8, cells=1, stages=2))
 
 
 def random_cells(count: int, seed: int = 0) -> Iterator[Choices]:

@@ -40,8 +40,8 @@ def timed(work: Callable[[], object], repeats: int = 1) -> float:
 
 def profiling(target: Target, counted: CountedSpace) -> None:
     """Seconds for the default skeleton, the compiler's cache empty and full."""
-    for label, workers in (("compiling too", 1), ("compiled", 1), ("compiled, 2 processes", 2)):
-        seconds = timed(lambda workers=workers: profile(target, counted.signatures, workers=workers))
+    for label in ("compiling too", "compiled"):
+        seconds = timed(lambda: profile(target, counted.signatures))
         print(f"profile {len(counted.signatures)} operations, {label:22} {seconds:7.2f} s")
 
 

@@ -18,8 +18,9 @@ from micronas.deploy.c import emit
 from micronas.deploy.emulate import default_toolchain
 from micronas.deploy.firmware import MPS2_AN500, Board, Firmware, build_serial
 from micronas.deploy.int8 import logits
-from micronas.deploy.operations import FRAME, OperationImage, measure_entries, measure_table
+from micronas.deploy.operations import FRAME, OperationImage, measure_entries, measure_table, profile_board
 from micronas.deploy.quantize import random_network
+from micronas.errors import UserError
 from micronas.graph import Kind, Signature
 from micronas.hardware.table import Source
 from micronas.hardware.target import load_target
@@ -152,6 +153,16 @@ def test_a_table_is_called_measured_and_says_by_what(tmp_path: Path, monkeypatch
     assert table[SIGNATURES[1]] == pytest.approx(1000 * 1001 / target.clock_hz)
     assert table.overhead_ms == pytest.approx(1000 * 1005 / target.clock_hz)
     assert "median of 5 runs" in table.provenance["measured_with"]
+
+
+def test_the_firmware_is_written_before_the_board_is_asked(tmp_path: Path) -> None:
+    target, firmware = load_target("nucleo-f446re"), tmp_path / "out" / "board.bin"
+    with pytest.raises(BoardError, match=f"cannot open /dev/no-such-port.*firmware for it: {firmware}"):
+        profile_board(target, SIGNATURES, "/dev/no-such-port", firmware, toolchain=default_toolchain())
+    assert IMAGE.id.encode() in firmware.read_bytes()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot write the firmware"):
+        profile_board(target, SIGNATURES, "x", tmp_path / "file" / "board.bin", toolchain=default_toolchain())
 
 
 class Faithful:

@@ -1,9 +1,11 @@
 """Measures the code sizes in `hardware/code_bytes.csv` on built images: `python -m micronas.deploy.code_bytes`.
 
-An image of one use of a kernel, and one of two, part the kernel's own code from what each call adds.
+Images with one kernel more each show what the kernel's code takes, images with many calls what a call adds.
 """
 
 from __future__ import annotations
+
+from functools import cache
 
 from micronas.cache import atomic_write
 from micronas.deploy.c import emit
@@ -17,37 +19,42 @@ from micronas.mcu.layout import FLASH, SRAM
 from micronas.mcu.operators import operator
 from micronas.mcu.toolchain import Toolchain
 
-_SHAPE = (4, 4, 8)
-_SMALLEST = {  # all keep their shape, so that they can be put one on the other
-    Kind.CONV: Signature(Kind.CONV, _SHAPE, _SHAPE, 3, 1, (1, 1)),
-    Kind.DEPTHWISE: Signature(Kind.DEPTHWISE, _SHAPE, _SHAPE, 3, 1, (1, 1)),
-    Kind.LINEAR: Signature(Kind.LINEAR, (1, 1, 128), (1, 1, 128)),
-    Kind.AVG_POOL: Signature(Kind.AVG_POOL, _SHAPE, _SHAPE, 3, 1, (1, 1)),
-    Kind.MAX_POOL: Signature(Kind.MAX_POOL, _SHAPE, _SHAPE, 3, 1, (1, 1)),
-    Kind.GLOBAL_POOL: Signature(Kind.GLOBAL_POOL, (1, 1, 8), (1, 1, 8)),
-    Kind.ADD: Signature(Kind.ADD, _SHAPE, _SHAPE, operands=2),
-    Kind.RELU: Signature(Kind.RELU, _SHAPE, _SHAPE),
-    Kind.PAD: Signature(Kind.PAD, _SHAPE, _SHAPE),
-}
+_SHAPE = (1, 1, 8)
+_SMALLEST = (  # all keep their shape, so that they can be put one on the other; what every network has comes first
+    Signature(Kind.CONV, _SHAPE, _SHAPE, 3, 1, (1, 1)),
+    Signature(Kind.LINEAR, _SHAPE, _SHAPE),
+    Signature(Kind.GLOBAL_POOL, _SHAPE, _SHAPE),
+    Signature(Kind.ADD, _SHAPE, _SHAPE, operands=2),
+    Signature(Kind.AVG_POOL, _SHAPE, _SHAPE, 3, 1, (1, 1)),
+    Signature(Kind.DEPTHWISE, _SHAPE, _SHAPE, 3, 1, (1, 1)),
+    Signature(Kind.RELU, _SHAPE, _SHAPE),
+    Signature(Kind.MAX_POOL, _SHAPE, _SHAPE, 3, 1, (1, 1)),
+    Signature(Kind.PAD, _SHAPE, _SHAPE),
+)
 _USES = 9
 """Calls in the larger image: their code is the mean of what the additional ones add."""
 
 
 def measure_code(core: Core, toolchain: Toolchain) -> dict[str, int]:
-    """Bytes of each part of an image's code on a core, by the names that `code_bytes.csv` uses."""
+    """Bytes of each part of an image's code on a core, by the names that `code_bytes.csv` uses.
 
+    A kernel counts what it adds to an image that has those before it: functions of the compiler's runtime that they
+    share count once. What is needed before the first kernel counts with `start`.
+    """
+
+    @cache
     def size(*signatures: Signature) -> int:
         return _image_bytes(signatures, core, toolchain) - sum(map(constant_bytes, signatures))
 
     found: dict[str, int] = {}
-    once = {kind: size(signature) for kind, signature in _SMALLEST.items()}
-    both = size(_SMALLEST[Kind.CONV], _SMALLEST[Kind.ADD])
-    found["start"] = once[Kind.CONV] + once[Kind.ADD] - both
-    for kind, signature in _SMALLEST.items():
-        source = operator(signature).source
-        call = (size(*[signature] * _USES) - once[kind]) // (_USES - 1)
+    conv, linear = _SMALLEST[:2]
+    found["start"] = before = size(conv) + size(linear) - size(conv, linear)
+    for number, signature in enumerate(_SMALLEST, 1):
+        source, total = operator(signature).source, size(*_SMALLEST[:number])
+        call = (size(*[signature] * _USES) - size(signature)) // (_USES - 1)
         found[f"call {source}"] = call
-        found[source] = once[kind] - found["start"] - call
+        found[source] = total - before - call
+        before = total
     return found
 
 

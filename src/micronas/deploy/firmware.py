@@ -25,6 +25,9 @@ from micronas.mcu.toolchain import Toolchain
 FIRMWARE = Path(__file__).parents[1] / "mcu" / "firmware"
 """The folder of start-up, mains and boards, in C."""
 
+FRAME = FIRMWARE.parent / "frame.c"
+"""What an image does around the layers."""
+
 TEST_IMAGE = "micronas_test_image"
 """The array that holds the image an emulation classifies."""
 
@@ -128,7 +131,7 @@ class Firmware:
 def build_once(model: CModel, image: Int8, board: Board, toolchain: Toolchain) -> Firmware:
     """Runs the model once, on one image, and halts: for the emulator, so without clocks and serial port."""
     test_image = f"#include <stdint.h>\n{array_text(TEST_IMAGE, image, extern=True)}"
-    return _build(model, board, toolchain, [FIRMWARE / "once.c"], {"image.c": test_image})
+    return _build(model, board, toolchain, [FIRMWARE / "once.c", FRAME], {"image.c": test_image})
 
 
 def build_serial(model: CModel, board: Board, toolchain: Toolchain) -> Firmware:

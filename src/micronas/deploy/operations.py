@@ -15,7 +15,9 @@ from pathlib import Path
 
 from micronas.cache import atomic_write, cache_dir
 from micronas.deploy.c import call_text, constants_text
+from micronas.deploy.firmware import FRAME as FRAME_SOURCE
 from micronas.deploy.firmware import Board, Firmware, image_id, link, serial_sources
+from micronas.errors import UserError
 from micronas.graph import Signature
 from micronas.hardware.order import ALIGNMENT_BYTES, aligned, tensor_bytes
 from micronas.hardware.profiled import Progress
@@ -31,8 +33,6 @@ from micronas.mcu.toolchain import Toolchain
 
 FRAME = "frame"
 """The entry that times what an image does around the layers: the overhead."""
-
-_FRAME_SOURCE = KERNELS.parent / "frame.c"
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class OperationImage:
     @cached_property
     def id(self) -> str:
         """Names what the image times; changes with any operation or kernel."""
-        return image_id({"operations.c": _generated(self.operations)}, [*sorted(KERNELS.glob("*.[ch]")), _FRAME_SOURCE])
+        return image_id({"operations.c": _generated(self.operations)}, [*sorted(KERNELS.glob("*.[ch]")), FRAME_SOURCE])
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -113,8 +113,36 @@ class OperationImage:
             UserError: there is no code for the board's serial port, or it holds not all of them.
         """
         kernels = sorted({KERNELS / operation.kernel.source for operation in self.operations})
-        sources = [*serial_sources(board), *kernels, _FRAME_SOURCE]
+        sources = [*serial_sources(board), *kernels, FRAME_SOURCE]
         return link(self.files, sources, board, board.layout(_arena_bytes(self.operations)), toolchain)
+
+
+def profile_board(
+    target: Target,
+    signatures: Sequence[Signature],
+    url: str,
+    firmware: Path,
+    *,
+    toolchain: Toolchain,
+    runs: int = RUNS,
+    progress: Progress | None = None,
+) -> LatencyTable:
+    """A table measured by the board at a serial port or pyserial URL; its firmware is written to `firmware` first.
+
+    Raises:
+        BoardError: as `measure_table`; the message says which file the board must hold.
+        UserError: the firmware cannot be built or written.
+    """
+    image = OperationImage(tuple(dict.fromkeys(signatures)))
+    try:
+        atomic_write(firmware, image.build(Board.of(target), toolchain).binary())
+    except OSError as error:
+        raise UserError(f"cannot write the firmware to {firmware}: {error.strerror}") from error
+    try:
+        with SerialBoard.open(url) as board:
+            return measure_table(target, board, image, f"{toolchain.version} -O3", runs, progress)
+    except BoardError as error:
+        raise BoardError(f"{error} (firmware for it: {firmware}; docs/board.md says how to flash)") from error
 
 
 def measure_table(

@@ -6,8 +6,10 @@ so that its arena is known without building it.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from micronas.graph import Graph
 from micronas.hardware.order import Kernels, aligned, overwritten, tensor_bytes
@@ -131,22 +133,28 @@ def _early_first(buffer: Buffer) -> tuple[int, int]:
 
 def lower_bound(buffers: Sequence[Buffer]) -> int:
     """The most bytes alive at one step."""
-    steps = {buffer.first for buffer in buffers}
-    return max((sum(b.size_bytes for b in buffers if b.first <= step <= b.last) for step in steps), default=0)
+    changes: dict[int, int] = defaultdict(int)
+    for buffer in buffers:
+        changes[buffer.first] += buffer.size_bytes
+        changes[buffer.last + 1] -= buffer.size_bytes
+    return max(accumulate(changes[step] for step in sorted(changes)), default=0)
 
 
 def first_fit(buffers: Sequence[Buffer], order: Sequence[int]) -> Arena:
     """Place the buffers in that order, each into the lowest gap that the placed ones it meets leave."""
     offsets = [0] * len(buffers)
-    placed: list[int] = []
+    taken: dict[int, list[tuple[int, int]]] = defaultdict(list)  # at each step: (start, end) of what is placed
     for at in order:
+        buffer = buffers[at]
+        steps = range(buffer.first, buffer.last + 1)
         offset = 0
-        for other in sorted((p for p in placed if buffers[p].meets(buffers[at])), key=offsets.__getitem__):
-            if offsets[other] - offset >= buffers[at].size_bytes:
+        for start, end in sorted({each for step in steps for each in taken[step]}):
+            if start - offset >= buffer.size_bytes:
                 break
-            offset = max(offset, offsets[other] + buffers[other].size_bytes)
+            offset = max(offset, end)
         offsets[at] = offset
-        placed.append(at)
+        for step in steps:
+            taken[step].append((offset, offset + buffer.size_bytes))
     size = max((at + buffer.size_bytes for at, buffer in zip(offsets, buffers, strict=True)), default=0)
     return Arena(tuple(buffers), tuple(offsets), size, lower_bound(buffers))
 

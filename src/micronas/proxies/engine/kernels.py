@@ -140,10 +140,11 @@ def _taps(outputs: int, pixels: int) -> Any:
 
     @intrinsic
     def taps(
-        _: Any, y: Any, x: Any, w: Any, offsets: Any, count: Any, y_pixel: Any, x_pixel: Any, y_output: Any, adds: Any
-    ) -> Any:
+        _: Any, y: Any, y_pixel: Any, y_output: Any, adds: Any, x: Any, x_pixel: Any,
+        w: Any, w_tap: Any, w_output: Any, offsets: Any, count: Any,
+    ) -> Any:  # fmt: skip
         def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
-            y, x, w, offsets, count, y_pixel, x_pixel, y_output, adds = arguments
+            y, y_pixel, y_output, adds, x, x_pixel, w, w_tap, w_output, offsets, count = arguments
             vectors = _Vectors(builder, y)
             tiles = [(o, p) for o in range(outputs) for p in range(pixels)]
             places = [
@@ -154,8 +155,9 @@ def _taps(outputs: int, pixels: int) -> Any:
             def body(tap: ir.Value, *totals: ir.Value) -> list[ir.Value]:
                 shifted = builder.gep(x, [builder.load(builder.gep(offsets, [tap]))])
                 values = [vectors.load(shifted, builder.mul(x_pixel, _constant(p))) for p in range(pixels)]
-                rows = [builder.add(tap, builder.mul(count, _constant(o))) for o in range(outputs)]
-                weights = [vectors.splat(w, row) for row in rows]
+                first = builder.mul(w_tap, tap)
+                steps = [builder.mul(w_output, _constant(o)) for o in range(outputs)]
+                weights = [vectors.splat(w, builder.add(first, step)) for step in steps]
                 return [
                     vectors.fma(values[p], weights[o], total) for (o, p), total in zip(tiles, totals, strict=True)
                 ]
@@ -164,7 +166,8 @@ def _taps(outputs: int, pixels: int) -> Any:
                 vectors.store(total, y, place)
             return context.get_dummy_value()
 
-        return types.void(y, x, w, offsets, count, y_pixel, x_pixel, y_output, adds), generate
+        arguments = (y, y_pixel, y_output, adds, x, x_pixel, w, w_tap, w_output, offsets, count)
+        return types.void(*arguments), generate
 
     return taps
 
@@ -219,40 +222,39 @@ _slopes_3x3, _slopes_3x1, _slopes_1x3, _slopes_1x1 = _slopes(3, 3), _slopes(3, 1
 def _sweep(y, x, w, offsets, numbers):
     """Taps over all pixels of some outputs of one block of samples.
 
-    `numbers`: y's start and steps by row, pixel and output; x's start and steps by row and pixel; w's start;
-    outputs, rows, columns; whether to add.
+    `numbers`: where y starts, and its steps by row, pixel and output; x's start, and steps by row and pixel; w's
+    start, and steps by tap and output; outputs, rows, columns; whether to add to what is in y.
     """
     _keep_apart()
-    y_at, y_row, y_pixel, y_output, x_at, x_row, x_pixel, w_at, outputs, rows, columns, adds = numbers
-    adding = adds != 0
-    count = offsets.size
+    y_at, y_row, y_pixel, y_output, x_at, x_row, x_pixel, w_at, w_tap, w_output, outputs, rows, columns, adds = numbers
+    count, adding = offsets.size, adds != 0
     for output in range(0, outputs - outputs % 3, 3):
-        weights = _address(w, w_at + output * count)
+        weights = _address(w, w_at + output * w_output)
         for row in range(rows):
             to, of = y_at + output * y_output + row * y_row, x_at + row * x_row
             for column in range(0, columns - columns % 2, 2):
                 _taps_3x2(
-                    _address(y, to + column * y_pixel), _address(x, of + column * x_pixel), weights,
-                    _address(offsets, 0), count, y_pixel, x_pixel, y_output, adding,
+                    _address(y, to + column * y_pixel), y_pixel, y_output, adding, _address(x, of + column * x_pixel),
+                    x_pixel, weights, w_tap, w_output, _address(offsets, 0), count,
                 )  # fmt: skip
             for column in range(columns - columns % 2, columns):
                 _taps_3x1(
-                    _address(y, to + column * y_pixel), _address(x, of + column * x_pixel), weights,
-                    _address(offsets, 0), count, y_pixel, x_pixel, y_output, adding,
+                    _address(y, to + column * y_pixel), y_pixel, y_output, adding, _address(x, of + column * x_pixel),
+                    x_pixel, weights, w_tap, w_output, _address(offsets, 0), count,
                 )  # fmt: skip
     for output in range(outputs - outputs % 3, outputs):
-        weights = _address(w, w_at + output * count)
+        weights = _address(w, w_at + output * w_output)
         for row in range(rows):
             to, of = y_at + output * y_output + row * y_row, x_at + row * x_row
             for column in range(0, columns - columns % 2, 2):
                 _taps_1x2(
-                    _address(y, to + column * y_pixel), _address(x, of + column * x_pixel), weights,
-                    _address(offsets, 0), count, y_pixel, x_pixel, y_output, adding,
+                    _address(y, to + column * y_pixel), y_pixel, y_output, adding, _address(x, of + column * x_pixel),
+                    x_pixel, weights, w_tap, w_output, _address(offsets, 0), count,
                 )  # fmt: skip
             for column in range(columns - columns % 2, columns):
                 _taps_1x1(
-                    _address(y, to + column * y_pixel), _address(x, of + column * x_pixel), weights,
-                    _address(offsets, 0), count, y_pixel, x_pixel, y_output, adding,
+                    _address(y, to + column * y_pixel), y_pixel, y_output, adding, _address(x, of + column * x_pixel),
+                    x_pixel, weights, w_tap, w_output, _address(offsets, 0), count,
                 )  # fmt: skip
 
 
@@ -301,35 +303,31 @@ def _fill(x, at, row, plane, images, height, count, value, adds):
 
 @_part
 def _windows(arena, op, target, source, adds, scale, shape, border, blocks, weights, at, deviations, scratch, samples):
-    """Convolutions, with or without the batch norm that reads them, and average pools: sums over windows.
-
-    Up to three channels at a time. A convolution alone is added to its target at once; the others to the scratch,
-    where a norm takes its statistics, and a pool divides each pixel by what its window covers.
-    """
+    """A convolution, up to three channels at a time; with batch norm, in the scratch until its statistics are known."""
     _keep_apart()
     c_in, h_in, w_in, c_out, h_out, w_out, kernel, stride, padding, depthwise = shape
     row_in, plane_in, inside_in = _strides(h_in, w_in, border)
     row_out, plane_out, inside_out = _strides(h_out, w_out, border)
     offsets = _offsets(c_in if depthwise == 0 else depthwise, kernel, padding, row_in, plane_in, inside_in)
-    packed, zero = h_out * w_out * LANES, arena.dtype.type(0)
-    weighted = np.empty(3 * offsets.size, arena.dtype)
+    count, packed = offsets.size, h_out * w_out * LANES
+    weighted = np.empty(3 * count, arena.dtype)
     for first in range(0, c_out, 3):
         some = min(3, c_out - first)
         place = target + first * plane_out + inside_out
         if op == Op.CONV:
-            sums, start, row, plane, step, factor = arena, place, row_out, plane_out, c_out * plane_out, scale
+            sums, start, row, plane, step, factor, adding = arena, place, row_out, plane_out, c_out * plane_out, scale, adds
             for block in range(blocks):
                 for c in range(some):  # only linear layers have a bias
-                    bias = weights[at + c_out * offsets.size + first + c] * scale
-                    if bias != 0 or adds == 0:
+                    bias = weights[at + c_out * count + first + c] * scale
+                    if bias != 0:
                         of = place + block * step + c * plane
                         _fill(arena, of, row, plane, np.int64(1), h_out, w_out * LANES, bias, adds)
+                        adding = adds - adds + 1
         else:
-            sums, start, row, plane, step = scratch, place - place, w_out * LANES, blocks * packed, packed
-            factor = scale / scale
-            _fill(scratch, start, packed, packed, some * blocks, h_out - h_out + 1, packed, zero, start)
-        for j in range(some * offsets.size):
-            weighted[j] = weights[at + first * offsets.size + j] * factor
+            sums, start, row, plane, step, adding = scratch, 0, w_out * LANES, blocks * packed, packed, 0
+            factor = arena.dtype.type(1)
+        for j in range(some * count):
+            weighted[j] = weights[at + first * count + j] * factor
         apart = some if depthwise else min(some, 1)
         for block in range(blocks):
             for c in range(apart):
@@ -338,18 +336,15 @@ def _windows(arena, op, target, source, adds, scale, shape, border, blocks, weig
                     sums, arena, weighted, offsets,
                     (
                         start + block * step + c * plane, row, np.int64(LANES), plane, of, stride * row_in,
-                        stride * LANES, c * offsets.size, some // apart, h_out, w_out, np.int64(1),
+                        stride * LANES, c * count, np.int64(1), count, some // apart, h_out, w_out, adding,
                     ),
                 )  # fmt: skip
-        for c in range(some):
-            to, of = place + c * plane_out, start + c * plane
-            if op == Op.CONV_NORM:
+        if op == Op.CONV_NORM:
+            for c in range(some):
                 deviations[first + c] = _normalise(
-                    arena, to, row_out, c_out * plane_out, scratch, of, row, step,
+                    arena, place + c * plane_out, row_out, c_out * plane_out, scratch, start + c * plane, row, step,
                     h_out, w_out, blocks, samples, scale, adds,
                 )  # fmt: skip
-            elif op == Op.AVG_POOL:
-                _shares(arena, to, row_out, c_out * plane_out, scratch, of, row, step, adds, scale, shape, blocks)
 
 
 @_part
@@ -415,20 +410,22 @@ def _rows(arena, target, source, other, adds, scale, shape, border, blocks, op, 
     _keep_apart()
     channels, height, width = shape[3], shape[4], shape[5]
     row, plane, inside = _strides(height, width, border)
-    count = width * LANES
+    count, zero = width * LANES, arena.dtype.type(0)
     for image in range(blocks * channels):
         factor = scale * deviations[image % channels] if op == Op.NORM_BACK else scale
         for y in range(height):
             at = image * plane + inside + y * row
             to, of = arena[target + at : target + at + count], arena[source + at : source + at + count]
-            on = arena[other + at : other + at + count] if op == Op.RELU_BACK else of
             if op == Op.RELU or op == Op.RELU_BACK:
+                on = arena[other + at : other + at + count] if op == Op.RELU_BACK else of
                 if adds:
                     for j in range(count):
-                        to[j] += of[j] * factor if on[j] > 0 else 0
+                        slope = of[j] * factor  # before the question, so that there is no branch
+                        to[j] += slope if on[j] > zero else zero
                 else:
                     for j in range(count):
-                        to[j] = of[j] * factor if on[j] > 0 else 0
+                        slope = of[j] * factor
+                        to[j] = slope if on[j] > zero else zero
             elif adds:
                 for j in range(count):
                     to[j] += of[j] * factor
@@ -438,26 +435,26 @@ def _rows(arena, target, source, other, adds, scale, shape, border, blocks, op, 
 
 
 @_part
-def _shares(y, y_at, y_row, y_block, x, x_at, x_row, x_block, adds, scale, shape, blocks):
-    """y (+)= scale x / how many pixels, not padding, the window of an average pool covers there; one channel."""
+def _shares(arena, target, source, adds, scale, shape, border, blocks):
+    """Each pixel divided by how many pixels, not padding, the window of an average pool covers there."""
     _keep_apart()
-    _, h_in, w_in, _, h_out, w_out, kernel, stride, padding, _ = shape
-    for row in range(h_out):
-        top = row * stride - padding
-        high = min(top + kernel, h_in) - max(top, 0)
-        for column in range(w_out):
-            left = column * stride - padding
-            share = x.dtype.type(scale / (high * (min(left + kernel, w_in) - max(left, 0))))
-            for block in range(blocks):
-                to = y_at + block * y_block + row * y_row + column * LANES
-                of = x_at + block * x_block + row * x_row + column * LANES
-                target, source = y[to : to + LANES], x[of : of + LANES]
-                if adds:
-                    for lane in range(LANES):
-                        target[lane] += source[lane] * share
-                else:
-                    for lane in range(LANES):
-                        target[lane] = source[lane] * share
+    channels, h_in, w_in, _, h_out, w_out, kernel, stride, padding, _ = shape
+    row, plane, inside = _strides(h_out, w_out, border)
+    shares = np.empty(w_out * LANES, arena.dtype)
+    for y in range(h_out):
+        high = min(y * stride - padding + kernel, h_in) - max(y * stride - padding, 0)
+        for j in range(shares.size):
+            left = j // LANES * stride - padding
+            shares[j] = scale / (high * (min(left + kernel, w_in) - max(left, 0)))
+        for image in range(blocks * channels):
+            at = image * plane + inside + y * row
+            to, of = arena[target + at : target + at + shares.size], arena[source + at : source + at + shares.size]
+            if adds:
+                for j in range(shares.size):
+                    to[j] += of[j] * shares[j]
+            else:
+                for j in range(shares.size):
+                    to[j] = of[j] * shares[j]
 
 
 @_part
@@ -540,62 +537,50 @@ def _pad(arena, target, source, adds, scale, shape, border, blocks, back):
 
 
 @_part
-def _windows_back(arena, op, target, source, adds, scale, shape, border, blocks, weights, at, deviations, scratch):
-    """Gradients of convolutions and average pools by their operand.
+def _windows_back(arena, target, source, adds, scale, shape, border, blocks, weights, at, deviations):
+    """The gradient of a convolution by its operand.
 
     For each residue of a pixel by the stride, a convolution of the gradient with the taps that reach such pixels.
-    A pool's gradient is first divided by what each window covers, in the scratch.
     """
     _keep_apart()
     c_in, h_in, w_in, c_out, h_out, w_out, kernel, stride, padding, depthwise = shape
     row_in, plane_in, inside_in = _strides(h_in, w_in, border)
     row_out, plane_out, inside_out = _strides(h_out, w_out, border)
-    outputs = c_out if depthwise == 0 else depthwise
-    offsets, turned = np.empty(outputs * kernel * kernel, np.int64), np.empty(3 * outputs * kernel * kernel, arena.dtype)
+    outputs, taps = c_out if depthwise == 0 else depthwise, kernel * kernel
+    offsets, turned = np.empty(outputs * taps, np.int64), np.empty(c_in * outputs * taps, arena.dtype)
     if kernel < stride and adds == 0:  # some pixels are never read
-        images, zero = blocks * c_in, arena.dtype.type(0)
-        _fill(arena, target + inside_in, row_in, plane_in, images, h_in, w_in * LANES, zero, adds)
+        zero = arena.dtype.type(0)
+        _fill(arena, target + inside_in, row_in, plane_in, blocks * c_in, h_in, w_in * LANES, zero, adds)
         adds += 1
-    for first in range(0, c_in, 3):
-        some = min(3, c_in - first)
-        slopes, start, step, factor = arena, source + first * depthwise * plane_out, c_out * plane_out, scale
-        if op == Op.AVG_POOL_BACK:
-            slopes, start, step, factor = scratch, source - source, 3 * plane_out, scale / scale
-            _fill(
-                scratch, start, plane_out, plane_out, 3 * blocks, h_out - h_out + 1, plane_out,
-                arena.dtype.type(0), start,
-            )  # fmt: skip
-            for c in range(some):
-                of, to = source + (first + c) * plane_out + inside_out, c * plane_out + inside_out
-                _shares(scratch, to, row_out, step, arena, of, row_out, c_out * plane_out, start, scale, shape, blocks)
-        for residue in range(stride * stride):
-            a, b = residue // stride, residue % stride
-            begin_y, begin_x = (a + padding) % stride, (b + padding) % stride
-            count = outputs * len(range(begin_y, kernel, stride)) * len(range(begin_x, kernel, stride))
-            tap = 0
-            for output in range(outputs):
-                for ky in range(begin_y, kernel, stride):
-                    for kx in range(begin_x, kernel, stride):
-                        y_from, x_from = (a + padding - ky) // stride, (b + padding - kx) // stride
-                        offsets[tap] = output * plane_out + inside_out + y_from * row_out + x_from * LANES
-                        for c in range(some):
-                            o = first + c if depthwise else output
-                            where = o if depthwise else output * c_in + first + c
-                            by = factor * deviations[o] if deviations.size else factor
-                            turned[c * count + tap] = weights[at + (where * kernel + ky) * kernel + kx] * by
-                        tap += 1
-            rows, columns = (h_in - a + stride - 1) // stride, (w_in - b + stride - 1) // stride
-            apart = some if depthwise else min(some, 1)
-            for block in range(blocks if count else 0):
-                for c in range(apart):
-                    to = target + (block * c_in + first + c) * plane_in + inside_in + a * row_in + b * LANES
-                    _sweep(
-                        arena, slopes, turned, offsets[:count],
-                        (
-                            to, stride * row_in, stride * LANES, plane_in, start + block * step + c * plane_out,
-                            row_out, np.int64(LANES), c * count, some // apart, rows, columns, adds,
-                        ),
-                    )  # fmt: skip
+    for residue in range(stride * stride):
+        a, b = residue // stride, residue % stride
+        begin_y, begin_x = (a + padding) % stride, (b + padding) % stride
+        count = outputs * len(range(begin_y, kernel, stride)) * len(range(begin_x, kernel, stride))
+        tap = 0
+        for output in range(outputs):
+            for ky in range(begin_y, kernel, stride):
+                for kx in range(begin_x, kernel, stride):
+                    y_from, x_from = (a + padding - ky) // stride, (b + padding - kx) // stride
+                    offsets[tap] = output * plane_out + inside_out + y_from * row_out + x_from * LANES
+                    for c in range(c_in):
+                        o = c if depthwise else output
+                        where = o if depthwise else output * c_in + c
+                        factor = scale * deviations[o] if deviations.size else scale
+                        turned[c * count + tap] = weights[at + where * taps + ky * kernel + kx] * factor
+                    tap += 1
+        rows, columns = (h_in - a + stride - 1) // stride, (w_in - b + stride - 1) // stride
+        apart = c_in if depthwise else min(c_in, 1)
+        for block in range(blocks if count else 0):
+            for c in range(apart):
+                to = target + (block * c_in + c) * plane_in + inside_in + a * row_in + b * LANES
+                of = source + (block * c_out + c) * plane_out
+                _sweep(
+                    arena, arena, turned, offsets[:count],
+                    (
+                        to, stride * row_in, stride * LANES, plane_in, of, row_out, np.int64(LANES),
+                        c * count, np.int64(1), count, c_in // apart, rows, columns, adds,
+                    ),
+                )  # fmt: skip
 
 
 @_part
@@ -650,31 +635,20 @@ def _weight_slopes(arena, gradient, read, scale, shape, border, blocks, deviatio
 
 @_part
 def _accumulate(kernel, slopes, weights, lanes):
-    """kernel += slopesᵀ slopes, four weights at a time, summed over the weights of the layer before it is widened."""
+    """kernel += slopesᵀ slopes, summed over the weights of the layer before it is widened to float64.
+
+    A sweep too: each sample is an output, each block of samples a pixel, each weight a tap.
+    """
     _keep_apart()
-    layer = np.empty((lanes, lanes), slopes.dtype)
+    layer, offsets = np.empty(lanes * lanes, slopes.dtype), np.empty(weights, np.int64)
+    for weight in range(weights):
+        offsets[weight] = weight * lanes
+    zero, one = np.int64(0), np.int64(1)
+    numbers = (zero, zero, np.int64(LANES), lanes, zero, zero, np.int64(LANES))
+    _sweep(layer, slopes, slopes, offsets, (*numbers, zero, lanes, one, lanes, one, lanes // LANES, zero))
     for a in range(lanes):
         for b in range(lanes):
-            layer[a, b] = 0
-    even = weights - weights % 4
-    for weight in range(0, even, 4):
-        at = weight * lanes
-        g0, g1 = slopes[at : at + lanes], slopes[at + lanes : at + 2 * lanes]
-        g2, g3 = slopes[at + 2 * lanes : at + 3 * lanes], slopes[at + 3 * lanes : at + 4 * lanes]
-        for a in range(lanes):
-            row = layer[a]
-            s0, s1, s2, s3 = g0[a], g1[a], g2[a], g3[a]
-            for b in range(lanes):
-                row[b] += s0 * g0[b] + s1 * g1[b] + s2 * g2[b] + s3 * g3[b]
-    for weight in range(even, weights):
-        g = slopes[weight * lanes : (weight + 1) * lanes]
-        for a in range(lanes):
-            row = layer[a]
-            for b in range(lanes):
-                row[b] += g[a] * g[b]
-    for a in range(lanes):
-        for b in range(lanes):
-            kernel[a, b] += layer[a, b]
+            kernel[a, b] += layer[a * lanes + b]
 
 
 # --- patterns ---------------------------------------------------------------------------------------
@@ -686,18 +660,16 @@ def _signs(arena, source, first, shape, border, blocks, bits):
     _keep_apart()
     channels, height, width = shape[3], shape[4], shape[5]
     row, plane, inside = _strides(height, width, border)
-    for block in range(blocks):
-        number = first
-        for channel in range(channels):
-            for y in range(height):
-                for x in range(width):
-                    at = source + (block * channels + channel) * plane + inside + y * row + x * LANES
-                    values = arena[at : at + LANES]
-                    word = bits[number // 64][block * LANES : (block + 1) * LANES]
-                    bit = np.uint64(1) << np.uint64(number % 64)
-                    for lane in range(LANES):
-                        word[lane] |= bit if values[lane] > 0 else np.uint64(0)
-                    number += 1
+    pixels = height * width
+    for neuron in range(channels * pixels):
+        pixel = neuron % pixels
+        at = source + neuron // pixels * plane + inside + pixel // width * row + pixel % width * LANES
+        words, shift = bits[(first + neuron) // 64], np.uint64((first + neuron) % 64)
+        for block in range(blocks):
+            values, word = arena[at : at + LANES], words[block * LANES : (block + 1) * LANES]
+            for lane in range(LANES):
+                word[lane] |= np.uint64(values[lane] > 0) << shift
+            at += channels * plane
 
 
 @_part
@@ -773,15 +745,15 @@ def execute(code, factors, geometries, weights, border, blocks, samples, arena, 
         deviations = statistics[at : at + shape[3]] if at >= 0 else statistics[:0]
         if op == Op.COPY or op == Op.RELU or op == Op.RELU_BACK or op == Op.NORM_BACK:
             _rows(arena, target, source, other, adds, scale, shape, border, blocks, op, deviations)
-        elif op == Op.CONV or op == Op.CONV_NORM or op == Op.AVG_POOL:
+        elif op == Op.CONV or op == Op.CONV_NORM:
             _windows(
                 arena, op, target, source, adds, scale, shape, border, blocks,
                 weights, weight, deviations, scratch, samples,
             )  # fmt: skip
-        elif op == Op.CONV_BACK or op == Op.AVG_POOL_BACK:
-            _windows_back(
-                arena, op, target, source, adds, scale, shape, border, blocks, weights, weight, deviations, scratch
-            )
+        elif op == Op.CONV_BACK:
+            _windows_back(arena, target, source, adds, scale, shape, border, blocks, weights, weight, deviations)
+        elif op == Op.SHARES:
+            _shares(arena, target, source, adds, scale, shape, border, blocks)
         elif op == Op.NORM:
             _norm(arena, target, source, adds, scale, shape, border, blocks, deviations, samples)
         elif op == Op.MAX_POOL or op == Op.MAX_POOL_BACK:
