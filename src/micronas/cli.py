@@ -42,8 +42,7 @@ def _run(arguments: Sequence[str] | None) -> int:
 
     from micronas.commands.app import app
 
-    # What typer raises for a flag it cannot read; whether click is vendored in it depends on its version.
-    mistyped = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+    mistyped = _mistyped(typer.BadParameter)
     try:
         code: object = app(None if arguments is None else list(arguments), standalone_mode=False)
         if sys.stdout is not None:  # pyright: ignore[reportUnnecessaryComparison] - None if it was closed
@@ -51,10 +50,15 @@ def _run(arguments: Sequence[str] | None) -> int:
     except UserError as error:
         return _wrong(str(error), error.exit_code)
     except mistyped as error:
-        return _wrong(error.format_message())  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType, reportAttributeAccessIssue]
+        return _wrong(str(getattr(error, "format_message", error.__str__)()))
     except typer.Abort:
         return _interrupted()
     return code if isinstance(code, int) else 0
+
+
+def _mistyped(example: type[Exception]) -> type[Exception]:
+    """What typer raises for a flag it cannot read; whether click is vendored in it depends on its version."""
+    return next(kind for kind in example.__mro__ if kind.__name__ == "ClickException")
 
 
 def _wrong(message: str, code: int = 2) -> int:

@@ -33,9 +33,7 @@ Channels = Annotated[int | None, _option("C, channels of the first stage.", defa
 Cells = Annotated[int | None, _option("N, cells per stage.", default=_DEFAULT.cells)]
 Input = Annotated[int | None, _option("Height and width of the input image.", default=_DEFAULT.input)]
 Classes = Annotated[int | None, _option("Outputs of the network.", default=_DEFAULT.classes)]
-Expressivity = Annotated[
-    str | None, _option(f"One of: {', '.join(EXPRESSIVITIES)}.", default=_DEFAULT.expressivity)
-]
+Expressivity = Annotated[str | None, _option(f"One of: {', '.join(EXPRESSIVITIES)}.", default=_DEFAULT.expressivity)]
 Config = Annotated[Path | None, _option("A .toml with a run's values; flags given beside it win.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON value on stdout; progress on stderr.")]
 Out = Annotated[

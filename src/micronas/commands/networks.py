@@ -41,9 +41,7 @@ def search(
     ntk_weight: Annotated[float | None, weight("Of trainability.", _DEFAULT.ntk_weight)] = None,
     regions_weight: Annotated[float | None, weight("Of expressivity.", _DEFAULT.regions_weight)] = None,
     expressivity: Expressivity = None,
-    flops_weight: Annotated[
-        float | None, weight("A cost to pruning, capacity to exact.", "0; exact search 1")
-    ] = None,
+    flops_weight: Annotated[float | None, weight("A cost to pruning, capacity to exact.", "0; exact search 1")] = None,
     latency_weight: Annotated[float | None, weight("Of latency, a cost.", _DEFAULT.latency_weight)] = None,
     seed: Seed = None,
     seeds: Annotated[str | None, typer.Option(help="An ensemble for --search exact, like 0-4.")] = None,
@@ -159,11 +157,15 @@ def scores(
 def indicators(as_json: AsJson = False) -> None:
     """List what a network can be judged by."""
     found = [
-        (one, (type(one).__doc__ or "").strip().splitlines()[0]) for one in every_indicator(load_target(_DEFAULT.target))
+        (one, (type(one).__doc__ or "").strip().splitlines()[0])
+        for one in every_indicator(load_target(_DEFAULT.target))
     ]
     if as_json:
         print_json(
-            [{"name": one.name, "unit": one.unit, "better": one.better.name.lower(), "what": what} for one, what in found]
+            [
+                {"name": one.name, "unit": one.unit, "better": one.better.name.lower(), "what": what}
+                for one, what in found
+            ]
         )
         return
     table = Table("indicator", "unit", "better", "what it is", box=None, header_style="bold", pad_edge=False)
