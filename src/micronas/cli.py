@@ -8,7 +8,6 @@ import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
 
-from micronas.cache import cache_dir
 from micronas.errors import UserError
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
@@ -53,6 +52,8 @@ def _run(arguments: Sequence[str] | None) -> int:
         return _wrong(str(getattr(error, "format_message", error.__str__)()))
     except typer.Abort:
         return _interrupted()
+    if code == INTERRUPTED:  # how newer versions of typer tell of Ctrl-C
+        return _interrupted()
     return code if isinstance(code, int) else 0
 
 
@@ -74,6 +75,8 @@ def _interrupted() -> int:
 
 def _disk_trouble(error: OSError) -> str:
     """What the system refused, and if it was within our caches, how to have them elsewhere."""
+    from micronas.cache import cache_dir
+
     name = str(error.filename) if error.filename else "the output"
     ours = name.startswith(str(cache_dir()))
     hint = "; set MICRONAS_CACHE to a folder you can write to" if ours else ""

@@ -136,7 +136,7 @@ def parse_latency(text: str) -> float:
         number = float(match[1]) if match else math.nan
     except ValueError:
         number = math.nan
-    if not match or math.isnan(number):
+    if not match or not math.isfinite(number):
         raise UserError(f"cannot read a time from {text!r}; write it like 300ms or 0.3s")
     if match[2] not in _UNITS_MS:
         raise UserError(f"{text!r} has no unit that is known; write us, ms or s, like {match[1]}ms")

@@ -12,7 +12,7 @@ from micronas.outcome import versions
 app = typer.Typer(
     name="micronas",
     help="Find the best convolutional network for your microcontroller, in a minute, without training.",
-    no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -37,8 +37,11 @@ def _print_version(asked: bool) -> None:
 
 @app.callback()
 def root(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """What holds for every command."""
+    """Without a command: the help."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())

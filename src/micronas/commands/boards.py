@@ -12,7 +12,7 @@ from rich.text import Text
 
 from micronas import catalog, page
 from micronas.cache import atomic_write, cache_dir
-from micronas.commands.flags import AsJson, Board, Cells, Channels, Classes, Input, Out, run_of
+from micronas.commands.flags import AsJson, Board, Cells, Channels, Classes, Input, Out, run_of, to_write
 from micronas.commands.terminal import console, print_json, progress
 from micronas.config import Run
 from micronas.drawing import title
@@ -52,7 +52,7 @@ def profile(
     """Time every operation of the space on a board: in the emulator, or on the board itself."""
     run = run_of({"channels": channels, "cells": cells, "input": input, "classes": classes})
     target, compiler = load_board(board), _command(cc)
-    signatures = _signatures(run)
+    signatures, file = _signatures(run), to_write(out) if out else None
     with progress() as watch:
         if port is None:
             told = _telling(watch, f"timing {len(signatures)} operations in the emulator")
@@ -62,7 +62,7 @@ def profile(
         else:
             _refuse_beside_port(adapter, memory)
             table = _measured(target, signatures, port, compiler, watch)
-    path = _kept(table, out) if memory or out else None
+    path = _kept(table, file) if memory or file else None
     missing = [str(signature) for signature in table.missing(signatures)]
     if as_json:
         print_json(_profile_data(table, path) | {"untimed": missing})
@@ -85,6 +85,7 @@ def calibrate(
 ) -> None:
     """Fit a board's simulated latencies to what was measured on it."""
     run = run_of({"channels": channels, "cells": cells, "input": input, "classes": classes})
+    file = to_write(out) if out else None
     space, target = catalog.SPACES[run.space], _to_calibrate(board, runtime)
     found = read_measurements(measurements, space, run.skeleton, _signatures(run))
     with progress() as watch:
@@ -93,7 +94,7 @@ def calibrate(
         before = Calibration.of(table)
         simulated = before.removed_from(table) if before else table
         calibration = fit(simulated, found, runtime, _telling(watch, "leaving out each measurement in turn"))
-    path = _kept(calibration.applied_to(simulated), out)
+    path = _kept(calibration.applied_to(simulated), file)
     if as_json:
         print_json(_calibration_data(calibration, target, path))
     else:
@@ -168,10 +169,7 @@ def _kept(table: LatencyTable, out: Path | None) -> Path:
     """Write a table to a file, or keep it for the user together with what was timed alike before."""
     if out is None:
         return keep(table if table.is_calibrated else extended(table))
-    try:
-        atomic_write(out, table.dump())
-    except OSError as error:
-        raise UserError(f"cannot write {out}: {error.strerror}; choose another --out") from error
+    atomic_write(out, table.dump())
     return out
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -44,6 +45,18 @@ Out = Annotated[
 def weight(words: str, default: object) -> Any:
     """An option for a weight: 0 or more."""
     return _option(words, default=default, least=0.0)
+
+
+def to_write(path: Path) -> Path:
+    """A file that can be written to, found out before the work and not after it.
+
+    Raises:
+        UserError: it cannot.
+    """
+    folder = next(each for each in path.absolute().parents if each.exists())
+    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise UserError(f"cannot write {path}: it is a folder, or its folder takes no files; choose another --out")
+    return path
 
 
 def run_of(given: Mapping[str, object], *, config: Path | None = None, repeat: Path | None = None) -> Run:

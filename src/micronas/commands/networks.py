@@ -23,6 +23,7 @@ from micronas.commands.flags import (
     Seed,
     Target,
     run_of,
+    to_write,
     weight,
 )
 from micronas.commands.terminal import console, print_json, progress, remark
@@ -150,7 +151,7 @@ def scores(
     }
     run = replace(run_of(given), search="exact", seeds=seeds)
     with progress() as watch:
-        rows = runs.export_scores(run, out, unique, watch)
+        rows = runs.export_scores(run, to_write(out), unique, watch)
     remark(f"wrote {rows:,} rows to {out}")
 
 

@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from hashlib import blake2b
@@ -132,7 +133,8 @@ def count_space(space: SearchSpace, skeleton: Skeleton) -> CountedSpace:
     stored = _load(path, everything)
     if stored is None:
         stored = _count(space, skeleton)
-        atomic_write(path, _dump(stored))
+        with suppress(OSError):  # a cache that cannot be written costs time, not the answer
+            atomic_write(path, _dump(stored))
     return stored
 
 
