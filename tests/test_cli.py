@@ -163,7 +163,7 @@ def test_caches_that_cannot_be_written_cost_time_or_one_line(monkeypatch: pytest
     is_one_error(micronas("profile", "nucleo-f746zg", *TINY), "set MICRONAS_CACHE to a folder you can write to")
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=25, deadline=None, derandomize=True)
 @given(st.lists(st.one_of(st.text(max_size=12), st.sampled_from(["--max-latency", "--seed", "300ms", "-1", "--json"]))))
 def test_whatever_is_typed_there_is_no_traceback(words: list[str]) -> None:
     for arguments in (["measure", *words, "--target", "nowhere"], ["search", "--target", "nowhere", *words], words[:1]):
@@ -284,13 +284,13 @@ def test_an_interrupted_command_says_so_and_leaves_nothing(
 
 
 def test_a_reader_who_leaves_early_is_no_error_worth_a_traceback() -> None:
-    for arguments in (["targets"], ["targets", "--json"], ["measure", CELL, "--indicators", "latency"]):
-        process = start(*arguments)
-        assert process.stdout is not None
-        process.stdout.close()
-        assert process.stderr is not None
-        assert process.stderr.read() == ""
-        assert process.wait() == 1
+    for arguments in (["targets"], ["targets", "--json"]):
+        with start(*arguments) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            process.stdout.close()
+            assert process.stderr.read() == ""
+            assert process.wait() == 1
 
 
 def test_a_full_disk_is_one_line() -> None:
@@ -303,7 +303,7 @@ def test_a_full_disk_is_one_line() -> None:
 def test_a_terminal_without_box_drawing_shows_question_marks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
     out, err = start("measure", CELL, "--indicators", "latency").communicate()
-    assert "? conv 3x3 ?" in out or "conv 3x3" in out
+    assert "(0)??? conv 3x3 ????(1)" in out
     assert err == ""
 
 

@@ -56,7 +56,7 @@ def heading(text: str, style: str = "dim") -> Rule:
 
 def indented(what: RenderableType) -> Padding:
     """Something below a heading, with an empty line behind it."""
-    return Padding(what, (0, 0, 1, _MARGIN))
+    return Padding(what, (0, 0, 1, _MARGIN), expand=False)
 
 
 def facts(pairs: Iterable[tuple[str, str]]) -> Table:

@@ -38,7 +38,7 @@ def remark(text: str) -> None:
 @contextmanager
 def progress() -> Generator[Watch]:
     """A live bar on stderr: what is done, and the time left. Silent where stderr is no terminal."""
-    stderr = Console(stderr=True)
+    shown = sys.stderr is not None and sys.stderr.isatty()  # pyright: ignore[reportUnnecessaryComparison]
     bar = Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -46,9 +46,9 @@ def progress() -> Generator[Watch]:
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        console=stderr,
+        console=Console(stderr=True),
         transient=True,
-        disable=not stderr.is_terminal,
+        disable=not shown,
     )
     with bar:
         task = bar.add_task("starting", total=None)
