@@ -49,11 +49,10 @@ def measure_code(core: Core, toolchain: Toolchain) -> dict[str, int]:
     found: dict[str, int] = {}
     conv, linear = _SMALLEST[:2]
     found["start"] = before = size(conv) + size(linear) - size(conv, linear)
+    found["call"] = (size(*[conv] * _USES) - size(conv)) // (_USES - 1)
     for number, signature in enumerate(_SMALLEST, 1):
-        source, total = operator(signature).source, size(*_SMALLEST[:number])
-        call = (size(*[signature] * _USES) - size(signature)) // (_USES - 1)
-        found[f"call {source}"] = call
-        found[source] = total - before - call
+        total = size(*_SMALLEST[:number])
+        found[operator(signature).source] = total - before - found["call"]
         before = total
     return found
 
