@@ -25,7 +25,7 @@ from micronas.mcu.cores import CORES
 from micronas.mcu.elf import ElfImage
 from micronas.mcu.emulated import build_kernels, run_operator
 from micronas.mcu.memory import MemoryModel
-from micronas.mcu.operators import operator
+from micronas.mcu.operators import kernel_version, operator
 from micronas.mcu.reference import run
 from micronas.mcu.samples import sample
 from micronas.mcu.timing import TIMING_VERSION
@@ -140,7 +140,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as cache:
         toolchain = Toolchain(Path(cache), tuple(options.cc.split()))
         kernels = build_kernels(toolchain, CORES[options.core])
-        print(f"{options.core}, {toolchain.version}, timing model {TIMING_VERSION}: simulated, not measured")
+        versions = f"{toolchain.version}, kernels {kernel_version()}, timing model {TIMING_VERSION}"
+        print(f"{options.core}, {versions}: simulated, not measured")
         print("each: cycles a multiply-accumulate, or an output element of layers without weights")
         if rows := list(provisional_rows()):
             table("provisional table", rows, kernels, options.core)

@@ -54,7 +54,10 @@ def main() -> None:
         values = np.stack([scores.performance(indicator.with_seed(seed)) for seed in seeds])
         columns[name] = (values[:, census.connected], indicator.better)
     columns["live-flops"] = (scores.hardware(LiveFlops(), Skeleton())[None, census.connected], Better.HIGHER)
-    columns["flops (the benchmark's count)"] = (scores.hardware(Flops(), Skeleton())[None, census.connected], Better.HIGHER)
+    columns["flops (the benchmark's count)"] = (
+        scores.hardware(Flops(), Skeleton())[None, census.connected],
+        Better.HIGHER,
+    )
     with gzip.open(arguments.table, "rt") as file:
         accuracy = {row["arch"]: float(row[arguments.column]) for row in csv.DictReader(file)}
     networks = np.flatnonzero(census.connected)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from micronas.hardware.compute import Flops, LiveFlops, Parameters
+from micronas.hardware.flash import Flash
 from micronas.hardware.latency import Latency
+from micronas.hardware.memory import Sram, SramTflm
 from micronas.hardware.target import Target
-from micronas.indicator import HardwareIndicator, Indicator, PerformanceIndicator
+from micronas.indicator import Indicator, PerformanceIndicator
 from micronas.inputs import Inputs
 from micronas.proxies.linear_regions import LinearRegions
 from micronas.proxies.ntk import Ntk
@@ -42,6 +44,9 @@ COUNTS: Mapping[str, Indicator] = {
     "params": Parameters(),
 }
 
-HARDWARE_INDICATORS: Mapping[str, Callable[[Target], HardwareIndicator]] = {
+HARDWARE_INDICATORS: Mapping[str, Callable[[Target], Indicator]] = {
     "latency": Latency,
+    "sram": lambda _: Sram(),
+    "sram-tflm": lambda _: SramTflm(),
+    "flash": lambda target: Flash(target.core.name),
 }

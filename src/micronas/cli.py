@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -108,11 +108,40 @@ def measure(
     cells: Cells = _DEFAULT.cells,
     input: Input = _DEFAULT.input,  # noqa: A002 (the flag is --input)
     classes: Classes = _DEFAULT.classes,
+    emulate: Annotated[bool, typer.Option(help="Also run the whole network as firmware in the emulator.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Judge one architecture by every indicator."""
     run = Run(target=target, channels=channels, cells=cells, input=input, classes=classes, images=images, seed=seed)
-    _show(runs.measure(run, architecture), as_json)
+    with _progress() as watch:
+        outcome = runs.measure(run, architecture, watch, emulate)
+    _show(outcome, as_json)
+
+
+@app.command()
+def scores(
+    out: Annotated[Path, typer.Option(help="The .csv file to write.")],
+    seeds: Annotated[str, typer.Option(help="Like 0-4 or 1,3,5.")] = "0",
+    unique: Annotated[bool, typer.Option("--unique", help="One row for each distinct network.")] = False,
+    images: ImagesFrom = None,
+    channels: Channels = _DEFAULT.channels,
+    cells: Cells = _DEFAULT.cells,
+    input: Input = _DEFAULT.input,  # noqa: A002 (the flag is --input)
+    classes: Classes = _DEFAULT.classes,
+) -> None:
+    """Export the score of every architecture of the space."""
+    run = Run(
+        search="exact",
+        seeds=seeds,
+        images=images,
+        channels=channels,
+        cells=cells,
+        input=input,
+        classes=classes,
+    )
+    with _progress() as watch:
+        rows = runs.export_scores(run, out, unique, watch)
+    _say(f"wrote {rows:,} rows to {out}")
 
 
 @app.command()
@@ -166,7 +195,7 @@ def main() -> None:
         _say(f"error: {error}")
         code = error.exit_code
     except _Mistyped as error:
-        _say(f"error: {error.format_message()}")
+        _say(f"error: {error.format_message()}")  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
         code = 2
     except (KeyboardInterrupt, typer.Abort):
         _say("interrupted; no result was written")
@@ -195,7 +224,7 @@ def _refuse_beside_repeat(context: typer.Context) -> None:
 
 
 @contextmanager
-def _progress() -> Iterator[Watch]:
+def _progress() -> Generator[Watch]:
     """A live bar on stderr: what is done, and the time left."""
     bar = Progress(
         SpinnerColumn(),

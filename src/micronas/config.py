@@ -8,7 +8,7 @@ import math
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -24,6 +24,7 @@ from micronas.search.search import Search, Watch, unwatched
 from micronas.spaces.space import SearchSpace, Skeleton
 
 _Named = TypeVar("_Named")
+_Indicator = TypeVar("_Indicator", bound=Indicator)
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,15 @@ class Setup:
     objective: Objective
     search: Search
 
+    def on(self, target: Target) -> Setup:
+        """The same with another state of the board's table."""
+        objective = replace(
+            self.objective,
+            hardware=tuple(replace(term, indicator=_on(term.indicator, target)) for term in self.objective.hardware),
+            limits=tuple(replace(limit, indicator=_on(limit.indicator, target)) for limit in self.objective.limits),
+        )
+        return replace(self, target=target, objective=objective)
+
 
 def look_up(names: Mapping[str, _Named], name: str, what: str) -> _Named:
     """The catalog's entry of that name.
@@ -175,7 +185,7 @@ def set_up(run: Run, watch: Watch = unwatched) -> Setup:
     """
     space = look_up(catalog.SPACES, run.space, "space")
     target = load_target(run.target)
-    inputs = Images.open(run.images) if run.images else Gaussian()
+    inputs = Images(run.images) if run.images else Gaussian()
     search = look_up(catalog.SEARCHES, run.search, "search")
     return Setup(
         space,
@@ -213,6 +223,10 @@ def _objective(run: Run, target: Target, inputs: Inputs) -> Objective:
         (_flops_term(run), Term(latency, run.latency_weight)),
         (Limit(latency, run.max_latency_ms),) if run.max_latency_ms is not None else (),
     )
+
+
+def _on(indicator: _Indicator, target: Target) -> _Indicator:
+    return replace(indicator, target=target) if isinstance(indicator, Latency) else indicator
 
 
 def _flops_term(run: Run) -> Term[HardwareIndicator]:

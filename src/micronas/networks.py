@@ -13,14 +13,17 @@ from micronas.weights import draw_bias, draw_weight
 class Network(nn.Module):
     """A plain graph, open decisions included, layer by layer in the order it runs.
 
-    In train mode batch norm uses the statistics of the batch. Weights are those of `weights.py`, drawn by
-    (seed, layer name). Parameters are named after their layer, with `/` for `.`, which torch keeps for itself.
+    In train mode batch norm uses the statistics of the batch; `frozen`, these are constants to autograd, and it
+    has no parameters. Weights are those of `weights.py`, drawn by (seed, layer name). Parameters are named after
+    their layer, with `/` for `.`, which torch keeps for itself.
     """
 
-    def __init__(self, graph: Graph, seed: int = 0, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self, graph: Graph, seed: int = 0, dtype: torch.dtype = torch.float32, *, frozen: bool = False
+    ) -> None:
         super().__init__()
         self.graph = graph
-        made = ((layer.name.replace(".", "/"), _module(layer, seed)) for layer in graph)
+        made = ((layer.name.replace(".", "/"), _module(layer, seed, frozen)) for layer in graph)
         self.layers = nn.ModuleDict({name: module.to(dtype) for name, module in made if module is not None})
 
     def forward(self, images: Tensor) -> Tensor:  # (samples, channels, height, width)
@@ -40,7 +43,17 @@ class Network(nn.Module):
         return values
 
 
-def _module(layer: Layer, seed: int) -> nn.Module | None:
+class FrozenBatchNorm(nn.Module):
+    """Untrained batch norm whose batch statistics are taken as constants: gradients of samples stay apart."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The normalised images, same shape."""
+        with torch.no_grad():
+            variance, mean = torch.var_mean(images, dim=(0, 2, 3), correction=0, keepdim=True)
+        return (images - mean) / torch.sqrt(variance + 1e-5)
+
+
+def _module(layer: Layer, seed: int, frozen: bool) -> nn.Module | None:
     """The module of a layer that has weights, with those weights."""
     signature = layer.signature
     if not signature.weight_shape:
@@ -49,7 +62,7 @@ def _module(layer: Layer, seed: int) -> nn.Module | None:
     module: nn.Module
     match signature.kind:
         case Kind.BATCH_NORM:
-            return nn.BatchNorm2d(channels)  # weight 1, bias 0: nothing to draw
+            return FrozenBatchNorm() if frozen else nn.BatchNorm2d(channels)  # weight 1, bias 0: nothing to draw
         case Kind.LINEAR:
             module = nn.Sequential(nn.Flatten(), nn.Linear(channels, out), nn.Unflatten(1, (out, 1, 1)))
             _fill(module[1], layer, seed)

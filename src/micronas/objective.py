@@ -109,5 +109,13 @@ class Column:
 
 def rank_score(columns: Sequence[Column]) -> Scores:
     """−Σ weight · ln(rank) of every candidate; higher is better. A term of weight 0 is left out."""
-    logs = [column.weight * np.log(column.mean_ranks) for column in columns if column.weight]
-    return -np.sum(logs, axis=0) if logs else np.zeros(columns[0].values.shape[-1])
+    score = np.zeros(columns[0].values.shape[-1])
+    for column in columns:
+        if column.weight:
+            score -= column.weight * np.log(column.mean_ranks)
+    return score
+
+
+def best_first(score: Scores) -> list[int]:
+    """Positions of the candidates, the highest score first; equals keep their order."""
+    return [int(at) for at in np.argsort(-score, kind="stable")]

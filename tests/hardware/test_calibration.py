@@ -192,6 +192,12 @@ def test_operations_and_networks_are_read(tmp_path: Path) -> None:
     )  # three convolutions and one sum in each of three cells
 
 
+def test_a_measured_table_is_read_as_measurements(tmp_path: Path) -> None:
+    found = read_measurements(write(tmp_path, TABLE.dump()), SPACE, SKELETON, ())
+    assert {next(iter(one.counts)): one.milliseconds for one in found} == pytest.approx(TABLE.milliseconds)
+    assert fit(TABLE, found).common == pytest.approx(1.0, abs=1e-6)
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [

@@ -42,7 +42,7 @@ def forbid_profiling(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_bundled_table_is_what_profiling_gives() -> None:
-    """Fails when kernels or timing model changed: then profile the boards anew and commit their tables."""
+    """Fails when kernels, timing model or compiler changed: `python benchmarks/profile_boards.py --write` then."""
     target = load_target(BOARD)
     found = profile(target, [LINEAR, POOL])
     assert found.agrees_with(target.latency)

@@ -64,6 +64,7 @@ def test_a_table_of_another_board_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("find", "replace", "complaint"),
     [
+        ('name = "nucleo-f746zg"', 'name = "../mine"', "line 1: name must be letters, digits"),
         ("core =", "core", "line 3"),
         ('"cortex-m7"', '"cortex-m9"', "unknown core 'cortex-m9'; known: cortex-m7"),
         ("216_000_000", '"fast"', "line 4: clock_hz must be a whole number of at least 1, not 'fast'"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from micronas.graph import Kind, Signature
 from micronas.mcu.cores import CORES
 from micronas.mcu.elf import ElfImage
 from micronas.mcu.emulated import build_kernels, run_operator
-from micronas.mcu.operators import HEADER, KERNELS, NoKernelError, operator
+from micronas.mcu.operators import HEADER, KERNELS, NoKernelError, kernel_version, operator
 from micronas.mcu.reference import run
 from micronas.mcu.samples import sample
 from micronas.mcu.toolchain import Toolchain
@@ -203,6 +204,16 @@ def test_an_add_has_two_to_four_operands() -> None:
 def test_only_convolutions_clamp_what_they_read() -> None:
     with pytest.raises(NoKernelError, match="only convolutions"):
         operator(Signature(Kind.AVG_POOL, (4, 4, 4), (2, 2, 4), 2, 2, relu_in=True))
+
+
+def test_the_kernel_version_is_a_digest_of_the_sources() -> None:
+    assert re.fullmatch("[0-9a-f]{12}", kernel_version())
+
+
+def test_every_window_must_touch_the_image() -> None:
+    for padding, size in (((1, 0), 5), ((0, 0), 3)):
+        with pytest.raises(NoKernelError, match="padding"):
+            operator(Signature(Kind.CONV, (4, 4, 4), (size, size, 4), 1, 1, padding))
 
 
 def test_the_reciprocals_of_a_mean_are_exact() -> None:

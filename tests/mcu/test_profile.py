@@ -17,7 +17,6 @@ from micronas.mcu.profile import (
     UnsupportedOperationError,
     adapted_runtime,
     frame_cycles,
-    kernel_version,
     our_runtime,
     time_operation,
     time_operations,
@@ -97,19 +96,6 @@ def test_the_frame_grows_with_nothing_but_the_core(ours: Runtime) -> None:
 def test_what_no_kernel_runs_is_an_error(ours: Runtime) -> None:
     with pytest.raises(NoKernelError, match="batch_norm"):
         time_operation(ours, Signature(Kind.BATCH_NORM, SHAPE, SHAPE))
-
-
-def test_the_kernel_version_forgets_comments_but_not_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for path in profile_module.KERNELS.glob("*.[ch]"):
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    before = kernel_version()
-    monkeypatch.setattr(profile_module, "KERNELS", tmp_path)
-    assert kernel_version() == before
-    relu = tmp_path / "relu.c"
-    relu.write_text("/* new */\n" + relu.read_text().replace("    ", "\t  "))
-    assert kernel_version() == before
-    relu.write_text(relu.read_text() + "int more;\n")
-    assert kernel_version() != before
 
 
 def test_another_runtime_is_timed_behind_an_adapter(toolchain: Toolchain, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from micronas.choices import Choices
 from micronas.graph import Graph, Kind
@@ -16,23 +16,7 @@ from micronas.spaces.nasbench201 import OPERATIONS, NasBench201
 
 SPACE = NasBench201()
 
-
-class _FrozenBatchNorm(nn.Module):
-    """Batch statistics, taken once per forward and then a constant to autograd."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        with torch.no_grad():
-            variance, mean = torch.var_mean(x, dim=(0, 2, 3), correction=0, keepdim=True)
-        return (x - mean) / torch.sqrt(variance + 1e-5)
-
-
-def frozen_network(graph: Graph, seed: int, dtype: torch.dtype = torch.float64) -> Network:
-    """The network with every batch norm frozen."""
-    network = Network(graph, seed, dtype)
-    for layer in graph:
-        if layer.signature.kind is Kind.BATCH_NORM:
-            network.layers[layer.name.replace(".", "/")] = _FrozenBatchNorm()
-    return network
+torch.set_num_threads(1)  # networks this small only wait for one another
 
 
 def jacobian(network: Network, images: np.ndarray) -> Tensor:
@@ -48,7 +32,7 @@ def jacobian(network: Network, images: np.ndarray) -> Tensor:
 
 def tangent_kernel(graph: Graph, images: np.ndarray, seed: int) -> np.ndarray:
     """J Jᵀ with batch statistics frozen, (samples, samples), in float64."""
-    rows = jacobian(frozen_network(graph, seed), images)
+    rows = jacobian(Network(graph, seed, torch.float64, frozen=True), images)
     return (rows @ rows.T).numpy()
 
 

@@ -18,7 +18,7 @@ from micronas.deployed import Disconnected, deployed
 from micronas.errors import UserError
 from micronas.graph import Signature
 from micronas.hardware.latency import operation, runs
-from micronas.hardware.table import LatencyTable, TableError, positive_number, rows
+from micronas.hardware.table import FIELDS, LatencyTable, TableError, decode, is_table, positive_number, rows
 from micronas.spaces.space import SearchSpace, Skeleton
 
 FEWEST = 4
@@ -156,7 +156,7 @@ def read_measurements(
 
     A name is an architecture in the space's notation, in this skeleton, or an operation as every page
     writes it, e.g. `conv3x3/1 32x32x16`; `known` are the operations it may name. Columns `channels`,
-    `cells`, `input` and `classes` change the skeleton of their row.
+    `cells`, `input` and `classes` change the skeleton of their row. A latency table will do as well.
 
     Raises:
         TableError: the file cannot be read; the message names the line.
@@ -167,7 +167,8 @@ def read_measurements(
         raise TableError(f"cannot read {path}: {getattr(error, 'strerror', None) or 'it is no UTF-8 text'}") from error
     operations = {str(signature): signature for signature in known}
     found: list[Measurement] = []
-    for line, row in rows(path, lines, ("name", "milliseconds")):
+    columns = FIELDS if is_table(lines) else ("name",)
+    for line, row in rows(path, lines, (*columns, "milliseconds")):
         try:
             found.append(_measurement(line, row, space, skeleton, operations))
         except (ValueError, UserError) as error:
@@ -334,7 +335,11 @@ def _scatter(residuals: Vector) -> float:
 def _measurement(
     line: int, row: Mapping[str, str], space: SearchSpace, skeleton: Skeleton, operations: Mapping[str, Signature]
 ) -> Measurement:
-    name, milliseconds = row["name"].strip(), positive_number("milliseconds", row["milliseconds"])
+    milliseconds = positive_number("milliseconds", row["milliseconds"])
+    if "kind" in row:
+        signature = decode(row)
+        return Measurement(str(signature), line, {signature: 1}, False, milliseconds)
+    name = row["name"].strip()
     if name in operations:
         return Measurement(name, line, {operations[name]: 1}, False, milliseconds)
     if not name.startswith("|"):

@@ -18,7 +18,7 @@ from micronas.indicator import Better, Scores
 from micronas.spaces.space import SearchSpace, Skeleton
 
 BAND = 0.20
-"""Relative error of an uncalibrated simulated latency: what published figures on boards suggest, see the ADR."""
+"""Relative error to expect of an uncalibrated simulated latency (docs/timing-model.md); an estimate itself."""
 
 BAND_OF_MEMORY_BOUND = 0.30
 """The same where pools and adds dominate: more than half of the milliseconds of the layers."""

@@ -35,14 +35,12 @@ def profile(
     adapter: Path | None = None,
     with_memory: bool = True,
     progress: Progress | None = None,
-    workers: int = 1,
 ) -> LatencyTable:
     """Times every signature on a board's core, each operation alone, and says with what.
 
     `compiler` is the command of an own cross compiler, by default zig's. `adapter` is a C file that
     hands another runtime's kernels over (mcu/micronas_adapter.h); by default ours are timed.
-    `with_memory` False: as if every access to flash and SRAM were a hit. `workers` processes share
-    the work (`mcu.profile.time_operations` says what more than one asks of a script).
+    `with_memory` False: as if every access to flash and SRAM were a hit.
 
     Raises:
         NotInstalledError: the extra `mcu` is missing.
@@ -56,7 +54,7 @@ def profile(
     toolchain = Toolchain(cache_dir() / "toolchain", compiler)
     runtime = adapted_runtime(toolchain, target.core, adapter) if adapter else our_runtime(toolchain, target.core)
     memory = target.memory_model if with_memory else None
-    cycles = time_operations(runtime, list(dict.fromkeys(signatures)), memory, progress, workers)
+    cycles = time_operations(runtime, list(dict.fromkeys(signatures)), memory, progress)
     to_ms = 1e3 / target.clock_hz
     return LatencyTable(
         target.name,
@@ -70,9 +68,7 @@ def profile(
     )
 
 
-def complete(
-    target: Target, signatures: Sequence[Signature], *, progress: Progress | None = None, workers: int = 1
-) -> Target:
+def complete(target: Target, signatures: Sequence[Signature], progress: Progress | None = None) -> Target:
     """The board with timings for all these signatures: what its table lacks is profiled and kept for the user.
 
     Where the table was made by other kernels, compilers or timing models than those here, all of the
@@ -91,11 +87,11 @@ def complete(
             f"{target.name} has no timing for {missing[0]} with {raw.runtime}; profile it with that runtime's "
             f'adapter: "micronas profile {target.name} --adapter FILE.c"'
         )
-    found = profile(target, missing, progress=progress, workers=workers)
+    found = profile(target, missing, progress=progress)
     if found.agrees_with(raw):
         found = found.with_more(raw.milliseconds)
     elif len(missing) < len(set(signatures)):
-        found = profile(target, signatures, progress=progress, workers=workers)
+        found = profile(target, signatures, progress=progress)
     table = calibration.applied_to(found) if calibration else found
     keep(table)
     return target.with_latency(table)

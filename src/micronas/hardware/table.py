@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -207,6 +207,11 @@ def read_table(path: Path) -> LatencyTable:
     return _table(path, header, milliseconds)
 
 
+def is_table(lines: Sequence[str]) -> bool:
+    """Whether these are the lines of a latency table."""
+    return bool(lines) and lines[0] == f"# {_FORMAT}"
+
+
 def rows(path: Path, lines: Iterable[str], wanted: Iterable[str]) -> Iterator[tuple[int, dict[str, str]]]:
     """(line number, column -> word) of a csv text; lines that begin with # are no rows.
 
@@ -259,7 +264,7 @@ def _whole_number(name: str, word: str | None) -> int:
 
 
 def _header(path: Path, lines: list[str]) -> dict[str, str]:
-    if not lines or lines[0] != f"# {_FORMAT}":
+    if not is_table(lines):
         raise TableError(f"{path}, line 1: no latency table; the first line must be '# {_FORMAT}'")
     header: dict[str, str] = {}
     for line in lines[1:]:

@@ -100,7 +100,7 @@ def load_target(name_or_path: str | Path, runtime: str = OUR_RUNTIME) -> Target:
     """
     path = find_board(name_or_path)
     facts = _Facts.read(path)
-    return facts.target(_table(path, facts.text("name"), runtime))
+    return facts.target(_table(path, facts.name(), runtime))
 
 
 def _table(path: Path, name: str, runtime: str) -> LatencyTable:
@@ -181,6 +181,12 @@ class _Facts:
             raise self.wrong(key, f"{key} must be a text" if value is not None else f"{key!r} is missing")
         return value
 
+    def name(self) -> str:
+        name = self.text("name")
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):  # it becomes part of file names
+            raise self.wrong("name", f"name must be letters, digits, '.', '_' and '-', not {name!r}")
+        return name
+
     def number(self, key: str, content: Mapping[str, object], prefix: str = "", least: int = 1) -> int:
         value = content.get(key)
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
@@ -223,7 +229,7 @@ class _Facts:
 
     def target(self, latency: LatencyTable) -> Target:
         return Target(
-            self.text("name"),
+            self.name(),
             self.text("title"),
             core_named(self.text("core")),
             self.number("clock_hz", self.content),

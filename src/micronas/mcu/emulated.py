@@ -31,8 +31,6 @@ SYMBOLS = (
 )
 """Every kernel, as the linker must keep it."""
 
-_ZIG_FLAGS = {"cortex-m33": ("-mcpu=cortex_m33+dsp",)}  # zig's own cortex_m33 leaves the DSP extension out
-
 
 @dataclass(frozen=True)
 class Run:
@@ -48,8 +46,8 @@ def build_kernels(toolchain: Toolchain, core: Core, flags: Sequence[str] = ()) -
     Raises:
         UserError: no compiler, or one that cannot build them.
     """
-    sources, more = sorted(KERNELS.glob("*.c")), () if toolchain.command else _ZIG_FLAGS.get(core.name, ())
-    return ElfImage.read(toolchain.build(sources, core, include=[KERNELS], keep=SYMBOLS, flags=[*more, *flags]))
+    sources = sorted(KERNELS.glob("*.c"))
+    return ElfImage.read(toolchain.build(sources, core, include=[KERNELS], keep=SYMBOLS, flags=flags))
 
 
 def run_operator(

@@ -13,6 +13,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
 from math import prod
 from pathlib import Path
 
@@ -87,6 +89,7 @@ def operator(signature: Signature) -> Operator:
         NoKernelError: the kind does not run on a board (INPUT, BATCH_NORM, MEAN), or no kernel does it this way.
     """
     _refuse_unfused_relu(signature)
+    _refuse_windows_outside(signature)
     scratch_bytes, size, channels = 0, prod(signature.in_shape), signature.in_shape[2]
     match signature.kind:
         case Kind.CONV:
@@ -120,6 +123,15 @@ def operator(signature: Signature) -> Operator:
     )
 
 
+@cache
+def kernel_version() -> str:
+    """Twelve hexadecimal digits that change with any byte of the C sources: part of a latency table's key."""
+    digest = sha256()
+    for path in sorted(KERNELS.iterdir()):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
 def pack(fields: Mapping[str, Value], addresses: Mapping[str, int]) -> bytes:
     """A parameter struct as a 32-bit little-endian core reads it; `addresses` locates the arrays by field name."""
     words = [value if isinstance(value, int) else addresses[name] for name, value in fields.items()]
@@ -129,6 +141,19 @@ def pack(fields: Mapping[str, Value], addresses: Mapping[str, int]) -> bytes:
 def _refuse_unfused_relu(signature: Signature) -> None:
     if signature.relu_in and signature.kind not in (Kind.CONV, Kind.DEPTHWISE):
         raise NoKernelError(f"no kernel runs {signature}: only convolutions clamp their operand while they read it")
+
+
+def _refuse_windows_outside(signature: Signature) -> None:
+    """Kernels count on windows that touch the image, and on an output of as many windows as fit."""
+    if signature.kind not in (Kind.CONV, Kind.DEPTHWISE, Kind.AVG_POOL, Kind.MAX_POOL):
+        return
+    kernel, padding = signature.kernel, signature.padding
+    sizes = ((size + sum(padding) - kernel) // signature.stride + 1 for size in signature.in_shape[:2])
+    if max(padding) >= kernel or tuple(sizes) != signature.out_shape[:2]:
+        raise NoKernelError(
+            f"no kernel runs {signature}: its padding {padding} must be smaller than its window"
+            f" and lead to {signature.out_shape[0]}x{signature.out_shape[1]}"
+        )
 
 
 def _streams(signature: Signature) -> tuple[Stream, ...]:

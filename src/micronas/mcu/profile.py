@@ -6,14 +6,9 @@ is simulated.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Generator, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
-from hashlib import sha256
-from multiprocessing import get_context
+from functools import lru_cache
 from pathlib import Path
 
 from micronas.errors import UserError
@@ -23,7 +18,7 @@ from micronas.mcu.elf import ElfImage
 from micronas.mcu.emulated import SYMBOLS, run_operator
 from micronas.mcu.emulator import Machine
 from micronas.mcu.memory import MemoryModel
-from micronas.mcu.operators import KERNELS, Operator, operator
+from micronas.mcu.operators import KERNELS, Operator, kernel_version, operator
 from micronas.mcu.samples import sample
 from micronas.mcu.timing import Timing, time_call
 from micronas.mcu.toolchain import Toolchain
@@ -45,7 +40,6 @@ Progress = Callable[[int, int], None]
 
 _HERE = Path(__file__).parent
 _ADAPTER_SCRATCH_BYTES = 256 << 10  # ADAPTER_SCRATCH_BYTES of the header
-_BLOCK_COMMENT, _LINE_COMMENT, _SPACE = re.compile(r"/\*.*?\*/", re.DOTALL), re.compile(r"//[^\n]*"), re.compile(r"\s+")
 
 
 class UnsupportedOperationError(UserError):
@@ -120,17 +114,6 @@ def adapted_runtime(toolchain: Toolchain, core: Core, adapter: Path) -> Runtime:
     return Runtime(name, version, _compiler(toolchain), core, program, ADAPTER)
 
 
-def kernel_version() -> str:
-    """Eight digits that change whenever the code of our kernels does; comments and spaces do not count."""
-    digest = sha256()
-    for path in (*sorted(KERNELS.glob("*.[ch]")), _HERE / "frame.c"):
-        text = path.read_text(encoding="utf-8")
-        for pattern in (_BLOCK_COMMENT, _LINE_COMMENT, _SPACE):
-            text = pattern.sub(" ", text)
-        digest.update(f"{path.name}\n{text}\n".encode())
-    return digest.hexdigest()[:8]
-
-
 def time_operation(runtime: Runtime, signature: Signature, memory: MemoryModel | None = None) -> Timing:
     """One call of the signature's kernel on random weights and operands; `memory` None: every access hits.
 
@@ -138,7 +121,7 @@ def time_operation(runtime: Runtime, signature: Signature, memory: MemoryModel |
         NoKernelError, UnsupportedOperationError: nothing runs it.
         EmulationError: the kernel does what no program may.
     """
-    drawn, kernel = sample(signature), runtime.function(signature)
+    kernel, drawn = runtime.function(signature), sample(signature)
     ran = run_operator(runtime.elf, runtime.core, signature, drawn.constants, drawn.operands, memory, kernel=kernel)
     return ran.timing
 
@@ -148,36 +131,14 @@ def time_operations(
     signatures: Sequence[Signature],
     memory: MemoryModel | None = None,
     progress: Progress | None = None,
-    workers: int = 1,
 ) -> dict[Signature, float]:
-    """Cycles of each signature; raises as `time_operation`.
-
-    With more than one worker, operations run in processes of their own, which import the caller's main
-    module: a script then needs its `if __name__ == "__main__"`.
-    """
+    """Cycles of each signature, one after the other; raises as `time_operation`."""
     cycles: dict[Signature, float] = {}
-    with _mapper(workers) as each:
-        for signature, found in zip(signatures, each(partial(_cycles, runtime, memory), signatures), strict=True):
-            cycles[signature] = found
-            if progress is not None:
-                progress(len(cycles), len(signatures))
+    for signature in signatures:
+        cycles[signature] = time_operation(runtime, signature, memory).cycles
+        if progress is not None:
+            progress(len(cycles), len(signatures))
     return cycles
-
-
-def _cycles(runtime: Runtime, memory: MemoryModel | None, signature: Signature) -> float:
-    return time_operation(runtime, signature, memory).cycles
-
-
-_Map = Callable[[Callable[[Signature], float], Sequence[Signature]], Iterable[float]]
-
-
-@contextmanager
-def _mapper(workers: int) -> Generator[_Map]:
-    if workers == 1:
-        yield map
-    else:
-        with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-            yield pool.map
 
 
 def frame_cycles(runtime: Runtime, memory: MemoryModel | None = None) -> float:

@@ -70,7 +70,7 @@ def _count(space: SearchSpace) -> Census:
     position = {choices: at for at, choices in enumerate(everything)}
     firsts = np.array([position[space.canonical(choices)] for choices in everything])
     first, members = np.unique(firsts, return_inverse=True)
-    keys = tuple(live_key(space.lower(everything[at], _PROBE)) for at in first)
+    keys = tuple(live_key(space.lower(everything[int(at)], _PROBE)) for at in first)
     return Census(space, members, first, keys)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import csv
+import io
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -11,7 +13,7 @@ import numpy.typing as npt
 
 from micronas.choices import Choices
 from micronas.indicator import Scores
-from micronas.objective import Column, Objective, rank_score
+from micronas.objective import Column, Objective, best_first, rank_score
 from micronas.search.census import Census, take_census
 from micronas.search.reach import Reach
 from micronas.search.scoring import SpaceScores
@@ -54,7 +56,7 @@ class ExactSearch:
         reach = Reach(self.space, self.skeleton, objective.limits)
         reach.check(self.space.everything())
         table = self.score(objective)
-        best = [at for at in np.argsort(-table.score, kind="stable") if reach.allows(table.architecture(at))]
+        best = [at for at in best_first(table.score) if reach.allows(table.architecture(at))]
         finalists = tuple(table.finalist(at) for at in best[:FINALISTS])
         return SearchResult(finalists[0].architecture, finalists, measured=table.measured)
 
@@ -63,18 +65,18 @@ class ExactSearch:
         census = take_census(self.space)
         scores = SpaceScores(census, self.store, self.watch)
         performance = {
-            term.indicator.name: np.stack(
-                [scores.performance(term.indicator.with_seed(seed)) for seed in self.seeds]
-            )[:, census.connected]
+            term.indicator.name: np.stack([scores.performance(term.indicator.with_seed(seed)) for seed in self.seeds])[
+                :, census.connected
+            ]
             for term in objective.performance
         }
         columns = [Column(performance[term.indicator.name], term.better, term.weight) for term in objective.performance]
-        columns += [
-            Column(scores.hardware(term.indicator, self.skeleton)[census.connected], term.better, term.weight)
-            for term in objective.hardware
-            if term.weight
-        ]
-        return ScoreTable(census, rank_score(columns), performance)
+        weighed = [term for term in objective.hardware if term.weight]
+        hardware = {
+            term.indicator.name: scores.hardware(term.indicator, self.skeleton)[census.connected] for term in weighed
+        }
+        columns += [Column(hardware[term.indicator.name], term.better, term.weight) for term in weighed]
+        return ScoreTable(census, rank_score(columns), performance, hardware)
 
 
 @dataclass(frozen=True)
@@ -85,11 +87,13 @@ class ScoreTable:
         census: all networks.
         score: of each connected one, shape (connected,); higher is better.
         values: by performance indicator (seeds, connected).
+        hardware: by hardware indicator that weighs something (connected,).
     """
 
     census: Census
     score: Scores
     values: Mapping[str, Scores]
+    hardware: Mapping[str, Scores]
 
     @property
     def measured(self) -> int:
@@ -108,3 +112,27 @@ class ScoreTable:
     @cached_property
     def _networks(self) -> npt.NDArray[np.intp]:
         return np.flatnonzero(self.census.connected)
+
+
+def score_rows(table: ScoreTable, seeds: Sequence[int], unique: bool) -> str:
+    """A score table as the text of a .csv: `architecture`, an indicator and seed a column, `score`.
+
+    Columns of one number for all seeds (live FLOPs) have no seed in their name.
+    """
+    census = table.census
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(
+        ["architecture", *(f"{name}[{seed}]" for name in table.values for seed in seeds), *table.hardware, "score"]
+    )
+    columns = np.vstack([*table.values.values(), *table.hardware.values(), table.score])
+    row_of_network = np.cumsum(census.connected) - 1
+    everything = list(census.architectures())
+    for at in census.first if unique else range(len(everything)):
+        network = census.members[at]
+        row = row_of_network[network]
+        numbers = (
+            [repr(float(value)) for value in columns[:, row]] if census.connected[network] else [""] * len(columns)
+        )
+        writer.writerow([census.space.format(everything[at]), *numbers])
+    return text.getvalue()

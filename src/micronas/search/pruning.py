@@ -15,7 +15,7 @@ import numpy as np
 
 from micronas.choices import NONE, Choices, Removal
 from micronas.indicator import Better, HardwareIndicator, PerformanceIndicator, Scores
-from micronas.objective import Objective, Term, ranks
+from micronas.objective import Objective, Term, best_first, ranks
 from micronas.search.measurements import Measurements
 from micronas.search.reach import Reach
 from micronas.search.search import Finalist, SearchResult, Step, Watch, unwatched
@@ -129,7 +129,7 @@ class PruningSearch:
                 {name: float(column[at]) for name, column in values.items()},
                 factors[found[at]],
             )
-            for at in np.argsort(-score, kind="stable")
+            for at in best_first(score)
         )
 
     @cached_property

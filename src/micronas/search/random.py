@@ -10,7 +10,7 @@ import numpy as np
 from micronas.choices import Choices
 from micronas.deployed import Disconnected, live
 from micronas.indicator import Scores
-from micronas.objective import Column, Objective, rank_score
+from micronas.objective import Column, Objective, best_first, rank_score
 from micronas.search.measurements import Measurements
 from micronas.search.reach import Reach
 from micronas.search.search import Finalist, SearchResult, Watch, unwatched
@@ -45,7 +45,7 @@ class RandomSearch:
         score = rank_score([Column(columns[t.indicator.name], t.better, t.weight) for t in objective.performance])
         finalists = tuple(
             Finalist(drawn[at], float(score[at]), {name: float(column[at]) for name, column in columns.items()})
-            for at in np.argsort(-score, kind="stable")
+            for at in best_first(score)
         )
         return SearchResult(finalists[0].architecture, finalists, measured=len(measurements))
 

@@ -37,62 +37,191 @@ static int32_t dot_one(const params_t *p, const int8_t *first, const int8_t *wei
     return acc;
 }
 
-#if MICRONAS_DSP
-typedef struct {
-    int32_t a, b, c, d;
-} sums;
-
-MN_INLINE sums dot_four(const params_t *p, const int8_t *first, const int8_t *weights, mn_span rows,
-                        mn_span columns, sums acc, int32_t relu_in) {
-    const uint32_t minus_zero = mn_both(-p->input_zero_point);
-    for (int32_t i = rows.count; i > 0; i--) {
-        const int8_t *x = first, *w = weights;
-        for (int32_t j = columns.count; j > 0; j--) {
-            const mn_four v = mn_spread4(mn_load4(x), minus_zero, relu_in);
-            const uint32_t bytes = mn_load4(w), even = mn_sxtb16(bytes), odd = mn_sxtb16_odd(bytes);
-            acc.a = mn_smlabb(even, v.even, acc.a);
-            acc.b = mn_smlabb(odd, v.odd, acc.b);
-            acc.c = mn_smlatt(even, v.even, acc.c);
-            acc.d = mn_smlatt(odd, v.odd, acc.d);
-            x += p->channels;
-            w += p->channels;
-        }
-        first += p->in_width * p->channels;
-        weights += p->kernel * p->channels;
-    }
-    return acc;
-}
-#endif
-
-/* An output row of `width` (1 or 4) channels from `channel` on. */
-static void filter_row(const params_t *p, const int8_t *input, int8_t *output, int32_t y, int32_t channel,
-                       int32_t width) {
+/* An output row of one channel. */
+static void filter_row(const params_t *p, const int8_t *input, int8_t *output, int32_t y, int32_t channel) {
     const mn_span rows = mn_inside(y, p->stride, p->pad, p->kernel, p->in_height);
     const int8_t *weights = p->weights + (rows.first + p->pad - y * p->stride) * p->kernel * p->channels + channel;
     const int8_t *line = input + rows.first * p->in_width * p->channels + channel;
     int8_t *to = output + y * p->out_width * p->channels + channel;
-    mn_rescale rescale[4];
-    for (int32_t c = 0; c < width; c++)
-        rescale[c] = mn_prepare(p->multiplier[channel + c], p->shift[channel + c], p->output_zero_point);
+    const mn_rescale rescale = mn_prepare(p->multiplier[channel], p->shift[channel], p->output_zero_point);
     for (int32_t x = 0; x < p->out_width; x++, to += p->channels) {
         const mn_span columns = mn_inside(x, p->stride, p->pad, p->kernel, p->in_width);
         const int8_t *first = line + columns.first * p->channels;
         const int8_t *w = weights + (columns.first + p->pad - x * p->stride) * p->channels;
-#if MICRONAS_DSP
-        if (width == 4) {
-            const sums bias = {p->bias[channel], p->bias[channel + 1], p->bias[channel + 2], p->bias[channel + 3]};
-            const sums acc = p->relu_in ? dot_four(p, first, w, rows, columns, bias, 1)
-                                        : dot_four(p, first, w, rows, columns, bias, 0);
-            to[0] = finish(p, acc.a, &rescale[0]);
-            to[1] = finish(p, acc.b, &rescale[1]);
-            to[2] = finish(p, acc.c, &rescale[2]);
-            to[3] = finish(p, acc.d, &rescale[3]);
-            continue;
-        }
-#endif
-        to[0] = finish(p, dot_one(p, first, w, rows, columns, p->bias[channel]), &rescale[0]);
+        *to = finish(p, dot_one(p, first, w, rows, columns, p->bias[channel]), &rescale);
     }
 }
+
+#if MICRONAS_DSP
+
+/* Four channels at one pixel. The assembly knows the offsets. */
+typedef struct {
+    const int8_t *x, *w;          /*  0 first operand and weight inside the image */
+    int32_t step;                 /*  8 bytes to the next column's */
+    int32_t columns, rows;        /* 12 how many are inside, at least 1 */
+    int32_t x_jump, w_jump;       /* 20 bytes from behind a row's last to the next row's first */
+    uint32_t minus_zero;          /* 28 in both lanes */
+    int8_t *out;                  /* 32 */
+    uint32_t low4, high4;         /* 36 the clamp, in all four bytes */
+    int32_t bias[4];              /* 44 */
+    struct {
+        int32_t multiplier, addend, shift;
+    } fast[4];                    /* 60 see rescale.h */
+    mn_rescale rescale[4];
+} window_t;
+
+MN_INLINE void filter_window_in_c(const params_t *p, const window_t *k, int32_t relu_in) {
+    int32_t acc[4] = {k->bias[0], k->bias[1], k->bias[2], k->bias[3]};
+    const int8_t *x = k->x, *w = k->w;
+    for (int32_t i = k->rows; i > 0; i--, x += k->x_jump, w += k->w_jump) {
+        for (int32_t j = k->columns; j > 0; j--, x += k->step, w += k->step) {
+            const mn_four v = mn_spread4(mn_load4(x), k->minus_zero, relu_in);
+            const uint32_t bytes = mn_load4(w), even = mn_sxtb16(bytes), odd = mn_sxtb16_odd(bytes);
+            acc[0] = mn_smlabb(even, v.even, acc[0]);
+            acc[1] = mn_smlabb(odd, v.odd, acc[1]);
+            acc[2] = mn_smlatt(even, v.even, acc[2]);
+            acc[3] = mn_smlatt(odd, v.odd, acc[3]);
+        }
+    }
+    for (int32_t c = 0; c < 4; c++) k->out[c] = finish(p, acc[c], &k->rescale[c]);
+}
+
+#if !defined(MICRONAS_EMULATE_DSP)
+
+/* Two accumulators to int8, with the next two rescales at r0. */
+#define FINISH(a, b)                                                                                        \
+    "ldm r0!, {r8, r9, r10}\n\t"                                                                           \
+    "ldm r0!, {r11, r12, lr}\n\t"                                                                          \
+    "qadd " #a ", " #a ", " #a "\n\t"                                                                      \
+    "qadd " #b ", " #b ", " #b "\n\t"                                                                      \
+    "add r9, r9, " #a ", asr #31\n\t"                                                                      \
+    "smmlar " #a ", " #a ", r8, r9\n\t"                                                                    \
+    "add r12, r12, " #b ", asr #31\n\t"                                                                    \
+    "smmlar " #b ", " #b ", r11, r12\n\t"                                                                  \
+    "asr " #a ", " #a ", r10\n\t"                                                                          \
+    "asr " #b ", " #b ", lr\n\t"                                                                           \
+    "ssat " #a ", #8, " #a "\n\t"                                                                          \
+    "ssat " #b ", #8, " #b "\n\t"
+
+#define TAP(relu)                                                                                           \
+    "ldr r8, [r0]\n\t"                                                                                     \
+    "ldr r9, [r1]\n\t"                                                                                     \
+    "add r0, r0, r2\n\t"                                                                                   \
+    "sxtab16 r10, r12, r8\n\t"                                                                             \
+    "add r1, r1, r2\n\t"                                                                                   \
+    "sxtb16 r11, r9\n\t"                                                                                   \
+    "sxtab16 r8, r12, r8, ror #8\n\t"                                                                      \
+    relu                                                                                                    \
+    "smlabb r4, r10, r11, r4\n\t"                                                                          \
+    "sxtb16 r9, r9, ror #8\n\t"                                                                            \
+    "smlatt r6, r10, r11, r6\n\t"                                                                          \
+    "smlabb r5, r8, r9, r5\n\t"                                                                            \
+    "smlatt r7, r8, r9, r7\n\t"
+
+/* r0 x, r1 w, r2 step, r3 columns left, r4 to r7 accumulators, r8 to r11 values, r12 minus zero, lr rows left. */
+#define WINDOW(relu)                                                                                        \
+    "push {r0, r4-r11, lr}\n\t"                                                                            \
+    "add r8, r0, #44\n\t"                                                                                  \
+    "ldr r12, [r0, #28]\n\t"                                                                               \
+    "ldr lr, [r0, #16]\n\t"                                                                                \
+    "ldm r8, {r4-r7}\n\t"                                                                                  \
+    "ldm r0, {r0-r3}\n"                                                                                    \
+    "1:\n\t"                                                                                               \
+    "cmp r3, #3\n\t"                                                                                       \
+    "bne 2f\n\t"                                                                                           \
+    TAP(relu)                                                                                               \
+    TAP(relu)                                                                                               \
+    TAP(relu)                                                                                               \
+    "b 3f\n"                                                                                               \
+    "2:\n\t"                                                                                               \
+    TAP(relu)                                                                                               \
+    "subs r3, #1\n\t"                                                                                      \
+    "bne 2b\n"                                                                                             \
+    "3:\n\t"                                                                                               \
+    "ldr r8, [sp]\n\t"                                                                                     \
+    "subs lr, #1\n\t"                                                                                      \
+    "ldr r3, [r8, #12]\n\t"                                                                                \
+    "ldr r9, [r8, #20]\n\t"                                                                                \
+    "ldr r10, [r8, #24]\n\t"                                                                               \
+    "add r0, r0, r9\n\t"                                                                                   \
+    "add r1, r1, r10\n\t"                                                                                  \
+    "bne 1b\n\t"                                                                                           \
+    "add r0, r8, #60\n\t"                                                                                  \
+    "ldr r1, [r8, #32]\n\t"                                                                                \
+    "ldrd r2, r3, [r8, #36]\n\t"                                                                           \
+    FINISH(r4, r5)                                                                                          \
+    FINISH(r6, r7)                                                                                          \
+    "bfi r4, r5, #8, #8\n\t"                                                                               \
+    "bfi r4, r6, #16, #8\n\t"                                                                              \
+    "bfi r4, r7, #24, #8\n\t"                                                                              \
+    "ssub8 r8, r4, r2\n\t"                                                                                 \
+    "sel r4, r4, r2\n\t"                                                                                   \
+    "ssub8 r8, r4, r3\n\t"                                                                                 \
+    "sel r4, r3, r4\n\t"                                                                                   \
+    "str r4, [r1]\n\t"                                                                                     \
+    "pop {r0, r4-r11, pc}\n"
+
+MN_ASSEMBLY void filter_window(const window_t *window __attribute__((unused))) { __asm__ volatile(WINDOW("")); }
+
+MN_ASSEMBLY void filter_window_relu_in(const window_t *window __attribute__((unused))) {
+    __asm__ volatile(WINDOW("usat16 r10, #8, r10\n\tusat16 r8, #8, r8\n\t"));
+}
+
+#endif
+
+MN_INLINE void run_window(const params_t *p, const window_t *k, int32_t is_fast) {
+#if !defined(MICRONAS_EMULATE_DSP)
+    if (is_fast) {
+        if (p->relu_in) filter_window_relu_in(k);
+        else filter_window(k);
+        return;
+    }
+#endif
+    (void)is_fast;
+    if (p->relu_in) filter_window_in_c(p, k, 1);
+    else filter_window_in_c(p, k, 0);
+}
+
+/* The constants of four channels; whether all have a fast rescale. */
+static int32_t prepare_window(const params_t *p, int32_t channel, window_t *k) {
+    int32_t is_fast = 1;
+    k->step = p->channels;
+    k->minus_zero = mn_both(-p->input_zero_point);
+    k->low4 = mn_all4(p->output_min);
+    k->high4 = mn_all4(p->output_max);
+    for (int32_t c = 0; c < 4; c++) {
+        const mn_rescale r = mn_prepare(p->multiplier[channel + c], p->shift[channel + c], p->output_zero_point);
+        k->bias[c] = p->bias[channel + c];
+        k->rescale[c] = r;
+        k->fast[c].multiplier = r.multiplier;
+        k->fast[c].addend = r.addend;
+        k->fast[c].shift = r.shift;
+        is_fast = is_fast && r.shift;
+    }
+    return is_fast;
+}
+
+/* An output row of four channels. */
+static void filter_row_by_four(const params_t *p, const int8_t *input, int8_t *output, int32_t y, int32_t channel) {
+    const mn_span rows = mn_inside(y, p->stride, p->pad, p->kernel, p->in_height);
+    const int8_t *weights = p->weights + (rows.first + p->pad - y * p->stride) * p->kernel * p->channels + channel;
+    const int8_t *line = input + rows.first * p->in_width * p->channels + channel;
+    window_t k;
+    const int32_t is_fast = prepare_window(p, channel, &k);
+    k.rows = rows.count;
+    k.out = output + y * p->out_width * p->channels + channel;
+    for (int32_t x = 0; x < p->out_width; x++, k.out += p->channels) {
+        const mn_span columns = mn_inside(x, p->stride, p->pad, p->kernel, p->in_width);
+        k.x = line + columns.first * p->channels;
+        k.w = weights + (columns.first + p->pad - x * p->stride) * p->channels;
+        k.columns = columns.count;
+        k.x_jump = (p->in_width - columns.count) * p->channels;
+        k.w_jump = (p->kernel - columns.count) * p->channels;
+        run_window(p, &k, is_fast);
+    }
+}
+
+#endif
 
 /* One channel of a 1x1 kernel over some pixels. */
 static void points_slowly(const params_t *p, int32_t channel, const int8_t *x, int8_t *y, int32_t pixels) {
@@ -237,8 +366,8 @@ void micronas_depthwise(const params_t *params, const int8_t *input, int8_t *out
     for (int32_t y = 0; y < p->out_height; y++) {
         int32_t channel = 0;
 #if MICRONAS_DSP
-        for (; channel + 4 <= p->channels; channel += 4) filter_row(p, input, output, y, channel, 4);
+        for (; channel + 4 <= p->channels; channel += 4) filter_row_by_four(p, input, output, y, channel);
 #endif
-        for (; channel < p->channels; channel++) filter_row(p, input, output, y, channel, 1);
+        for (; channel < p->channels; channel++) filter_row(p, input, output, y, channel);
     }
 }

@@ -5,10 +5,12 @@
  *     void micronas_<operator>(const micronas_<operator>_params *params,
  *                              const int8_t *input, int8_t *output, void *scratch);
  *
- * - Tensors are int8, height x width x channels, channels fastest (HWC). No alignment is asked for.
+ * - Tensors are int8, height x width x channels, channels fastest (HWC). No alignment is asked for: cores with
+ *   the DSP extension read unaligned words, which their reset state allows (CCR.UNALIGN_TRP is 0).
  * - Nothing is allocated. `scratch` is 4-byte aligned and holds micronas_<operator>_scratch_bytes(params)
  *   bytes; it may be NULL where that is 0. Its content need not survive between calls.
  * - Only add may write in place (see there); elsewhere input, output and scratch must not overlap.
+ * - Padding is smaller than the window, so every window touches the image.
  * - Results equal TFLite-Micro's reference kernels (double rounding) bit by bit on every core.
  * - The real factor of a (multiplier, shift) pair is multiplier * 2^(shift - 31), with multiplier 0 or in
  *   [2^30, 2^31) and shift in [-31, 30]; a value shifted left must fit int32.

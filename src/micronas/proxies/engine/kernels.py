@@ -140,10 +140,11 @@ def _taps(outputs: int, pixels: int) -> Any:
 
     @intrinsic
     def taps(
-        _: Any, y: Any, x: Any, w: Any, offsets: Any, count: Any, y_pixel: Any, x_pixel: Any, y_output: Any, adds: Any
-    ) -> Any:
+        _: Any, y: Any, y_pixel: Any, y_output: Any, adds: Any, x: Any, x_pixel: Any,
+        w: Any, w_tap: Any, w_output: Any, offsets: Any, count: Any,
+    ) -> Any:  # fmt: skip
         def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
-            y, x, w, offsets, count, y_pixel, x_pixel, y_output, adds = arguments
+            y, y_pixel, y_output, adds, x, x_pixel, w, w_tap, w_output, offsets, count = arguments
             vectors = _Vectors(builder, y)
             tiles = [(o, p) for o in range(outputs) for p in range(pixels)]
             places = [
@@ -154,8 +155,9 @@ def _taps(outputs: int, pixels: int) -> Any:
             def body(tap: ir.Value, *totals: ir.Value) -> list[ir.Value]:
                 shifted = builder.gep(x, [builder.load(builder.gep(offsets, [tap]))])
                 values = [vectors.load(shifted, builder.mul(x_pixel, _constant(p))) for p in range(pixels)]
-                rows = [builder.add(tap, builder.mul(count, _constant(o))) for o in range(outputs)]
-                weights = [vectors.splat(w, row) for row in rows]
+                first = builder.mul(w_tap, tap)
+                steps = [builder.mul(w_output, _constant(o)) for o in range(outputs)]
+                weights = [vectors.splat(w, builder.add(first, step)) for step in steps]
                 return [
                     vectors.fma(values[p], weights[o], total) for (o, p), total in zip(tiles, totals, strict=True)
                 ]
@@ -164,7 +166,8 @@ def _taps(outputs: int, pixels: int) -> Any:
                 vectors.store(total, y, place)
             return context.get_dummy_value()
 
-        return types.void(y, x, w, offsets, count, y_pixel, x_pixel, y_output, adds), generate
+        arguments = (y, y_pixel, y_output, adds, x, x_pixel, w, w_tap, w_output, offsets, count)
+        return types.void(*arguments), generate
 
     return taps
 
@@ -219,40 +222,39 @@ _slopes_3x3, _slopes_3x1, _slopes_1x3, _slopes_1x1 = _slopes(3, 3), _slopes(3, 1
 def _sweep(y, x, w, offsets, numbers):
     """Taps over all pixels of some outputs of one block of samples.
 
-    `numbers`: y's start and steps by row, pixel and output; x's start and steps by row and pixel; w's start;
-    outputs, rows, columns; whether to add.
+    `numbers`: where y starts, and its steps by row, pixel and output; x's start, and steps by row and pixel; w's
+    start, and steps by tap and output; outputs, rows, columns; whether to add to what is in y.
     """
     _keep_apart()
-    y_at, y_row, y_pixel, y_output, x_at, x_row, x_pixel, w_at, outputs, rows, columns, adding = numbers
-    adds = adding != 0
-    count = offsets.size
+    y_at, y_row, y_pixel, y_output, x_at, x_row, x_pixel, w_at, w_tap, w_output, outputs, rows, columns, adds = numbers
+    count, adding = offsets.size, adds != 0
     for output in range(0, outputs - outputs % 3, 3):
-        weights = _address(w, w_at + output * count)
+        weights = _address(w, w_at + output * w_output)
         for row in range(rows):
             to, of = y_at + output * y_output + row * y_row, x_at + row * x_row
             for column in range(0, columns - columns % 2, 2):
                 _taps_3x2(
-                    _address(y, to + column * y_pixel), _address(x, of + column * x_pixel), weights,
-                    _address(offsets, 0), count, y_pixel, x_pixel, y_output, adds,
+                    _address(y, to + column * y_pixel), y_pixel, y_output, adding, _address(x, of + column * x_pixel),
+                    x_pixel, weights, w_tap, w_output, _address(offsets, 0), count,
                 )  # fmt: skip
             for column in range(columns - columns % 2, columns):
                 _taps_3x1(
-                    _address(y, to + column * y_pixel), _address(x, of + column * x_pixel), weights,
-                    _address(offsets, 0), count, y_pixel, x_pixel, y_output, adds,
+                    _address(y, to + column * y_pixel), y_pixel, y_output, adding, _address(x, of + column * x_pixel),
+                    x_pixel, weights, w_tap, w_output, _address(offsets, 0), count,
                 )  # fmt: skip
     for output in range(outputs - outputs % 3, outputs):
-        weights = _address(w, w_at + output * count)
+        weights = _address(w, w_at + output * w_output)
         for row in range(rows):
             to, of = y_at + output * y_output + row * y_row, x_at + row * x_row
             for column in range(0, columns - columns % 2, 2):
                 _taps_1x2(
-                    _address(y, to + column * y_pixel), _address(x, of + column * x_pixel), weights,
-                    _address(offsets, 0), count, y_pixel, x_pixel, y_output, adds,
+                    _address(y, to + column * y_pixel), y_pixel, y_output, adding, _address(x, of + column * x_pixel),
+                    x_pixel, weights, w_tap, w_output, _address(offsets, 0), count,
                 )  # fmt: skip
             for column in range(columns - columns % 2, columns):
                 _taps_1x1(
-                    _address(y, to + column * y_pixel), _address(x, of + column * x_pixel), weights,
-                    _address(offsets, 0), count, y_pixel, x_pixel, y_output, adds,
+                    _address(y, to + column * y_pixel), y_pixel, y_output, adding, _address(x, of + column * x_pixel),
+                    x_pixel, weights, w_tap, w_output, _address(offsets, 0), count,
                 )  # fmt: skip
 
 
@@ -281,85 +283,68 @@ def _offsets(channels, kernel, padding, row, plane, inside):
 
 
 @_part
-def _fill(x, at, row, plane, images, height, count, value):
-    """Set the first `count` numbers of every row of some planes."""
+def _fill(x, at, row, plane, images, height, count, value, adds):
+    """Set the first `count` numbers of every row of some planes, or add to them."""
     _keep_apart()
     for image in range(images):
         for y in range(height):
             start = at + image * plane + y * row
             line = x[start : start + count]
-            for j in range(count):
-                line[j] = value
+            if adds:
+                for j in range(count):
+                    line[j] += value
+            else:
+                for j in range(count):
+                    line[j] = value
 
 
 # --- forward ----------------------------------------------------------------------------------------
 
 
 @_part
-def _convolve(y, y_at, y_row, y_plane, y_block, arena, source, scale, shape, border, blocks, weights, at, first, some):
-    """Add outputs `first` to `first + some` of a convolution, a depthwise one too, to what is in y."""
+def _windows(arena, op, target, source, adds, scale, shape, border, blocks, weights, at, deviations, scratch, samples):
+    """A convolution, up to three channels at a time; with batch norm, in the scratch until its statistics are known."""
     _keep_apart()
-    c_in, h_in, w_in, _, h_out, w_out, kernel, stride, padding, depthwise = shape
-    row, plane, inside = _strides(h_in, w_in, border)
-    offsets = _offsets(c_in if depthwise == 0 else depthwise, kernel, padding, row, plane, inside)
-    scaled = np.empty(some * offsets.size, y.dtype)
-    for j in range(scaled.size):
-        scaled[j] = weights[at + first * offsets.size + j] * scale
-    apart = some if depthwise else min(some, 1)
-    for block in range(blocks):
-        for c in range(apart):
-            of = source + block * c_in * plane + (first + c) * plane * depthwise
-            _sweep(
-                y, arena, scaled, offsets,
-                (
-                    y_at + block * y_block + c * y_plane, y_row, np.int64(LANES), y_plane, of, stride * row,
-                    stride * LANES, c * offsets.size, some // apart, h_out, w_out, np.int64(1),
-                ),
-            )  # fmt: skip
-
-
-@_part
-def _conv(arena, target, source, adds, scale, shape, border, blocks, weights, at):
-    _keep_apart()
-    c_in, _, _, c_out, h_out, w_out, kernel, _, _, depthwise = shape
-    row, plane, inside = _strides(h_out, w_out, border)
-    if not adds:
-        _fill(arena, target + inside, row, plane, blocks * c_out, h_out, w_out * LANES, arena.dtype.type(0))
-    biases = at + c_out * kernel * kernel * (c_in if depthwise == 0 else depthwise)
-    for output in range(c_out):  # only linear layers have any
-        bias = weights[biases + output] * scale
-        if bias != 0:
-            for block in range(blocks):
-                for y in range(h_out):
-                    start = target + (block * c_out + output) * plane + inside + y * row
-                    line = arena[start : start + w_out * LANES]
-                    for j in range(line.size):
-                        line[j] += bias
-    _convolve(
-        arena, target + inside, row, plane, c_out * plane, arena, source, scale, shape, border, blocks,
-        weights, at, np.int64(0), c_out,
-    )  # fmt: skip
-
-
-@_part
-def _conv_norm(arena, target, source, adds, scale, shape, border, blocks, weights, at, deviations, scratch, samples):
-    """Three channels at a time: convolved into the scratch, where their statistics are taken, then normalised."""
-    _keep_apart()
-    c_out, h_out, w_out = shape[3], shape[4], shape[5]
-    row, plane, inside = _strides(h_out, w_out, border)
-    line, packed = w_out * LANES, h_out * w_out * LANES
+    c_in, h_in, w_in, c_out, h_out, w_out, kernel, stride, padding, depthwise = shape
+    row_in, plane_in, inside_in = _strides(h_in, w_in, border)
+    row_out, plane_out, inside_out = _strides(h_out, w_out, border)
+    offsets = _offsets(c_in if depthwise == 0 else depthwise, kernel, padding, row_in, plane_in, inside_in)
+    count, packed = offsets.size, h_out * w_out * LANES
+    weighted = np.empty(3 * count, arena.dtype)
     for first in range(0, c_out, 3):
         some = min(3, c_out - first)
-        _fill(scratch, np.int64(0), packed, packed, some * blocks, np.int64(1), packed, arena.dtype.type(0))
-        _convolve(
-            scratch, np.int64(0), line, blocks * packed, packed, arena, source, arena.dtype.type(1), shape, border,
-            blocks, weights, at, first, some,
-        )  # fmt: skip
-        for output in range(some):
-            of, to = output * blocks * packed, target + (first + output) * plane + inside
-            deviations[first + output] = _normalise(
-                arena, to, row, c_out * plane, scratch, of, line, packed, h_out, w_out, blocks, samples, scale, adds
-            )
+        place = target + first * plane_out + inside_out
+        if op == Op.CONV:
+            sums, start, row, plane, step, factor, adding = arena, place, row_out, plane_out, c_out * plane_out, scale, adds
+            for block in range(blocks):
+                for c in range(some):  # only linear layers have a bias
+                    bias = weights[at + c_out * count + first + c] * scale
+                    if bias != 0:
+                        of = place + block * step + c * plane
+                        _fill(arena, of, row, plane, np.int64(1), h_out, w_out * LANES, bias, adds)
+                        adding = adds - adds + 1
+        else:
+            sums, start, row, plane, step, adding = scratch, 0, w_out * LANES, blocks * packed, packed, 0
+            factor = arena.dtype.type(1)
+        for j in range(some * count):
+            weighted[j] = weights[at + first * count + j] * factor
+        apart = some if depthwise else min(some, 1)
+        for block in range(blocks):
+            for c in range(apart):
+                of = source + block * c_in * plane_in + (first + c) * plane_in * depthwise
+                _sweep(
+                    sums, arena, weighted, offsets,
+                    (
+                        start + block * step + c * plane, row, np.int64(LANES), plane, of, stride * row_in,
+                        stride * LANES, c * count, np.int64(1), count, some // apart, h_out, w_out, adding,
+                    ),
+                )  # fmt: skip
+        if op == Op.CONV_NORM:
+            for c in range(some):
+                deviations[first + c] = _normalise(
+                    arena, place + c * plane_out, row_out, c_out * plane_out, scratch, start + c * plane, row, step,
+                    h_out, w_out, blocks, samples, scale, adds,
+                )  # fmt: skip
 
 
 @_part
@@ -379,8 +364,8 @@ def _norm(arena, target, source, adds, scale, shape, border, blocks, deviations,
 def _normalise(y, y_at, y_row, y_block, x, x_at, x_row, x_block, height, width, blocks, samples, scale, adds):
     """y (+)= scale (x - mean) / deviation for one channel; 1 / deviation, with torch's 1e-5 below the root."""
     _keep_apart()
-    mean = x.dtype.type(_moment(x, x_at, x_row, x_block, height, width, blocks, samples, x.dtype.type(0), 1))
-    variance = _moment(x, x_at, x_row, x_block, height, width, blocks, samples, mean, 2)
+    mean = x.dtype.type(_moment(x, x_at, x_row, x_block, height, width, blocks, samples, x.dtype.type(0), np.int64(1)))
+    variance = _moment(x, x_at, x_row, x_block, height, width, blocks, samples, mean, np.int64(2))
     inverse = x.dtype.type(1 / np.sqrt(variance + 1e-5))
     factor, count = scale * inverse, width * LANES
     for block in range(blocks):
@@ -425,20 +410,22 @@ def _rows(arena, target, source, other, adds, scale, shape, border, blocks, op, 
     _keep_apart()
     channels, height, width = shape[3], shape[4], shape[5]
     row, plane, inside = _strides(height, width, border)
-    count = width * LANES
+    count, zero = width * LANES, arena.dtype.type(0)
     for image in range(blocks * channels):
         factor = scale * deviations[image % channels] if op == Op.NORM_BACK else scale
         for y in range(height):
             at = image * plane + inside + y * row
             to, of = arena[target + at : target + at + count], arena[source + at : source + at + count]
-            on = arena[other + at : other + at + count] if op == Op.RELU_BACK else of
             if op == Op.RELU or op == Op.RELU_BACK:
+                on = arena[other + at : other + at + count] if op == Op.RELU_BACK else of
                 if adds:
                     for j in range(count):
-                        to[j] += of[j] * factor if on[j] > 0 else 0
+                        slope = of[j] * factor  # before the question, so that there is no branch
+                        to[j] += slope if on[j] > zero else zero
                 else:
                     for j in range(count):
-                        to[j] = of[j] * factor if on[j] > 0 else 0
+                        slope = of[j] * factor
+                        to[j] = slope if on[j] > zero else zero
             elif adds:
                 for j in range(count):
                     to[j] += of[j] * factor
@@ -448,45 +435,26 @@ def _rows(arena, target, source, other, adds, scale, shape, border, blocks, op, 
 
 
 @_part
-def _shares(y, y_at, y_row, y_block, x, x_at, x_row, x_block, adds, scale, shape, blocks):
-    """y (+)= scale x / how many pixels, not padding, the window of an average pool covers there; one channel."""
+def _shares(arena, target, source, adds, scale, shape, border, blocks):
+    """Each pixel divided by how many pixels, not padding, the window of an average pool covers there."""
     _keep_apart()
-    _, h_in, w_in, _, h_out, w_out, kernel, stride, padding, _ = shape
-    for row in range(h_out):
-        top = row * stride - padding
-        high = min(top + kernel, h_in) - max(top, 0)
-        for column in range(w_out):
-            left = column * stride - padding
-            share = x.dtype.type(scale / (high * (min(left + kernel, w_in) - max(left, 0))))
-            for block in range(blocks):
-                to = y_at + block * y_block + row * y_row + column * LANES
-                of = x_at + block * x_block + row * x_row + column * LANES
-                target, source = y[to : to + LANES], x[of : of + LANES]
-                if adds:
-                    for lane in range(LANES):
-                        target[lane] += source[lane] * share
-                else:
-                    for lane in range(LANES):
-                        target[lane] = source[lane] * share
-
-
-@_part
-def _avg_pool(arena, target, source, adds, scale, shape, border, blocks, weights, at, scratch):
-    """A depthwise convolution with ones, then each pixel divided by what its window covers."""
-    _keep_apart()
-    channels, h_out, w_out = shape[3], shape[4], shape[5]
+    channels, h_in, w_in, _, h_out, w_out, kernel, stride, padding, _ = shape
     row, plane, inside = _strides(h_out, w_out, border)
-    line, packed = w_out * LANES, h_out * w_out * LANES
-    for channel in range(channels):
-        _fill(scratch, np.int64(0), packed, packed, blocks, np.int64(1), packed, arena.dtype.type(0))
-        _convolve(
-            scratch, np.int64(0), line, packed, packed, arena, source, arena.dtype.type(1), shape, border, blocks,
-            weights, at, channel, np.int64(1),
-        )  # fmt: skip
-        to = target + channel * plane + inside
-        _shares(
-            arena, to, row, channels * plane, scratch, np.int64(0), line, packed, adds, scale, shape, blocks
-        )
+    shares = np.empty(w_out * LANES, arena.dtype)
+    for y in range(h_out):
+        high = min(y * stride - padding + kernel, h_in) - max(y * stride - padding, 0)
+        for j in range(shares.size):
+            left = j // LANES * stride - padding
+            shares[j] = scale / (high * (min(left + kernel, w_in) - max(left, 0)))
+        for image in range(blocks * channels):
+            at = image * plane + inside + y * row
+            to, of = arena[target + at : target + at + shares.size], arena[source + at : source + at + shares.size]
+            if adds:
+                for j in range(shares.size):
+                    to[j] += of[j] * shares[j]
+            else:
+                for j in range(shares.size):
+                    to[j] = of[j] * shares[j]
 
 
 @_part
@@ -498,7 +466,7 @@ def _max_pool(arena, target, source, other, adds, scale, shape, border, blocks, 
     row_out, plane_out, inside_out = _strides(h_out, w_out, border)
     if back and not adds:
         images = blocks * channels
-        _fill(arena, target + inside_in, row_in, plane_in, images, h_in, w_in * LANES, arena.dtype.type(0))
+        _fill(arena, target + inside_in, row_in, plane_in, images, h_in, w_in * LANES, arena.dtype.type(0), adds)
     read = other if back else source
     for image in range(blocks * channels):
         for y in range(h_out):
@@ -554,7 +522,7 @@ def _pad(arena, target, source, adds, scale, shape, border, blocks, back):
     row_out, plane_out, inside_out = _strides(h_out, w_out, border)
     if not back and not adds:
         images = blocks * channels
-        _fill(arena, target + inside_out, row_out, plane_out, images, h_out, w_out * LANES, arena.dtype.type(0))
+        _fill(arena, target + inside_out, row_out, plane_out, images, h_out, w_out * LANES, arena.dtype.type(0), adds)
     for image in range(blocks * channels):
         for y in range(h_in):
             inner = image * plane_in + inside_in + y * row_in
@@ -569,26 +537,21 @@ def _pad(arena, target, source, adds, scale, shape, border, blocks, back):
 
 
 @_part
-def _transpose(
-    arena, target, adds, y, source, y_block, scale, shape, border, blocks, weights, at, deviations, first, some
-):
-    """The gradient by the input channels `first` to `first + some`, of the gradient y by the outputs.
+def _windows_back(arena, target, source, adds, scale, shape, border, blocks, weights, at, deviations):
+    """The gradient of a convolution by its operand.
 
-    For each residue of a pixel by the stride, it is a convolution of y with the taps that reach such pixels.
+    For each residue of a pixel by the stride, a convolution of the gradient with the taps that reach such pixels.
     """
     _keep_apart()
     c_in, h_in, w_in, c_out, h_out, w_out, kernel, stride, padding, depthwise = shape
     row_in, plane_in, inside_in = _strides(h_in, w_in, border)
     row_out, plane_out, inside_out = _strides(h_out, w_out, border)
-    outputs = c_out if depthwise == 0 else depthwise
-    offsets = np.empty(outputs * kernel * kernel, np.int64)
-    turned = np.empty(some * offsets.size, arena.dtype)
-    adding = np.int64(1 if adds else 0)
-    if kernel < stride and not adds:  # some pixels are never read
-        for block in range(blocks):
-            to = target + (block * c_in + first) * plane_in + inside_in
-            _fill(arena, to, row_in, plane_in, some, h_in, w_in * LANES, arena.dtype.type(0))
-        adding = np.int64(1)
+    outputs, taps = c_out if depthwise == 0 else depthwise, kernel * kernel
+    offsets, turned = np.empty(outputs * taps, np.int64), np.empty(c_in * outputs * taps, arena.dtype)
+    if kernel < stride and adds == 0:  # some pixels are never read
+        zero = arena.dtype.type(0)
+        _fill(arena, target + inside_in, row_in, plane_in, blocks * c_in, h_in, w_in * LANES, zero, adds)
+        adds += 1
     for residue in range(stride * stride):
         a, b = residue // stride, residue % stride
         begin_y, begin_x = (a + padding) % stride, (b + padding) % stride
@@ -599,41 +562,25 @@ def _transpose(
                 for kx in range(begin_x, kernel, stride):
                     y_from, x_from = (a + padding - ky) // stride, (b + padding - kx) // stride
                     offsets[tap] = output * plane_out + inside_out + y_from * row_out + x_from * LANES
-                    for i in range(some):
-                        o = first + i if depthwise else output
-                        where = o if depthwise else output * c_in + i
+                    for c in range(c_in):
+                        o = c if depthwise else output
+                        where = o if depthwise else output * c_in + c
                         factor = scale * deviations[o] if deviations.size else scale
-                        turned[i * count + tap] = weights[at + (where * kernel + ky) * kernel + kx] * factor
+                        turned[c * count + tap] = weights[at + where * taps + ky * kernel + kx] * factor
                     tap += 1
         rows, columns = (h_in - a + stride - 1) // stride, (w_in - b + stride - 1) // stride
-        apart = some if depthwise else min(some, 1)
-        for block in range(blocks):
+        apart = c_in if depthwise else min(c_in, 1)
+        for block in range(blocks if count else 0):
             for c in range(apart):
-                to = target + (block * c_in + first + c) * plane_in + inside_in + a * row_in + b * LANES
-                if count:
-                    _sweep(
-                        arena, y, turned, offsets[:count],
-                        (
-                            to, stride * row_in, stride * LANES, plane_in, source + block * y_block + c * plane_out,
-                            row_out, np.int64(LANES), c * count, some // apart, rows, columns, adding,
-                        ),
-                    )  # fmt: skip
-
-
-@_part
-def _avg_pool_back(arena, target, source, adds, scale, shape, border, blocks, weights, at, deviations, scratch):
-    """Each gradient divided by what its window covers, then spread by the transpose of the convolution with ones."""
-    _keep_apart()
-    channels, h_out, w_out = shape[3], shape[4], shape[5]
-    row, plane, inside = _strides(h_out, w_out, border)
-    _fill(scratch, np.int64(0), plane, plane, blocks, np.int64(1), plane, arena.dtype.type(0))
-    for channel in range(channels):
-        of = source + channel * plane + inside
-        _shares(scratch, inside, row, plane, arena, of, row, channels * plane, False, scale, shape, blocks)
-        _transpose(
-            arena, target, adds, scratch, np.int64(0), plane, arena.dtype.type(1), shape, border, blocks,
-            weights, at, deviations, channel, np.int64(1),
-        )  # fmt: skip
+                to = target + (block * c_in + c) * plane_in + inside_in + a * row_in + b * LANES
+                of = source + (block * c_out + c) * plane_out
+                _sweep(
+                    arena, arena, turned, offsets[:count],
+                    (
+                        to, stride * row_in, stride * LANES, plane_in, of, row_out, np.int64(LANES),
+                        c * count, np.int64(1), count, c_in // apart, rows, columns, adds,
+                    ),
+                )  # fmt: skip
 
 
 @_part
@@ -688,31 +635,20 @@ def _weight_slopes(arena, gradient, read, scale, shape, border, blocks, deviatio
 
 @_part
 def _accumulate(kernel, slopes, weights, lanes):
-    """kernel += slopesᵀ slopes, four weights at a time, summed over the weights of the layer before it is widened."""
+    """kernel += slopesᵀ slopes, summed over the weights of the layer before it is widened to float64.
+
+    A sweep too: each sample is an output, each block of samples a pixel, each weight a tap.
+    """
     _keep_apart()
-    layer = np.empty((lanes, lanes), slopes.dtype)
+    layer, offsets = np.empty(lanes * lanes, slopes.dtype), np.empty(weights, np.int64)
+    for weight in range(weights):
+        offsets[weight] = weight * lanes
+    zero, one = np.int64(0), np.int64(1)
+    numbers = (zero, zero, np.int64(LANES), lanes, zero, zero, np.int64(LANES))
+    _sweep(layer, slopes, slopes, offsets, (*numbers, zero, lanes, one, lanes, one, lanes // LANES, zero))
     for a in range(lanes):
         for b in range(lanes):
-            layer[a, b] = 0
-    even = weights - weights % 4
-    for weight in range(0, even, 4):
-        at = weight * lanes
-        g0, g1 = slopes[at : at + lanes], slopes[at + lanes : at + 2 * lanes]
-        g2, g3 = slopes[at + 2 * lanes : at + 3 * lanes], slopes[at + 3 * lanes : at + 4 * lanes]
-        for a in range(lanes):
-            row = layer[a]
-            s0, s1, s2, s3 = g0[a], g1[a], g2[a], g3[a]
-            for b in range(lanes):
-                row[b] += s0 * g0[b] + s1 * g1[b] + s2 * g2[b] + s3 * g3[b]
-    for weight in range(even, weights):
-        g = slopes[weight * lanes : (weight + 1) * lanes]
-        for a in range(lanes):
-            row = layer[a]
-            for b in range(lanes):
-                row[b] += g[a] * g[b]
-    for a in range(lanes):
-        for b in range(lanes):
-            kernel[a, b] += layer[a, b]
+            kernel[a, b] += layer[a * lanes + b]
 
 
 # --- patterns ---------------------------------------------------------------------------------------
@@ -724,18 +660,16 @@ def _signs(arena, source, first, shape, border, blocks, bits):
     _keep_apart()
     channels, height, width = shape[3], shape[4], shape[5]
     row, plane, inside = _strides(height, width, border)
-    for block in range(blocks):
-        number = first
-        for channel in range(channels):
-            for y in range(height):
-                for x in range(width):
-                    at = source + (block * channels + channel) * plane + inside + y * row + x * LANES
-                    values = arena[at : at + LANES]
-                    word = bits[number // 64][block * LANES : (block + 1) * LANES]
-                    bit = np.uint64(1) << np.uint64(number % 64)
-                    for lane in range(LANES):
-                        word[lane] |= bit if values[lane] > 0 else np.uint64(0)
-                    number += 1
+    pixels = height * width
+    for neuron in range(channels * pixels):
+        pixel = neuron % pixels
+        at = source + neuron // pixels * plane + inside + pixel // width * row + pixel % width * LANES
+        words, shift = bits[(first + neuron) // 64], np.uint64((first + neuron) % 64)
+        for block in range(blocks):
+            values, word = arena[at : at + LANES], words[block * LANES : (block + 1) * LANES]
+            for lane in range(LANES):
+                word[lane] |= np.uint64(values[lane] > 0) << shift
+            at += channels * plane
 
 
 @_part
@@ -804,24 +738,24 @@ def execute(code, factors, geometries, weights, border, blocks, samples, arena, 
         counts: regions to be filled, (networks,).
     """
     for number in range(len(code)):
-        op, target, source, other, adds_, geometry, weight, at, network = code[number]
-        adds, scale = adds_ != 0, factors[number]
+        op, target, source, other, adds, geometry, weight, at, network = code[number]
+        scale = factors[number]
         g = geometries[geometry]
         shape = (g[0], g[1], g[2], g[3], g[4], g[5], g[6], g[7], g[8], g[9])
         deviations = statistics[at : at + shape[3]] if at >= 0 else statistics[:0]
         if op == Op.COPY or op == Op.RELU or op == Op.RELU_BACK or op == Op.NORM_BACK:
             _rows(arena, target, source, other, adds, scale, shape, border, blocks, op, deviations)
-        elif op == Op.CONV:
-            _conv(arena, target, source, adds, scale, shape, border, blocks, weights, weight)
-        elif op == Op.CONV_NORM:
-            _conv_norm(
-                arena, target, source, adds, scale, shape, border, blocks, weights, weight,
-                deviations, scratch, samples,
+        elif op == Op.CONV or op == Op.CONV_NORM:
+            _windows(
+                arena, op, target, source, adds, scale, shape, border, blocks,
+                weights, weight, deviations, scratch, samples,
             )  # fmt: skip
+        elif op == Op.CONV_BACK:
+            _windows_back(arena, target, source, adds, scale, shape, border, blocks, weights, weight, deviations)
+        elif op == Op.SHARES:
+            _shares(arena, target, source, adds, scale, shape, border, blocks)
         elif op == Op.NORM:
             _norm(arena, target, source, adds, scale, shape, border, blocks, deviations, samples)
-        elif op == Op.AVG_POOL:
-            _avg_pool(arena, target, source, adds, scale, shape, border, blocks, weights, weight, scratch)
         elif op == Op.MAX_POOL or op == Op.MAX_POOL_BACK:
             back = op == Op.MAX_POOL_BACK
             _max_pool(arena, target, source, other, adds, scale, shape, border, blocks, back)
@@ -833,19 +767,9 @@ def execute(code, factors, geometries, weights, border, blocks, samples, arena, 
         elif op == Op.SLOPES:
             count = _weight_slopes(arena, source, other, scale, shape, border, blocks, deviations, scratch)
             _accumulate(grams[network], scratch, count, blocks * LANES)
-        elif op == Op.CONV_BACK:
-            plane = shape[3] * (shape[4] + 2 * border) * (shape[5] + 2 * border) * LANES
-            _transpose(
-                arena, target, adds, arena, source, plane, scale, shape, border, blocks,
-                weights, weight, deviations, np.int64(0), shape[0],
-            )  # fmt: skip
-        elif op == Op.AVG_POOL_BACK:
-            _avg_pool_back(
-                arena, target, source, adds, scale, shape, border, blocks, weights, weight, deviations, scratch
-            )
         elif op == Op.FILL:
             row, plane, inside = _strides(shape[4], shape[5], border)
-            _fill(arena, target + inside, row, plane, blocks * shape[3], shape[4], shape[5] * LANES, scale)
+            _fill(arena, target + inside, row, plane, blocks * shape[3], shape[4], shape[5] * LANES, scale, adds)
         elif op == Op.SIGNS:
             _signs(arena, source, other, shape, border, blocks, bits)
         elif op == Op.COUNT or op == Op.AGREE:

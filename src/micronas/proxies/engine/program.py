@@ -42,11 +42,11 @@ class Op(IntEnum):
     """
 
     COPY = 0
-    CONV = 1  # depthwise and linear layers too
+    CONV = 1  # depthwise and linear layers too; of an average pool, the sum over each window
     CONV_NORM = 2  # a convolution and the batch norm that reads it
     NORM = 3
     RELU = 4
-    AVG_POOL = 5
+    SHARES = 5  # divides each pixel by what the window of an average pool covers there
     MAX_POOL = 6
     GLOBAL_POOL = 7
     PAD = 8
@@ -54,14 +54,13 @@ class Op(IntEnum):
     CONV_BACK = 10
     NORM_BACK = 11
     RELU_BACK = 12  # other: the ReLU's output
-    AVG_POOL_BACK = 13
-    MAX_POOL_BACK = 14  # other: the pool's input
-    GLOBAL_POOL_BACK = 15
-    PAD_BACK = 16
-    FILL = 17  # the coefficient everywhere
-    SIGNS = 18  # bits "other", "other" + 1, ... of every sample: where source is positive
-    COUNT = 19  # regions of the network: how many samples differ in their first "source" bits
-    AGREE = 20  # kernel of the network: in how many of the first "source" bits each two samples agree
+    MAX_POOL_BACK = 13  # other: the pool's input
+    GLOBAL_POOL_BACK = 14
+    PAD_BACK = 15
+    FILL = 16  # the coefficient everywhere
+    SIGNS = 17  # bits "other", "other" + 1, ... of every sample: where source is positive
+    COUNT = 18  # regions of the network: how many samples differ in their first "source" bits
+    AGREE = 19  # kernel of the network: in how many of the first "source" bits each two samples agree
 
 
 _FORWARD = {
@@ -70,7 +69,7 @@ _FORWARD = {
     Kind.LINEAR: Op.CONV,
     Kind.BATCH_NORM: Op.NORM,
     Kind.RELU: Op.RELU,
-    Kind.AVG_POOL: Op.AVG_POOL,
+    Kind.AVG_POOL: Op.SHARES,
     Kind.MAX_POOL: Op.MAX_POOL,
     Kind.GLOBAL_POOL: Op.GLOBAL_POOL,
     Kind.PAD: Op.PAD,
@@ -78,7 +77,6 @@ _FORWARD = {
 _BACKWARD = {
     Kind.BATCH_NORM: Op.NORM_BACK,
     Kind.RELU: Op.RELU_BACK,
-    Kind.AVG_POOL: Op.AVG_POOL_BACK,
     Kind.MAX_POOL: Op.MAX_POOL_BACK,
     Kind.GLOBAL_POOL: Op.GLOBAL_POOL_BACK,
     Kind.PAD: Op.PAD_BACK,
@@ -346,16 +344,17 @@ class _Writer:
 
     def _compute(self, value: int, place: int, adds: bool = False, scale: float = 1.0) -> None:
         layer, op = self.values[self.conv_of.get(value, value)].layer, _FORWARD[self.kinds[value]]
-        self._emit(
-            Op.CONV_NORM if value in self.conv_of else op,
-            place,
-            self.place[self.inputs[value][0]],
-            layer.signature,
-            adds=adds,
-            scale=scale,
-            weight=self.store.weight(layer) if layer.signature.kind in _WEIGHTED else 0,
-            statistics=self._statistics(value) if op is Op.NORM else -1,
-        )
+        source, signature = self.place[self.inputs[value][0]], layer.signature
+        weight = self.store.weight(layer) if signature.kind in _WEIGHTED else 0
+        if op is Op.SHARES:
+            sums = self.store.take(signature.out_shape)
+            self._emit(Op.CONV, sums, source, signature, weight=weight)
+            self._emit(Op.SHARES, place, sums, signature, adds=adds, scale=scale)
+            self.store.give_back(signature.out_shape, sums)
+            return
+        statistics = self._statistics(value) if op is Op.NORM else -1
+        op = Op.CONV_NORM if value in self.conv_of else op
+        self._emit(op, place, source, signature, adds=adds, scale=scale, weight=weight, statistics=statistics)
 
     def _statistics(self, norm: int) -> int:
         if norm not in self.statistics:
@@ -429,10 +428,14 @@ class _Writer:
                 network=number,
             )
             self._leave(inputs[0], _Part(Op.CONV_BACK, gradient, signature, 0, weight, statistics))
+        elif kind is Kind.AVG_POOL:
+            shares = _Gradient(gradient.shape, self.store.take(gradient.shape), 1.0)
+            self._emit(Op.SHARES, shares.place, gradient.place, signature, scale=gradient.scale)
+            self._leave(inputs[0], _Part(Op.CONV_BACK, shares, signature, 0, self.store.weight(layer)))
+            self._give_back(shares)
         else:
             other = {Kind.RELU: value, Kind.MAX_POOL: inputs[0]}.get(kind, -1)
-            weight = self.store.weight(layer) if kind in _WEIGHTED else 0
-            part = _Part(_BACKWARD[kind], gradient, signature, self.place.get(other, 0), weight)
+            part = _Part(_BACKWARD[kind], gradient, signature, self.place.get(other, 0))
             self._leave(inputs[0], part._replace(statistics=self.statistics.get(value, -1)))
         self._give_back(gradient)
 
