@@ -89,8 +89,10 @@ def test_the_numbering_of_tensors_alone_changes_tflms_arena() -> None:
 
 
 def test_the_arena_of_a_real_build_is_reproduced() -> None:
-    """Golden: a TFLite-Micro build needed a head of 84,032 bytes where 65,536 are alive, and 65,536 with its tensors
-    numbered backwards. The cell is one of those that give this triple here; which one was built is not recorded."""
+    """Golden: a TFLite-Micro build's head was 84,032 bytes with 65,536 alive, and 65,536 with its tensors backwards.
+
+    The cell is one of those that give this triple here; which one was built is not recorded.
+    """
     space = NasBench201()
     cell = space.parse(
         "|nor_conv_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|skip_connect~0|avg_pool_3x3~1|skip_connect~2|"
