@@ -22,7 +22,7 @@ from micronas.mcu.operators import operator
 from micronas.mcu.samples import sample
 
 TABLE = Path(__file__).parent / "code_bytes.csv"
-"""Columns core, part, bytes; a part is `start` (start-up, main), a kernel's C file, or `call`: what each use of one adds."""
+"""Columns core, part, bytes. A part is `start` (start-up, main), a kernel's C file, or `call` (each use of one)."""
 
 
 @cache
