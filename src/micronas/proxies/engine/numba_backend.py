@@ -66,7 +66,7 @@ class NumbaBackend:
         store = Store(len(images), seed, self.precision, border=0)
         for start in range(0, len(graphs), chunk):
             merged = Merged.of(graphs[start : start + chunk])
-            reach = max((border(value.layer.signature) for value in merged.values), default=0)
+            reach = max(map(border, merged.signatures), default=0)
             if reach > store.border:
                 store = Store(len(images), seed, self.precision, reach)
             connected = [network is not None for network in merged.networks]
