@@ -36,6 +36,10 @@ class NumbaBackend:
         """See `Backend`."""
         return self._run(graphs, images, seed, "region counts")[1]
 
+    def agreements(self, graphs: Sequence[Graph], images: Images, seed: int) -> Kernels:
+        """See `Backend`."""
+        return self._run(graphs, images, seed, "agreements")[0]
+
     def _run(
         self, graphs: Sequence[Graph], images: Images, seed: int, goal: Goal
     ) -> tuple[Kernels, npt.NDArray[np.int64]]:
