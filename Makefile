@@ -6,6 +6,7 @@ DECLARED := pyproject.toml constraints.txt
 
 .PHONY: help search test format benchmark clean
 .NOTPARALLEL:
+.DELETE_ON_ERROR:
 
 help:  ## What can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 18

@@ -1,5 +1,7 @@
 """What is dead goes, what runs is folded, and equal networks have equal keys."""
 
+from itertools import pairwise
+
 import pytest
 
 from micronas.deployed import Disconnected, deployed, live, live_key, segments
@@ -86,7 +88,7 @@ def test_segments_end_where_one_tensor_is_live() -> None:
     graph = live(cell(*"300s30"))
     parts = segments(graph)
     assert [layer for part in parts for layer in part] == list(graph)
-    for before, part in zip(parts, parts[1:], strict=False):
+    for before, part in pairwise(parts):
         inside = {layer.name for layer in part}
         outside = {name for layer in part for name in layer.inputs if name not in inside}
         assert outside == {before[-1].name}

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from micronas.hardware.compute import Flops, LiveFlops, Parameters
+from micronas.hardware.flash import Flash
 from micronas.hardware.latency import Latency
+from micronas.hardware.memory import Sram, SramTflm
 from micronas.hardware.target import Target
-from micronas.indicator import HardwareIndicator, Indicator, PerformanceIndicator
+from micronas.indicator import Indicator, PerformanceIndicator
 from micronas.inputs import Inputs
 from micronas.proxies.linear_regions import LinearRegions
 from micronas.proxies.ntk import Ntk
+from micronas.search.exact import ExactSearch
 from micronas.search.pruning import PruningSearch
 from micronas.search.random import RandomSearch
 from micronas.search.search import Search, Watch
@@ -21,12 +24,13 @@ SPACES: Mapping[str, SearchSpace] = {
     "nasbench201": NasBench201(),
 }
 
-MakeSearch = Callable[[SearchSpace, Skeleton, int, int, Watch], Search]
-"""(space, deployed skeleton, seed, repeats, watch) -> search."""
+MakeSearch = Callable[[SearchSpace, Skeleton, tuple[int, ...], int, Watch], Search]
+"""(space, deployed skeleton, seeds, repeats, watch) -> search. Only the exact search takes several seeds."""
 
 SEARCHES: Mapping[str, MakeSearch] = {
-    "pruning": lambda space, skeleton, seed, repeats, watch: PruningSearch(space, skeleton, seed, repeats, watch),
-    "random": lambda space, skeleton, seed, _, watch: RandomSearch(space, skeleton, seed, watch=watch),
+    "pruning": lambda space, skeleton, seeds, repeats, watch: PruningSearch(space, skeleton, seeds[0], repeats, watch),
+    "exact": lambda space, skeleton, seeds, _, watch: ExactSearch(space, skeleton, seeds, watch),
+    "random": lambda space, skeleton, seeds, _, watch: RandomSearch(space, skeleton, seeds[0], watch=watch),
 }
 
 PERFORMANCE_INDICATORS: Mapping[str, Callable[[Inputs], PerformanceIndicator]] = {
@@ -40,6 +44,9 @@ COUNTS: Mapping[str, Indicator] = {
     "params": Parameters(),
 }
 
-HARDWARE_INDICATORS: Mapping[str, Callable[[Target], HardwareIndicator]] = {
+HARDWARE_INDICATORS: Mapping[str, Callable[[Target], Indicator]] = {
     "latency": Latency,
+    "sram": lambda _: Sram(),
+    "sram-tflm": lambda _: SramTflm(),
+    "flash": lambda target: Flash(target.core.name),
 }

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
-from click.core import ParameterSource
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from micronas import catalog, page, runs
-from micronas.config import Run, parse_latency, read_run
+from micronas.config import Run, every_indicator, parse_latency, read_run
 from micronas.errors import UserError
 from micronas.hardware.target import load_target, target_names
 from micronas.search.search import Watch
@@ -32,6 +29,9 @@ app = typer.Typer(
 )
 
 _DEFAULT = Run()
+
+_Mistyped = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+"""What typer raises for a flag it cannot read; whether click is vendored in it depends on its version."""
 
 Target = Annotated[str, typer.Option(help="Board: a name from 'micronas targets', or the path of a .toml.")]
 Seed = Annotated[int, typer.Option(help="Of weights and random inputs.", min=0)]
@@ -53,14 +53,17 @@ def search(
     max_latency: Annotated[str | None, typer.Option(help="Hard limit with its unit, like 300ms or 0.3s.")] = None,
     ntk_weight: Annotated[float, Weight] = _DEFAULT.ntk_weight,
     regions_weight: Annotated[float, Weight] = _DEFAULT.regions_weight,
-    flops_weight: Annotated[float, Weight] = _DEFAULT.flops_weight,
+    flops_weight: Annotated[
+        float | None, typer.Option(help="A cost to pruning (0), capacity to exact (1).", min=0.0)
+    ] = None,
     latency_weight: Annotated[float, Weight] = _DEFAULT.latency_weight,
     seed: Seed = _DEFAULT.seed,
+    seeds: Annotated[str | None, typer.Option(help="An ensemble for --search exact, like 0-4.")] = None,
     repeats: Annotated[int, typer.Option(help="Measurements averaged, each with fresh weights.", min=1)] = 3,
     images: ImagesFrom = None,
     channels: Channels = _DEFAULT.channels,
     cells: Cells = _DEFAULT.cells,
-    input: Input = _DEFAULT.input,  # noqa: A002: the flag is --input
+    input: Input = _DEFAULT.input,  # noqa: A002 (the flag is --input)
     classes: Classes = _DEFAULT.classes,
     repeat: Annotated[Path | None, typer.Option(help="A result.json: run that search again.")] = None,
     runs_folder: RunsFolder = Path("runs"),
@@ -85,6 +88,7 @@ def search(
             max_latency_ms=None if max_latency is None else parse_latency(max_latency),
             images=images,
             seed=seed,
+            seeds=seeds,
             repeats=repeats,
         )
     with _progress() as watch:
@@ -102,15 +106,42 @@ def measure(
     images: ImagesFrom = None,
     channels: Channels = _DEFAULT.channels,
     cells: Cells = _DEFAULT.cells,
-    input: Input = _DEFAULT.input,  # noqa: A002: the flag is --input
+    input: Input = _DEFAULT.input,  # noqa: A002 (the flag is --input)
     classes: Classes = _DEFAULT.classes,
+    emulate: Annotated[bool, typer.Option(help="Also run the whole network as firmware in the emulator.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Judge one architecture by every indicator."""
+    run = Run(target=target, channels=channels, cells=cells, input=input, classes=classes, images=images, seed=seed)
+    with _progress() as watch:
+        outcome = runs.measure(run, architecture, watch, emulate)
+    _show(outcome, as_json)
+
+
+@app.command()
+def scores(
+    out: Annotated[Path, typer.Option(help="The .csv file to write.")],
+    seeds: Annotated[str, typer.Option(help="Like 0-4 or 1,3,5.")] = "0",
+    unique: Annotated[bool, typer.Option("--unique", help="One row for each distinct network.")] = False,
+    images: ImagesFrom = None,
+    channels: Channels = _DEFAULT.channels,
+    cells: Cells = _DEFAULT.cells,
+    input: Input = _DEFAULT.input,  # noqa: A002 (the flag is --input)
+    classes: Classes = _DEFAULT.classes,
+) -> None:
+    """Export the score of every architecture of the space."""
     run = Run(
-        target=target, channels=channels, cells=cells, input=input, classes=classes, images=images, seed=seed
+        search="exact",
+        seeds=seeds,
+        images=images,
+        channels=channels,
+        cells=cells,
+        input=input,
+        classes=classes,
     )
-    _show(runs.measure(run, architecture), as_json)
+    with _progress() as watch:
+        rows = runs.export_scores(run, out, unique, watch)
+    _say(f"wrote {rows:,} rows to {out}")
 
 
 @app.command()
@@ -144,8 +175,6 @@ def targets(as_json: AsJson = False) -> None:
 @app.command()
 def indicators(as_json: AsJson = False) -> None:
     """List what a network can be judged by."""
-    from micronas.config import every_indicator
-
     found = every_indicator(load_target(_DEFAULT.target))
     if as_json:
         rows = [{"name": one.name, "unit": one.unit, "better": one.better.name.lower()} for one in found]
@@ -165,10 +194,10 @@ def main() -> None:
     except UserError as error:
         _say(f"error: {error}")
         code = error.exit_code
-    except click.ClickException as error:
-        _say(f"error: {error.format_message()}")
+    except _Mistyped as error:
+        _say(f"error: {error.format_message()}")  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
         code = 2
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         _say("interrupted; no result was written")
         code = 130
     sys.exit(code if isinstance(code, int) else 0)
@@ -189,13 +218,13 @@ def _refuse_beside_repeat(context: typer.Context) -> None:
     """A repeated run takes everything from its file."""
     allowed = {"repeat", "as_json", "runs_folder"}
     for name in context.params:
-        if name not in allowed and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+        if name not in allowed and getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE":
             flag = name.replace("_", "-")
             raise UserError(f"--{flag} cannot stand beside --repeat: the run's file says everything; drop one of them")
 
 
 @contextmanager
-def _progress() -> Iterator[Watch]:
+def _progress() -> Generator[Watch]:
     """A live bar on stderr: what is done, and the time left."""
     bar = Progress(
         SpinnerColumn(),

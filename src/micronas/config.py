@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -16,12 +17,14 @@ from micronas.errors import UserError
 from micronas.hardware.compute import LiveFlops
 from micronas.hardware.latency import Latency
 from micronas.hardware.target import Target, load_target
+from micronas.indicator import Better, HardwareIndicator, Indicator
 from micronas.inputs import Gaussian, Images, Inputs
 from micronas.objective import Limit, Objective, Term, term
 from micronas.search.search import Search, Watch, unwatched
 from micronas.spaces.space import SearchSpace, Skeleton
 
 _Named = TypeVar("_Named")
+_Indicator = TypeVar("_Indicator", bound=Indicator)
 
 
 @dataclass(frozen=True)
@@ -32,11 +35,13 @@ class Run:
         space, search, target: names in the catalog, or a path to a board's `.toml`.
         channels, cells, input, classes: the skeleton that is deployed.
         ntk_weight, regions_weight: weights of the performance indicators.
-        flops_weight, latency_weight: weights of the hardware indicators.
+        flops_weight, latency_weight: weights of the hardware indicators. FLOPs are a cost to the
+            pruning search (0 unless given) and capacity to the exact one (1 unless given).
         expressivity: the indicator that `regions_weight` weighs.
         max_latency_ms: hard limit, or None.
         images: folder of images or `.npz` for the indicators; None for a seeded Gaussian batch.
         seed, repeats: of weights and random inputs.
+        seeds: of an ensemble, like "0-4" (exact search only); None for `seed` alone.
     """
 
     space: str = "nasbench201"
@@ -48,12 +53,13 @@ class Run:
     classes: int = 10
     ntk_weight: float = 1.0
     regions_weight: float = 1.0
-    flops_weight: float = 0.0
+    flops_weight: float | None = None
     latency_weight: float = 0.0
     expressivity: str = "linear-regions"
     max_latency_ms: float | None = None
     images: str | None = None
     seed: int = 0
+    seeds: str | None = None
     repeats: int = 3
 
     @property
@@ -110,16 +116,31 @@ def parse_latency(text: str) -> float:
     """
     match = re.fullmatch(r"\s*([-+]?[0-9.]+(?:e[-+]?\d+)?)\s*([a-zA-Zµ]*)\s*", text)
     try:
-        number = float(match[1]) if match else float("nan")
+        number = float(match[1]) if match else math.nan
     except ValueError:
-        number = float("nan")
-    if not match or number != number:
+        number = math.nan
+    if not match or math.isnan(number):
         raise UserError(f"cannot read a time from {text!r}; write it like 300ms or 0.3s")
     if match[2] not in _UNITS_MS:
         raise UserError(f"{text!r} has no unit that is known; write us, ms or s, like {match[1]}ms")
     if number <= 0:
         raise UserError(f"a latency limit must be above 0, not {text!r}")
     return number * _UNITS_MS[match[2]]
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """Seeds of `0-4`, `7` or `1,3,5-6`.
+
+    Raises:
+        UserError: it is no such list.
+    """
+    found: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
+        if not match or (match[2] and int(match[2]) < int(match[1])):
+            raise UserError(f"cannot read seeds from {text!r}; write them like 0-4 or 1,3,5")
+        found += range(int(match[1]), int(match[2] or match[1]) + 1)
+    return tuple(dict.fromkeys(found))
 
 
 @dataclass(frozen=True)
@@ -132,6 +153,15 @@ class Setup:
     inputs: Inputs
     objective: Objective
     search: Search
+
+    def on(self, target: Target) -> Setup:
+        """The same with another state of the board's table."""
+        objective = replace(
+            self.objective,
+            hardware=tuple(replace(term, indicator=_on(term.indicator, target)) for term in self.objective.hardware),
+            limits=tuple(replace(limit, indicator=_on(limit.indicator, target)) for limit in self.objective.limits),
+        )
+        return replace(self, target=target, objective=objective)
 
 
 def look_up(names: Mapping[str, _Named], name: str, what: str) -> _Named:
@@ -147,11 +177,6 @@ def look_up(names: Mapping[str, _Named], name: str, what: str) -> _Named:
     raise UserError(f"unknown {what} {name!r}; {hint}there are {', '.join(names)}")
 
 
-def inputs_of(images: str | None, seed: int) -> Inputs:
-    """The images of a folder or `.npz`, or Gaussian noise."""
-    return Images(Path(images)) if images else Gaussian()
-
-
 def set_up(run: Run, watch: Watch = unwatched) -> Setup:
     """Build what a run names.
 
@@ -160,7 +185,7 @@ def set_up(run: Run, watch: Watch = unwatched) -> Setup:
     """
     space = look_up(catalog.SPACES, run.space, "space")
     target = load_target(run.target)
-    inputs = inputs_of(run.images, run.seed)
+    inputs = Images(run.images) if run.images else Gaussian()
     search = look_up(catalog.SEARCHES, run.search, "search")
     return Setup(
         space,
@@ -168,8 +193,23 @@ def set_up(run: Run, watch: Watch = unwatched) -> Setup:
         target,
         inputs,
         _objective(run, target, inputs),
-        search(space, run.skeleton, run.seed, run.repeats, watch),
+        search(space, run.skeleton, _seeds(run), run.repeats, watch),
     )
+
+
+def every_indicator(target: Target) -> tuple[Indicator, ...]:
+    """One of each in the catalog."""
+    performance = [make(Gaussian()) for make in catalog.PERFORMANCE_INDICATORS.values()]
+    hardware = [make(target) for make in catalog.HARDWARE_INDICATORS.values()]
+    return (*performance, *catalog.COUNTS.values(), *hardware)
+
+
+def _seeds(run: Run) -> tuple[int, ...]:
+    if run.seeds is None:
+        return (run.seed,)
+    if run.search != "exact":
+        raise UserError(f"several seeds are for --search exact; {run.search} takes one: --seed")
+    return parse_seeds(run.seeds)
 
 
 def _objective(run: Run, target: Target, inputs: Inputs) -> Objective:
@@ -180,6 +220,17 @@ def _objective(run: Run, target: Target, inputs: Inputs) -> Objective:
             term(look_up(catalog.PERFORMANCE_INDICATORS, name, "performance indicator")(inputs), weight)
             for name, weight in performance
         ),
-        (Term(LiveFlops(), run.flops_weight), Term(latency, run.latency_weight)),
+        (_flops_term(run), Term(latency, run.latency_weight)),
         (Limit(latency, run.max_latency_ms),) if run.max_latency_ms is not None else (),
     )
+
+
+def _on(indicator: _Indicator, target: Target) -> _Indicator:
+    return replace(indicator, target=target) if isinstance(indicator, Latency) else indicator
+
+
+def _flops_term(run: Run) -> Term[HardwareIndicator]:
+    """FLOPs are a cost in the paper's hybrid objective, and capacity where whole networks are ranked (ADR 0004)."""
+    if run.search == "exact":
+        return Term(LiveFlops(), 1.0 if run.flops_weight is None else run.flops_weight, Better.HIGHER)
+    return Term(LiveFlops(), run.flops_weight or 0.0, Better.LOWER)

@@ -9,11 +9,13 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from enum import StrEnum
 from functools import lru_cache
 from types import MappingProxyType
 from typing import TypeVar
 
-from micronas.graph import Graph, Kind, Layer, Signature
+from micronas.errors import UserError
+from micronas.graph import Graph, Kind, Layer, Shape, Signature
 
 
 class Disconnected(ValueError):
@@ -147,6 +149,97 @@ def _resolve(gone: Mapping[str, str], name: str) -> str:
     while name in gone:
         name = gone[name]
     return name
+
+
+# --- legalise -----------------------------------------------------------------------------------
+
+
+class Runtime(StrEnum):
+    """Whose operators a deployed graph is cut into: our own kernels', or TFLite's."""
+
+    C = "c"
+    TFLITE = "tflite"
+
+
+def legalise(graph: Graph, runtime: Runtime) -> Graph:
+    """A deployed graph in the operators of a runtime.
+
+    For our own kernels it is the graph itself. TFLite has no `relu_in` (a RELU is put before, one
+    for all who read that tensor so), adds two operands at a time (left to right; a clamp stays with
+    the last) and pads only as VALID or SAME does (else a PAD is put before a convolution).
+
+    Raises:
+        UserError: a pool whose padding is not SAME: TFLite cannot leave padding uncounted.
+    """
+    if runtime is Runtime.C:
+        return graph
+    drawn = _TfliteOperators(frozenset(layer.name for layer in graph))
+    for layer in graph:
+        drawn.put(layer)
+    return Graph(tuple(drawn.layers))
+
+
+class _TfliteOperators:
+    """Collects the layers of a legalised graph, inventing names that no other layer has."""
+
+    def __init__(self, taken: frozenset[str]) -> None:
+        self.layers: list[Layer] = []
+        self._taken = set(taken)
+        self._rectified: dict[str, str] = {}
+
+    def put(self, layer: Layer) -> None:
+        if layer.signature.kind is Kind.ADD:
+            layer = self._folded(layer)
+        if layer.signature.relu_in:
+            source = self._rectify(layer.inputs[0], layer.signature.in_shape)
+            layer = replace(layer, inputs=(source,), signature=replace(layer.signature, relu_in=False))
+        if layer.signature.padding != (0, 0) and not _is_tf_same(layer.signature):
+            layer = self._padded(layer)
+        self.layers.append(layer)
+
+    def _name(self, name: str) -> str:
+        while name in self._taken:
+            name += "'"
+        self._taken.add(name)
+        return name
+
+    def _folded(self, layer: Layer) -> Layer:
+        """The last of the binary adds; those before it are put."""
+        first, *others, last = layer.inputs
+        binary = replace(layer.signature, operands=2)
+        for number, operand in enumerate(others, 1):
+            self.layers.append(Layer(self._name(f"{layer.name}.sum{number}"), binary, (first, operand)))
+            first = self.layers[-1].name
+        return replace(layer, inputs=(first, last), signature=binary)
+
+    def _rectify(self, source: str, shape: Shape) -> str:
+        if source not in self._rectified:
+            self._rectified[source] = self._name(f"{source}.relu")
+            self.layers.append(Layer(self._rectified[source], Signature(Kind.RELU, shape, shape), (source,)))
+        return self._rectified[source]
+
+    def _padded(self, layer: Layer) -> Layer:
+        signature = layer.signature
+        if signature.kind not in _READS_RELU:
+            raise UserError(f"TFLite has no {signature}: it pads pools only as SAME does")
+        height, width, channels = signature.in_shape
+        grown = (height + sum(signature.padding), width + sum(signature.padding), channels)
+        pad = Signature(Kind.PAD, signature.in_shape, grown, padding=signature.padding)
+        self.layers.append(Layer(self._name(f"{layer.name}.pad"), pad, layer.inputs))
+        valid = replace(signature, in_shape=grown, padding=(0, 0))
+        return replace(layer, inputs=(self.layers[-1].name,), signature=valid)
+
+
+def _is_tf_same(signature: Signature) -> bool:
+    """Whether TensorFlow's SAME pads so: by as little as needed, the odd pixel behind."""
+
+    def same(size: int, out: int) -> tuple[int, int]:
+        total = max((out - 1) * signature.stride + signature.kernel - size, 0)
+        return total // 2, total - total // 2
+
+    (height, width, _), (out_height, out_width, _) = signature.in_shape, signature.out_shape
+    covers = (out_height, out_width) == (-(-height // signature.stride), -(-width // signature.stride))
+    return covers and same(height, out_height) == same(width, out_width) == signature.padding
 
 
 def cost(graph: Graph) -> tuple[int, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -73,6 +73,15 @@ class PerformanceIndicator(Indicator, Protocol):
         """The reduced skeleton of the literature on which it is measured unless one is asked for."""
         ...
 
+    @property
+    def fingerprint(self) -> str:
+        """Everything its numbers depend on but the network and the code: settings, skeleton, seed, inputs."""
+        ...
+
+    def caveat(self, value: float) -> str:
+        """What must be said beside a number, "" if nothing: why it is infinite, or only a bound."""
+        ...
+
     def with_seed(self, seed: int) -> Self:
         """The same indicator with fresh weights and, if they are random, fresh inputs."""
         ...
@@ -85,9 +94,14 @@ class HardwareIndicator(Indicator, Protocol):
         """What the option of a removal alone adds to a network, in the indicator's unit."""
         ...
 
-    def of_space(self, space: SearchSpace, skeleton: Skeleton) -> Scores:
-        """The number of every architecture of a space, in the order of `everything().completions()`.
 
-        Each is that of its class's representative, which is what a search answers with.
+@runtime_checkable
+class Budget(Indicator, Protocol):
+    """An indicator that can be a hard limit: it knows its number for every architecture of a space."""
+
+    def of_space(self, space: SearchSpace, skeleton: Skeleton) -> Scores:
+        """The number of every architecture, shape (architectures,), in the order of `everything().completions()`.
+
+        +infinity where no network can be built.
         """
         ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
@@ -10,21 +10,21 @@ import numpy as np
 
 from micronas.choices import Choices
 from micronas.errors import UserError
-from micronas.indicator import Better, HardwareIndicator, Indicator, PerformanceIndicator, Scores
+from micronas.indicator import Better, Budget, HardwareIndicator, Indicator, PerformanceIndicator, Scores
 from micronas.spaces.space import Skeleton
 
-AnyIndicator = TypeVar("AnyIndicator", bound=Indicator, covariant=True)
+AnIndicator_co = TypeVar("AnIndicator_co", bound=Indicator, covariant=True)
 
 
 @dataclass(frozen=True)
-class Term(Generic[AnyIndicator]):
+class Term(Generic[AnIndicator_co]):
     """An indicator, how much it weighs, and which way is better *in this objective*.
 
     Direction belongs to the term: live FLOPs are capacity (more is better) to the exact search
     and a cost to the paper's hybrid objective.
     """
 
-    indicator: AnyIndicator
+    indicator: AnIndicator_co
     weight: float = 1.0
     better: Better = Better.LOWER
 
@@ -33,7 +33,7 @@ class Term(Generic[AnyIndicator]):
             raise UserError(f"the weight of {self.indicator.name} must be 0 or more, not {self.weight:g}")
 
 
-def term(indicator: AnyIndicator, weight: float = 1.0) -> Term[AnyIndicator]:
+def term(indicator: AnIndicator_co, weight: float = 1.0) -> Term[AnIndicator_co]:
     """A term in the indicator's own direction."""
     return Term(indicator, weight, indicator.better)
 
@@ -42,7 +42,7 @@ def term(indicator: AnyIndicator, weight: float = 1.0) -> Term[AnyIndicator]:
 class Limit:
     """A budget that every answer keeps: indicator ≤ `at_most`, in the indicator's unit."""
 
-    indicator: HardwareIndicator
+    indicator: Budget
     at_most: float
 
     def __post_init__(self) -> None:
@@ -93,13 +93,29 @@ def ranks(values: Scores, better: Better) -> Scores:
     return (last - (counts - 1) / 2)[where]
 
 
-def rank_score(columns: Sequence[tuple[Scores, Better, float]]) -> Scores:
-    """−Σ weight · ln(rank) over the candidates of each column (values, direction, weight); higher is better."""
-    size = columns[0][0].shape
-    return -sum(
-        (weight * np.log(ranks(values, better)) for values, better, weight in columns if weight), start=np.zeros(size)
-    )
+@dataclass(frozen=True)
+class Column:
+    """One term's numbers for every candidate: `values` (seeds, candidates), one row for each seed."""
+
+    values: Scores
+    better: Better
+    weight: float
+
+    @property
+    def mean_ranks(self) -> Scores:
+        """Rank of each candidate, averaged over the seeds, shape (candidates,)."""
+        return np.mean([ranks(row, self.better) for row in np.atleast_2d(self.values)], axis=0)
 
 
-Values = Mapping[str, float]
-"""Indicator name to its number."""
+def rank_score(columns: Sequence[Column]) -> Scores:
+    """−Σ weight · ln(rank) of every candidate; higher is better. A term of weight 0 is left out."""
+    score = np.zeros(columns[0].values.shape[-1])
+    for column in columns:
+        if column.weight:
+            score -= column.weight * np.log(column.mean_ranks)
+    return score
+
+
+def best_first(score: Scores) -> list[int]:
+    """Positions of the candidates, the highest score first; equals keep their order."""
+    return [int(at) for at in np.argsort(-score, kind="stable")]

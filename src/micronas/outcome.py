@@ -7,6 +7,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
 
 from micronas.choices import Choices
 from micronas.deployed import Disconnected
@@ -14,6 +15,9 @@ from micronas.hardware.latency import Breakdown, Latency
 from micronas.indicator import Indicator, PerformanceIndicator
 from micronas.search.search import SearchResult
 from micronas.spaces.space import SearchSpace, Skeleton
+
+if TYPE_CHECKING:
+    from micronas.deploy.emulate import Emulation
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,8 @@ class Outcome:
         result: how the search came to it.
         seconds: the search alone (or the measuring), without start-up.
         limits: (what was asked, the value reached), ready to read.
+        misfits: what the board has too little of.
+        emulation: the whole network run as firmware, where that was asked for.
     """
 
     space: SearchSpace
@@ -60,6 +66,8 @@ class Outcome:
     result: SearchResult | None = None
     seconds: float = 0.0
     limits: Sequence[tuple[str, str]] = field(default_factory=tuple[tuple[str, str], ...])
+    misfits: Sequence[str] = ()
+    emulation: Emulation | None = None
 
     @property
     def text(self) -> str:
@@ -80,9 +88,12 @@ class Outcome:
             "skeleton": str(self.skeleton),
             "latency": _latency(self.breakdown),
             "limits": [{"asked": asked, "reached": reached} for asked, reached in self.limits],
+            "misfits": list(self.misfits),
             "run": dict(self.run),
             "versions": versions(),
         }
+        if self.emulation:
+            data |= _emulated(self.emulation)
         if self.result:
             data |= _how_found(self.space, self.result)
         return data
@@ -105,17 +116,21 @@ def read_indicators(
     skeleton: Skeleton,
     performance: Sequence[PerformanceIndicator],
     others: Sequence[Indicator],
+    known: Mapping[str, float],
 ) -> dict[str, Reading]:
     """Every indicator of one architecture by name.
 
     Performance indicators judge the class's representative on their reduced skeleton, as every
-    search does; the others judge the architecture itself on the deployed one.
+    search does; what a search has measured is `known`, and taken as it is. The others judge the
+    architecture itself on the deployed skeleton.
     """
     graph, canonical = space.lower(architecture, skeleton), space.canonical(architecture)
-    readings = {
-        one.name: _reading(one, one.measure(space.lower(canonical, one.skeleton)), f" on {one.skeleton}")
-        for one in performance
-    }
+    readings: dict[str, Reading] = {}
+    for one in performance:
+        value = known.get(one.name)
+        if value is None:
+            value = one.measure(space.lower(canonical, one.skeleton))
+        readings[one.name] = _reading(one, value, f" on {one.skeleton}", one.caveat(value))
     return readings | {one.name: _reading(one, one.measure(graph)) for one in others}
 
 
@@ -127,10 +142,11 @@ def break_down(latency: Latency, space: SearchSpace, architecture: Choices, skel
         return None
 
 
-def _reading(indicator: Indicator, value: float, where: str = "") -> Reading:
+def _reading(indicator: Indicator, value: float, where: str = "", caveat: str = "") -> Reading:
+    source = indicator.source + where + (f"; {caveat}" if caveat else "")
     if math.isfinite(value):
-        return Reading(value, indicator.unit, indicator.source + where)
-    return Reading(None, indicator.unit, f"{indicator.source}{where}: no value, the network cannot be scored")
+        return Reading(value, indicator.unit, source)
+    return Reading(None, indicator.unit, source if caveat else f"{source}; disconnected")
 
 
 def _latency(breakdown: Breakdown | None) -> dict[str, object] | None:
@@ -146,6 +162,25 @@ def _latency(breakdown: Breakdown | None) -> dict[str, object] | None:
         "by_operation_ms": breakdown.by_operation(),
         "by_stage_ms": breakdown.by_stage(),
         "by_layer_ms": breakdown.by_layer(),
+    }
+
+
+def _emulated(emulation: Emulation) -> dict[str, object]:
+    return {
+        "emulated_latency_ms": emulation.latency_ms,
+        "emulation": {
+            "source": "simulated: the firmware image, from reset to halt",
+            "cycles": emulation.cycles,
+            "instructions": emulation.instructions,
+            "arena_bytes": emulation.arena_bytes,
+            "stack_bytes": emulation.stack_bytes,
+            "statics_bytes": dict(emulation.statics),
+            "sram_bytes": emulation.sram_bytes,
+            "flash_bytes": emulation.flash_bytes,
+            "logits": list(emulation.logits),
+            "matches_reference": emulation.matches_reference,
+            "cycles_by_cause": dict(emulation.by_cause),
+        },
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from rich.bar import Bar
 from rich.console import Console, Group, RenderableType
@@ -14,6 +15,9 @@ from rich.text import Text
 from micronas.drawing import draw_cell
 from micronas.hardware.latency import Breakdown
 from micronas.outcome import Outcome, Reading
+
+if TYPE_CHECKING:
+    from micronas.deploy.emulate import Emulation
 
 _TITLES = {
     "ntk": "NTK condition number",
@@ -43,6 +47,11 @@ def _parts(outcome: Outcome) -> Iterable[RenderableType]:
         yield _indented(_breakdown(outcome.breakdown))
     else:
         yield _indented(Text("No path leads from the input to the output: this network computes a constant."))
+    if outcome.misfits:
+        yield _indented(Text("\n".join(outcome.misfits), style="bold red"))
+    if outcome.emulation:
+        yield Rule("run as firmware in the emulator", align="left", style="dim")
+        yield _indented(Text("\n".join(_emulated(outcome.emulation))))
     if outcome.limits:
         yield Rule("what the limit allowed", align="left", style="dim")
         yield _indented(Text("\n".join(_limits(outcome))))
@@ -123,6 +132,17 @@ def _limits(outcome: Outcome) -> Iterable[str]:
         yield f"{skipped} removals were skipped because they would have put the limit out of reach"
 
 
+def _emulated(emulation: Emulation) -> Iterable[str]:
+    yield f"{emulation.latency_ms:.4g} ms from reset to halt, {emulation.cycles:,.0f} cycles (simulated)"
+    yield (
+        f"SRAM {emulation.sram_bytes / 1024:,.1f} KiB: arena {emulation.arena_bytes:,} bytes, "
+        f"stack {emulation.stack_bytes:,}, statics {sum(emulation.statics.values()):,}"
+    )
+    yield f"flash {emulation.flash_bytes / 1024:,.1f} KiB"
+    same = "equal to" if emulation.matches_reference else "NOT equal to"
+    yield f"logits {same} the integer reference's (random int8 weights)"
+
+
 def _provenance(outcome: Outcome) -> Iterable[str]:
     if outcome.breakdown:
         low, high = outcome.breakdown.range_ms
@@ -132,4 +152,5 @@ def _provenance(outcome: Outcome) -> Iterable[str]:
         yield f"         overhead {outcome.breakdown.overhead_ms:g} ms besides the layers"
     yield f"network: {outcome.skeleton}, int8"
     if outcome.result:
-        yield f"search:  {outcome.result.measured} measurements of untrained networks; nothing was trained, no label was read"
+        measured = outcome.result.measured
+        yield f"search:  {measured} measurements of untrained networks; nothing was trained, no label was read"

@@ -4,62 +4,95 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from micronas import catalog
 from micronas.cache import atomic_write
 from micronas.choices import Choices
-from micronas.config import Run, Setup, set_up
+from micronas.config import Run, Setup, parse_seeds, set_up
+from micronas.deployed import Disconnected
 from micronas.errors import UserError
+from micronas.hardware.counted import count_space, network_signatures
 from micronas.hardware.latency import Latency
+from micronas.hardware.profiled import complete
+from micronas.hardware.target import Target
 from micronas.indicator import Indicator
 from micronas.objective import Limit
 from micronas.outcome import Outcome, Reading, break_down, read_indicators
+from micronas.search.exact import ExactSearch, score_rows
 from micronas.search.search import SearchResult, Watch, unwatched
+
+if TYPE_CHECKING:
+    from micronas.deploy.emulate import Emulation
 
 
 def search(run: Run, watch: Watch = unwatched) -> Outcome:
-    """Search as the run says.
+    """Search as the run says. Operations the board's table lacks are profiled first, and kept for the user.
 
     Raises:
         UserError: something the run names is not there or cannot be read.
         Unreachable: no architecture meets the limits.
     """
     parts = set_up(run, watch)
+    if run.max_latency_ms is not None or run.latency_weight:
+        everything = count_space(parts.space, parts.skeleton).signatures
+        parts = parts.on(complete(parts.target, everything, progress=_profiling(watch), workers=2))
     started = time.perf_counter()
     result = parts.search.run(parts.objective)
     seconds = time.perf_counter() - started
     return _outcome(run, parts, result.architecture, seconds, result)
 
 
-def measure(run: Run, architecture: str) -> Outcome:
-    """Judge one given architecture.
+def measure(run: Run, architecture: str, watch: Watch = unwatched, emulated: bool = False) -> Outcome:
+    """Judge one given architecture; `emulated`: also build its firmware and run it from reset to halt.
 
     Raises:
         ArchitectureError: the text is no architecture of the run's space.
         UserError: something the run names is not there or cannot be read.
     """
     parts = set_up(run)
+    choices = parts.space.parse(architecture)
     started = time.perf_counter()
-    outcome = _outcome(run, parts, parts.space.parse(architecture), 0.0)
-    return _timed(outcome, time.perf_counter() - started)
+    outcome = _outcome(run, parts, choices, 0.0, watch=watch)
+    emulation = _emulate(parts, choices, run.seed, watch) if emulated else None
+    return replace(outcome, emulation=emulation, seconds=time.perf_counter() - started)
 
 
-def _timed(outcome: Outcome, seconds: float) -> Outcome:
-    from dataclasses import replace
+def _emulate(parts: Setup, choices: Choices, seed: int, watch: Watch) -> Emulation:
+    from micronas.deploy.emulate import emulate
 
-    return replace(outcome, seconds=seconds)
+    watch(0, 1, "building and running the firmware")
+    try:
+        return emulate(parts.space.lower(choices, parts.skeleton), parts.target, seed)
+    except Disconnected as error:
+        raise UserError(f"{parts.space.format(choices)} has no firmware: {error}") from error
+
+
+def _profiling(watch: Watch) -> Callable[[int, int], None]:
+    return lambda done, total: watch(done, total, "profiling operations that the board's table lacks")
 
 
 def _outcome(
-    run: Run, parts: Setup, architecture: Choices, seconds: float, result: SearchResult | None = None
+    run: Run,
+    parts: Setup,
+    architecture: Choices,
+    seconds: float,
+    result: SearchResult | None = None,
+    watch: Watch = unwatched,
 ) -> Outcome:
+    graph = parts.space.lower(architecture, parts.skeleton)
+    with suppress(Disconnected):
+        parts = parts.on(complete(parts.target, network_signatures(graph), progress=_profiling(watch)))
     performance = [term.indicator.with_seed(run.seed) for term in parts.objective.performance]
     hardware: list[Indicator] = [make(parts.target) for make in catalog.HARDWARE_INDICATORS.values()]
     others = [*catalog.COUNTS.values(), *hardware]
-    readings = read_indicators(parts.space, architecture, parts.skeleton, performance, others)
+    known = result.finalists[0].values if result else {}
+    readings = read_indicators(parts.space, architecture, parts.skeleton, performance, others, known)
     return Outcome(
         parts.space,
         architecture,
@@ -73,10 +106,25 @@ def _outcome(
         result,
         seconds,
         _reached(parts.objective.limits, readings),
+        _misfits(parts.target, readings),
     )
 
 
-def _reached(limits: Sequence[Limit], readings: dict[str, Reading]) -> list[tuple[str, str]]:
+def _misfits(target: Target, readings: Mapping[str, Reading]) -> list[str]:
+    """What the board has too little of for this network."""
+    region = target.arena_region
+    room = {
+        "sram": (region.size_bytes, f"its largest SRAM region, {region.name}"),
+        "flash": (target.flash_bytes, "its flash"),
+    }
+    return [
+        f"does not fit {target.name}: needs {reading.value / 1024:,.0f} KiB of {name}, {what} has {size / 1024:,.0f}"
+        for name, (size, what) in room.items()
+        if (reading := readings[name]).value is not None and reading.value > size
+    ]
+
+
+def _reached(limits: Sequence[Limit], readings: Mapping[str, Reading]) -> list[tuple[str, str]]:
     return [
         (
             f"{limit.indicator.name} ≤ {limit.at_most:.6g} {limit.indicator.unit}",
@@ -111,3 +159,24 @@ def _fresh(folder: Path, name: str) -> Path:
             continue
         return path
     raise FileExistsError(17, "too many runs within one second")
+
+
+def export_scores(run: Run, path: Path, unique: bool, watch: Watch = unwatched) -> int:
+    """Write every architecture's indicators, one column for each seed, and its score; the number of rows.
+
+    `unique`: one row for each distinct network, its representative. A disconnected network has no
+    score: its cells are empty.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    parts = set_up(replace(run, search="exact"), watch)
+    search = ExactSearch(parts.space, parts.skeleton, parse_seeds(run.seeds or str(run.seed)), watch)
+    table = search.score(parts.objective)
+    try:
+        atomic_write(path, score_rows(table, search.seeds, unique))
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}; choose another --out") from error
+    for line in search.store.said:
+        watch(1, 1, line)
+    return len(table.census) if unique else len(table.census.members)

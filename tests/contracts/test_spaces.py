@@ -11,7 +11,7 @@ from micronas.spaces.space import ArchitectureError, SearchSpace, Skeleton
 SMALL = Skeleton((8, 8, 3), classes=2, channels=4, cells=1, stages=2)
 
 
-@pytest.fixture(params=SPACES.values(), ids=SPACES.keys())
+@pytest.fixture(params=list(SPACES.values()), ids=list(SPACES))
 def space(request: pytest.FixtureRequest) -> SearchSpace:
     return request.param
 

@@ -15,7 +15,9 @@ int32_t dot(const int8_t *a, const int8_t *b, int32_t count)
 
 int32_t sixth(int32_t a, int32_t b, int32_t c, int32_t d, int32_t e, int32_t f) { return a + b + c + d + e * 10 + f; }
 
-int64_t divide(int64_t a, int64_t b) { return a / b; }
+#ifdef WITH_RUNTIME
+int64_t divide(int64_t a, int64_t b) { return a / b; } /* a call of the compiler's helper, which zig takes seconds to build */
+#endif
 
 /* A 3x3 convolution, valid padding, of (height, width, channels) by (out, 3, 3, channels), like a plain kernel. */
 void conv3x3(const int8_t *in, const int8_t *weights, int8_t *out, int32_t size, int32_t channels)
@@ -48,11 +50,13 @@ int32_t zigzag(const uint8_t *bits, int32_t count)
 {
     int32_t value = 1;
     for (int32_t i = 0; i < count; i++) {
-        if (bits[i] & 1)
+        if (bits[i] & 1) {
             value = value * 3 + 1;
-        else
+            __asm__ volatile("nop\n nop" : "+r"(value)); /* keeps the branch a branch */
+        } else {
             value ^= value >> 3;
-        __asm__ volatile("" : "+r"(value));
+            __asm__ volatile("nop" : "+r"(value));
+        }
     }
     return value;
 }

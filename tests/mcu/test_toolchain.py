@@ -8,7 +8,7 @@ import pytest
 
 from micronas.errors import UserError
 from micronas.mcu import toolchain as module
-from micronas.mcu.cores import CORES, core_named
+from micronas.mcu.cores import CORES, Core, core_named
 from micronas.mcu.elf import ElfImage
 from micronas.mcu.layout import Layout, Region
 from micronas.mcu.toolchain import Toolchain
@@ -19,7 +19,7 @@ SOURCE = Path(__file__).parent / "programs.c"
 def test_two_cold_builds_are_byte_identical(toolchain: Toolchain, tmp_path: Path) -> None:
     core = CORES["cortex-m7"]
     other = Toolchain(tmp_path / "cold")
-    first, second = (maker.build([SOURCE], core, keep=["dot", "divide"]) for maker in (toolchain, other))
+    first, second = (maker.build([SOURCE], core, keep=["dot", "add"]) for maker in (toolchain, other))
     assert first != second
     assert first.read_bytes() == second.read_bytes()
 
@@ -51,6 +51,16 @@ def test_defines_and_regions_reach_the_program(toolchain: Toolchain, tmp_path: P
     assert elf.symbol("arena").size_bytes == 96
     assert elf.symbol("__stack_end").address - elf.symbol("__stack_start").address == 4096
     assert elf.symbol("f").address < 1 << 16
+
+
+@pytest.mark.parametrize("core", CORES.values(), ids=lambda core: core.name)
+def test_the_compiler_knows_the_cores_dsp_and_fpu(toolchain: Toolchain, tmp_path: Path, core: Core) -> None:
+    source = tmp_path / "features.c"
+    source.write_text(
+        "#if defined(__ARM_FEATURE_DSP) != HAS_DSP\n#error dsp\n#endif\n"
+        "#if defined(__ARM_FP) != HAS_FPU\n#error fpu\n#endif\nint f(void) { return 0; }\n"
+    )
+    toolchain.build([source], core, keep=["f"], defines={"HAS_DSP": int(core.has_dsp), "HAS_FPU": int(core.has_fpu)})
 
 
 def test_what_does_not_fit_its_region_is_said(toolchain: Toolchain, tmp_path: Path) -> None:

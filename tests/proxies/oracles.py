@@ -55,7 +55,5 @@ def random_cell(chance: random.Random, open_decisions: bool = False) -> Choices:
     if not open_decisions:
         return Choices(tuple((chance.choice(OPERATIONS),) for _ in range(6)))
     return Choices(
-        tuple(
-            tuple(sorted(chance.sample(OPERATIONS, chance.randint(1, 5)), key=OPERATIONS.index)) for _ in range(6)
-        )
+        tuple(tuple(sorted(chance.sample(OPERATIONS, chance.randint(1, 5)), key=OPERATIONS.index)) for _ in range(6))
     )

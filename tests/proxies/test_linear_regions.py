@@ -6,15 +6,15 @@ import random
 
 import numpy as np
 import pytest
+from tests.proxies.oracles import SPACE, pairwise_regions, random_cell, signs
+from tests.proxies.test_ntk import BACKENDS, DISCONNECTED
 
 from micronas.deployed import Disconnected, live
 from micronas.errors import UserError
 from micronas.inputs import Gaussian
 from micronas.proxies.engine.backend import BackendName
-from micronas.proxies.linear_regions import ONE_CELL, LinearRegions, Saturated
+from micronas.proxies.linear_regions import ONE_CELL, LinearRegions
 from micronas.spaces.space import Skeleton
-from tests.proxies.oracles import SPACE, pairwise_regions, random_cell, signs
-from tests.proxies.test_ntk import BACKENDS, DISCONNECTED
 
 ALL_POOLS = "|avg_pool_3x3~0|+|none~0|none~1|+|none~0|skip_connect~1|none~2|"
 
@@ -58,9 +58,11 @@ class TestScore:
     def test_pools_alone_still_fold_at_the_head(self):
         assert 1 < LinearRegions(samples=500).measure(SPACE.lower(SPACE.parse(ALL_POOLS), ONE_CELL)) < 500
 
-    def test_saturated_is_said_not_scored(self):
-        with pytest.raises(Saturated, match="5 samples"):
-            LinearRegions(samples=5).measure(SPACE.lower(SPACE.everything(), ONE_CELL))
+    def test_saturated_is_said(self):
+        few, supernet = LinearRegions(samples=5), SPACE.lower(SPACE.everything(), ONE_CELL)
+        assert few.measure(supernet) == 5
+        assert "saturated" in few.caveat(5.0)
+        assert not few.caveat(4.0)
 
     def test_supernet_is_not_saturated(self):
         assert LinearRegions().measure(SPACE.lower(SPACE.everything(), ONE_CELL)) < 3000

@@ -7,6 +7,7 @@ import random
 import numpy as np
 import pytest
 import torch
+from tests.proxies.oracles import SPACE, jacobian, random_cell, tangent_kernel
 
 from micronas.deployed import live
 from micronas.errors import UserError
@@ -16,7 +17,6 @@ from micronas.networks import Network
 from micronas.proxies.engine.backend import BackendName
 from micronas.proxies.ntk import REDUCED, Ntk, condition_numbers
 from micronas.spaces.space import Skeleton
-from tests.proxies.oracles import SPACE, jacobian, random_cell, tangent_kernel
 
 SMALL = Skeleton(input_shape=(8, 8, 3), channels=3, cells=1)
 DEAD = "|none~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_1x1~1|none~2|"

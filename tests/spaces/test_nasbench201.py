@@ -3,7 +3,7 @@
 import csv
 import gzip
 from collections import defaultdict
-from itertools import permutations
+from itertools import pairwise, permutations
 from pathlib import Path
 
 import numpy as np
@@ -97,7 +97,7 @@ def test_members_of_a_class_compute_the_same_and_neighbours_do_not(classes: dict
     crowded = [(one, members) for one, members in classes.items() if len(members) > 1]
     for one, members in crowded[::150]:
         assert computes_the_same(one, members[-1]), (SPACE.format(one), SPACE.format(members[-1]))
-    for (one, _), (other, _) in list(zip(crowded, crowded[1:], strict=False))[::150]:
+    for (one, _), (other, _) in list(pairwise(crowded))[::150]:
         assert not computes_the_same(one, other), (SPACE.format(one), SPACE.format(other))
 
 

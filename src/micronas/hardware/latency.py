@@ -10,6 +10,7 @@ import numpy as np
 from micronas.choices import Removal
 from micronas.deployed import Disconnected, deployed, runs
 from micronas.graph import Graph, Kind, Layer, Signature
+from micronas.hardware.counted import count_space
 from micronas.hardware.options import option_signatures
 from micronas.hardware.table import LatencyTable, Source
 from micronas.hardware.target import Target
@@ -17,7 +18,7 @@ from micronas.indicator import Better, Scores
 from micronas.spaces.space import SearchSpace, Skeleton
 
 BAND = 0.20
-"""Relative error of an uncalibrated simulated latency: what published figures on boards suggest, see the ADR."""
+"""Relative error to expect of an uncalibrated simulated latency (docs/timing-model.md); an estimate itself."""
 
 BAND_OF_MEMORY_BOUND = 0.30
 """The same where pools and adds dominate: more than half of the milliseconds of the layers."""
@@ -132,6 +133,14 @@ class Latency:
         """
         ran = option_signatures(space, skeleton, removal.decision, removal.option)
         return float(sum(self.target.latency[signature] for signature in ran))
+
+    def of_space(self, space: SearchSpace, skeleton: Skeleton) -> Scores:
+        """Milliseconds of every architecture of a space, shape (architectures,); +infinity where disconnected.
+
+        Raises:
+            UntimedOperation: the table lacks an operation that one of them runs.
+        """
+        return count_space(space, skeleton).latency_ms(self.target.latency)
 
     def breakdown(self, graph: Graph) -> Breakdown:
         """Where the latency of a network goes.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -18,6 +18,9 @@ FIELDS = (
     *("kernel", "stride", "pad_before", "pad_after", "operands", "relu_in"),
 )
 """The columns that write a `Signature`; a table has one more, `milliseconds`."""
+
+OUR_RUNTIME = "micronas"
+"""The runtime whose kernels come with the package."""
 
 _NUMBERS = FIELDS[1:]
 _FORMAT = "micronas latency table 1"
@@ -85,6 +88,24 @@ class LatencyTable:
         """The signatures without a timing, in order."""
         return tuple(signature for signature in dict.fromkeys(signatures) if signature not in self.milliseconds)
 
+    def agrees_with(self, other: LatencyTable) -> bool:
+        """Whether both were made with the same kernels, tools and settings: only such figures add up."""
+        return self._made_by == other._made_by
+
+    def is_outdated_by(self, newer: LatencyTable) -> bool:
+        """Whether this was profiled with other kernels or another timing model; what was calibrated never is."""
+        ours = (self.kernel_version, self.provenance.get("timing_model"))
+        return not self.is_calibrated and ours != (newer.kernel_version, newer.provenance.get("timing_model"))
+
+    def with_more(self, milliseconds: Mapping[Signature, float]) -> LatencyTable:
+        """This table with further timings; its own win."""
+        return replace(self, milliseconds={**milliseconds, **self.milliseconds})
+
+    @property
+    def _made_by(self) -> tuple[str | None, ...]:
+        facts = (self.provenance.get(key) for key in ("core", "clock_hz", "compiler", "timing_model", "memory"))
+        return (self.board, self.runtime, self.dtype, self.kernel_version, self.source, *facts)
+
     @property
     def is_calibrated(self) -> bool:
         """Whether the figures were fitted to measurements on the board."""
@@ -121,6 +142,11 @@ class LatencyTable:
         writer.writerow((*FIELDS, "milliseconds"))
         writer.writerows((*encode(signature), f"{cost:.7g}") for signature, cost in self.milliseconds.items())
         return text.getvalue()
+
+
+def untimed(board: str, runtime: str = OUR_RUNTIME) -> LatencyTable:
+    """A table of a board on which nothing was timed yet: every lookup is an error that says what to do."""
+    return LatencyTable(board, runtime, "int8", "none", Source.SIMULATED, 0.0, {})
 
 
 def encode(signature: Signature) -> tuple[str, ...]:
@@ -181,6 +207,11 @@ def read_table(path: Path) -> LatencyTable:
     return _table(path, header, milliseconds)
 
 
+def is_table(lines: Sequence[str]) -> bool:
+    """Whether these are the lines of a latency table."""
+    return bool(lines) and lines[0] == f"# {_FORMAT}"
+
+
 def rows(path: Path, lines: Iterable[str], wanted: Iterable[str]) -> Iterator[tuple[int, dict[str, str]]]:
     """(line number, column -> word) of a csv text; lines that begin with # are no rows.
 
@@ -191,7 +222,7 @@ def rows(path: Path, lines: Iterable[str], wanted: Iterable[str]) -> Iterator[tu
     for number, line in enumerate(lines, 1):
         if line.startswith("#") or not line.strip():
             continue
-        words = next(csv.reader([line]))
+        words = _words(path, number, line)
         if not columns:
             columns = words
             if lacking := [name for name in wanted if name not in columns]:
@@ -202,6 +233,13 @@ def rows(path: Path, lines: Iterable[str], wanted: Iterable[str]) -> Iterator[tu
             yield number, dict(zip(columns, words, strict=True))
     if not columns:
         raise TableError(f"{path}: no column names in it")
+
+
+def _words(path: Path, number: int, line: str) -> list[str]:
+    try:
+        return next(csv.reader([line], strict=True))
+    except csv.Error as error:
+        raise TableError(f"{path}, line {number}: {error}") from error
 
 
 def positive_number(name: str, word: str) -> float:
@@ -226,7 +264,7 @@ def _whole_number(name: str, word: str | None) -> int:
 
 
 def _header(path: Path, lines: list[str]) -> dict[str, str]:
-    if not lines or lines[0] != f"# {_FORMAT}":
+    if not is_table(lines):
         raise TableError(f"{path}, line 1: no latency table; the first line must be '# {_FORMAT}'")
     header: dict[str, str] = {}
     for line in lines[1:]:

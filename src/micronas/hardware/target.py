@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 from micronas.cache import cache_dir
 from micronas.errors import UserError
-from micronas.hardware.table import LatencyTable, read_table
+from micronas.hardware.table import OUR_RUNTIME, LatencyTable, read_table, untimed
 from micronas.mcu.cores import Core, core_named
 from micronas.mcu.layout import Region
+from micronas.mcu.memory import MemoryModel
 
 BUNDLED = Path(__file__).parent / "targets"
 """The folder of the boards that come with the package."""
 
 _FACTS = ("core", "clock_hz", "sram", "flash_bytes", "flash_origin")
-_KEYS = ("name", "title", "latency", "memory", "sources", *_FACTS)
+_KEYS = ("name", "title", "memory", "sources", *_FACTS)
+
+
+MEMORY = (
+    *("wait_states", "flash_bytes", "line_bytes", "code_cache_bytes", "data_cache_bytes"),
+    *("bus_cycles", "sram_line_cycles"),
+)
+"""The parameters of a board's [memory], all in core cycles and bytes; `mcu.memory.MemoryModel.of_flash` says what."""
 
 
 class TargetError(UserError):
@@ -37,7 +47,7 @@ class Target:
         sram: contiguous regions. An arena must fit one of them, never their sum.
         flash_bytes: non-volatile memory that holds code and weights.
         flash_origin: its first address.
-        memory: named parameters of flash and caches for the timing model, e.g. wait states.
+        memory: what the timing model knows of flash and caches: `MemoryModel.of_flash` takes these names.
         sources: for every fact (and `memory.<parameter>`) the document it is from, or "unverified".
         latency: the table.
     """
@@ -49,7 +59,7 @@ class Target:
     sram: tuple[Region, ...]
     flash_bytes: int
     flash_origin: int
-    memory: Mapping[str, int | float]
+    memory: Mapping[str, int]
     sources: Mapping[str, str]
     latency: LatencyTable
 
@@ -57,6 +67,11 @@ class Target:
     def arena_region(self) -> Region:
         """The largest SRAM region: the largest arena fits here, or nowhere."""
         return max(self.sram, key=lambda region: region.size_bytes)
+
+    @property
+    def memory_model(self) -> MemoryModel:
+        """The board's memory as the timing model takes it."""
+        return MemoryModel.of_flash(**self.memory)
 
     def with_latency(self, table: LatencyTable) -> Target:
         """The same board with another table."""
@@ -73,10 +88,11 @@ def target_names() -> tuple[str, ...]:
     return tuple(dict.fromkeys(path.stem for path in (*_boards(BUNDLED), *_boards(user_folder()))))
 
 
-def load_target(name_or_path: str | Path) -> Target:
-    """A board by name, or by the path of its .toml file.
+def load_target(name_or_path: str | Path, runtime: str = OUR_RUNTIME) -> Target:
+    """A board by name, or by the path of its .toml file, with the table of one runtime's kernels.
 
-    Its table is the .csv that the file names (by default `<board>.csv` beside it).
+    The table is the .csv beside the board's file, unless the user has an own one (`micronas profile`)
+    that no newer kernels have overtaken. A board without any is known, but nothing is timed on it yet.
 
     Raises:
         TargetError: there is no such board (the message suggests the nearest one), or its file is wrong.
@@ -84,10 +100,31 @@ def load_target(name_or_path: str | Path) -> Target:
     """
     path = find_board(name_or_path)
     facts = _Facts.read(path)
-    table = read_table(path.with_name(facts.text("latency", f"{facts.text('name')}.csv")))
-    if table.board != facts.text("name"):
-        raise TargetError(f"{path}: its table is for {table.board}, not {facts.text('name')}")
-    return facts.target(table)
+    return facts.target(_table(path, facts.name(), runtime))
+
+
+def _table(path: Path, name: str, runtime: str) -> LatencyTable:
+    """The user's table, else the one beside the board's file, else an empty one."""
+    own = _read_if_there(table_path(name, runtime), name)
+    beside = _read_if_there(path.with_name(f"{name}.csv"), name) if runtime == OUR_RUNTIME else None
+    if own is not None and beside is not None and own.is_outdated_by(beside):
+        own = None
+    return own or beside or untimed(name, runtime)
+
+
+def _read_if_there(path: Path, board: str) -> LatencyTable | None:
+    if not path.exists():
+        return None
+    table = read_table(path)
+    if table.board != board:
+        raise TargetError(f"{path}: the table is for {table.board}, not {board}")
+    return table
+
+
+def table_path(board: str, runtime: str) -> Path:
+    """Where a user's own table of a board and a runtime is kept."""
+    name = board if runtime == OUR_RUNTIME else f"{board}.{re.sub(r'[^A-Za-z0-9_-]+', '-', runtime)}"
+    return user_folder() / f"{name}.csv"
 
 
 def find_board(name_or_path: str | Path) -> Path:
@@ -144,6 +181,12 @@ class _Facts:
             raise self.wrong(key, f"{key} must be a text" if value is not None else f"{key!r} is missing")
         return value
 
+    def name(self) -> str:
+        name = self.text("name")
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):  # it becomes part of file names
+            raise self.wrong("name", f"name must be letters, digits, '.', '_' and '-', not {name!r}")
+        return name
+
     def number(self, key: str, content: Mapping[str, object], prefix: str = "", least: int = 1) -> int:
         value = content.get(key)
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
@@ -155,28 +198,27 @@ class _Facts:
         value = self.content.get(key)
         if not isinstance(value, dict):
             raise self.wrong(key, f"[{key}] is missing")
-        return value  # pyright: ignore[reportUnknownVariableType]
+        return cast("dict[str, object]", value)
 
-    def region(self, part: object) -> Region:
-        name = part.get("name") if isinstance(part, dict) else None  # pyright: ignore
-        if not isinstance(part, dict) or not isinstance(name, str):
+    def region(self, part: Mapping[str, object]) -> Region:
+        name = part.get("name")
+        if not isinstance(name, str):
             raise self.wrong("sram", "each [[sram]] has a name, an origin and bytes")
-        origin = self.number("origin", part, f"sram {name}: ", least=0)  # pyright: ignore[reportUnknownArgumentType]
-        return Region(name, origin, self.number("bytes", part, f"sram {name}: "))  # pyright: ignore[reportUnknownArgumentType]
+        origin = self.number("origin", part, f"sram {name}: ", least=0)
+        return Region(name, origin, self.number("bytes", part, f"sram {name}: "))
 
     def sram(self) -> tuple[Region, ...]:
         parts = self.content.get("sram")
         if not isinstance(parts, list) or not parts:
             raise self.wrong("sram", "no [[sram]] region")
-        return tuple(self.region(part) for part in parts)  # pyright: ignore[reportUnknownVariableType]
+        found = cast("list[object]", parts)
+        return tuple(self.region(cast("dict[str, object]", part) if isinstance(part, dict) else {}) for part in found)
 
-    def memory(self) -> dict[str, int | float]:
-        found: dict[str, int | float] = {}
-        for key, value in self.table("memory").items():
-            if not isinstance(value, int | float) or isinstance(value, bool) or value < 0:
-                raise self.wrong(key, f"memory.{key} must be a number of at least 0, not {value!r}")
-            found[key] = value
-        return found
+    def memory(self) -> dict[str, int]:
+        found = self.table("memory")
+        if unknown := [key for key in found if key not in MEMORY]:
+            raise self.wrong(unknown[0], f"unknown key memory.{unknown[0]}; there are {', '.join(MEMORY)}")
+        return {key: self.number(key, found, "memory.", least=0) for key in MEMORY}
 
     def sources(self) -> dict[str, str]:
         found = {key: str(value) for key, value in self.table("sources").items()}
@@ -187,7 +229,7 @@ class _Facts:
 
     def target(self, latency: LatencyTable) -> Target:
         return Target(
-            self.text("name"),
+            self.name(),
             self.text("title"),
             core_named(self.text("core")),
             self.number("clock_hz", self.content),

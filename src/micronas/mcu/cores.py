@@ -26,21 +26,23 @@ class Core:
     has_fpu: bool
 
 
-def _core(name: str, gcc_fpu: str | None, *, has_dsp: bool = True) -> Core:
+def _core(name: str, features: str, gcc_fpu: str | None, *, has_dsp: bool = True) -> Core:
+    """`features`: zig's models leave out what an implementation may leave out; ours are of chips that have it."""
     abi = "eabihf" if gcc_fpu else "eabi"
     floats = (f"-mfpu={gcc_fpu}", "-mfloat-abi=hard") if gcc_fpu else ("-mfloat-abi=soft",)
     flags = (f"-mcpu={name}", "-mthumb", *floats)
-    return Core(name, f"thumb-freestanding-{abi}", name.replace("-", "_"), flags, has_dsp, gcc_fpu is not None)
+    cpu = name.replace("-", "_") + features
+    return Core(name, f"thumb-freestanding-{abi}", cpu, flags, has_dsp, gcc_fpu is not None)
 
 
 CORES: Mapping[str, Core] = MappingProxyType(
     {
         core.name: core
         for core in (
-            _core("cortex-m7", "fpv5-sp-d16"),
-            _core("cortex-m4", "fpv4-sp-d16"),
-            _core("cortex-m33", "fpv5-sp-d16"),
-            _core("cortex-m0plus", None, has_dsp=False),
+            _core("cortex-m7", "+fp_armv8d16sp", "fpv5-sp-d16"),
+            _core("cortex-m4", "+vfp4d16sp", "fpv4-sp-d16"),
+            _core("cortex-m33", "+dsp+fp_armv8d16sp", "fpv5-sp-d16"),
+            _core("cortex-m0plus", "", None, has_dsp=False),
         )
     }
 )

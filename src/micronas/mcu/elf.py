@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from micronas.errors import UserError
 
@@ -113,10 +114,10 @@ def _image(elf: ELFFile, path: Path) -> ElfImage:
     return ElfImage(segments, MappingProxyType(symbols), elf["e_entry"])
 
 
-def _symbol(name: str, entry: Mapping[str, object]) -> Symbol | None:
-    value, size, section, info = entry["st_value"], entry["st_size"], entry["st_shndx"], entry["st_info"]
-    kind = info["type"]
-    if not name or name.startswith("$") or section == "SHN_UNDEF" or kind in ("STT_FILE", "STT_SECTION"):
+def _symbol(name: str, entry: Mapping[str, Any]) -> Symbol | None:
+    value: int = entry["st_value"]
+    kind: str = entry["st_info"]["type"]
+    if not name or name.startswith("$") or entry["st_shndx"] == "SHN_UNDEF" or kind in ("STT_FILE", "STT_SECTION"):
         return None
     is_function = kind == "STT_FUNC"
-    return Symbol(name, value & ~1 if is_function else value, size, is_function)
+    return Symbol(name, value & ~1 if is_function else value, entry["st_size"], is_function)

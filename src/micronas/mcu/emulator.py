@@ -7,9 +7,10 @@ are computed from the counts by `timing`.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol, cast
 
 from micronas.errors import UserError
 from micronas.mcu.cores import Core
@@ -19,6 +20,7 @@ from micronas.mcu.layout import SRAM, Region
 try:
     import unicorn
     from unicorn import arm_const as arm
+    from unicorn import unicorn_const as const
 except ImportError as error:  # pragma: no cover - the extra is installed wherever tests run
     raise UserError('emulation needs unicorn: pip install "micronas[mcu]"') from error
 
@@ -43,9 +45,9 @@ _BREAKPOINT = 7  # the number of qemu's EXCP_BKPT
 _UNDEFINED = "executes an undefined instruction"
 _EXCEPTIONS = {1: _UNDEFINED, 2: "calls the supervisor (svc), which nobody serves"}
 _ACCESSES = {
-    unicorn.UC_MEM_READ_UNMAPPED: "reads",
-    unicorn.UC_MEM_WRITE_UNMAPPED: "writes",
-    unicorn.UC_MEM_FETCH_UNMAPPED: "jumps to",
+    const.UC_MEM_READ_UNMAPPED: "reads",
+    const.UC_MEM_WRITE_UNMAPPED: "writes",
+    const.UC_MEM_FETCH_UNMAPPED: "jumps to",
 }
 _MODELS = {
     "cortex-m7": arm.UC_CPU_ARM_CORTEX_M7,
@@ -82,6 +84,30 @@ class Execution:
         return dict(counts)
 
 
+class _Processor(Protocol):
+    """What we use of `unicorn.Uc`, whose own types are half unknown."""
+
+    def reg_read(self, reg_id: int) -> int: ...
+    def reg_write(self, reg_id: int, value: int) -> None: ...
+    def mem_map(self, address: int, size: int) -> None: ...
+    def mem_read(self, address: int, size: int) -> bytearray: ...
+    def mem_write(self, address: int, data: bytes) -> None: ...
+    def hook_add(self, htype: int, callback: Callable[..., object]) -> int: ...
+    def hook_del(self, handle: int) -> None: ...
+    def emu_start(self, begin: int, until: int) -> None: ...
+    def emu_stop(self) -> None: ...
+
+
+_EmulatorStopped = unicorn.UcError  # pyright: ignore[reportPrivateImportUsage]
+
+
+def _processor(core: Core) -> _Processor:
+    mode = const.UC_MODE_THUMB | const.UC_MODE_MCLASS
+    processor = unicorn.Uc(const.UC_ARCH_ARM, mode)  # pyright: ignore[reportPrivateImportUsage]
+    processor.ctl_set_cpu_model(_MODELS[core.name])
+    return cast("_Processor", processor)
+
+
 class _Watch:
     """What the emulator's hooks saw in one run.
 
@@ -97,7 +123,7 @@ class _Watch:
         self._last = START
         self._left = limit_bytes
 
-    def on_block(self, uc: unicorn.Uc, address: int, size: int, _data: object) -> None:
+    def on_block(self, uc: _Processor, address: int, size: int, _data: object) -> None:
         self.edges[self._last, address] += 1
         self._last = address
         self.sizes[address] = size
@@ -105,11 +131,11 @@ class _Watch:
         if self._left < 0:
             uc.emu_stop()
 
-    def on_bad_access(self, _uc: unicorn.Uc, access: int, address: int, *_rest: object) -> bool:
+    def on_bad_access(self, _uc: _Processor, access: int, address: int, *_rest: object) -> bool:
         self.fault = f"{_ACCESSES.get(access, 'uses')} {address:#010x}, where there is no memory"
         return False
 
-    def on_interrupt(self, uc: unicorn.Uc, number: int, _data: object) -> None:
+    def on_interrupt(self, uc: _Processor, number: int, _data: object) -> None:
         pc = uc.reg_read(arm.UC_ARM_REG_PC)
         if number != _BREAKPOINT:
             self.fault = _EXCEPTIONS.get(number, f"raises exception {number}")
@@ -120,7 +146,7 @@ class _Watch:
             self.halted = True
         uc.emu_stop()
 
-    def _semihosting(self, uc: unicorn.Uc) -> bool:
+    def _semihosting(self, uc: _Processor) -> bool:
         """Serve a request of the program; False if it asks to end."""
         request, argument = uc.reg_read(arm.UC_ARM_REG_R0), uc.reg_read(arm.UC_ARM_REG_R1)
         if request == _SYS_WRITEC:
@@ -141,8 +167,7 @@ class Machine:
     def __init__(self, elf: ElfImage, core: Core, regions: Sequence[Region] = (SRAM,)) -> None:
         self.elf = elf
         self.core = core
-        self._uc = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS)
-        self._uc.ctl_set_cpu_model(_MODELS[core.name])
+        self._uc = _processor(core)
         self._map(regions)
         self._ram = regions[0]
         used = [s.address + s.size_bytes for s in elf.segments if self._ram.origin <= s.address < self._ram.end]
@@ -163,10 +188,10 @@ class Machine:
         """Put bytes into free SRAM and return their address.
 
         Raises:
-            UserError: there is no room left beside a stack of 64 KB.
+            UserError: there is no room left beside the stack, which keeps 64 KB, or a quarter of a smaller region.
         """
         address = -(-self._free // align) * align
-        if address + len(data) > self._ram.end - (64 << 10):
+        if address + len(data) > self._ram.end - min(64 << 10, self._ram.size_bytes // 4):
             raise UserError(f"{len(data)} bytes do not fit into {self._ram.name} ({self._ram.size_bytes} bytes)")
         self.write(address, data)
         self._free = address + len(data)
@@ -207,6 +232,21 @@ class Machine:
         until = self.elf.symbol(halt).address if halt else _RETURN.origin
         return self._run(int.from_bytes(words[4:], "little") & ~1, until, limit)
 
+    def run_phases(self, boundaries: Sequence[int], halt: str, limit: int = INSTRUCTION_LIMIT) -> tuple[Execution, ...]:
+        """Run the whole image once, from its reset vector to symbol `halt`, counting anew at each boundary.
+
+        `boundaries` are addresses of instructions in the order the program reaches them; there is one phase more.
+
+        Raises:
+            EmulationError: as for `call`.
+        """
+        table = min(s.load_address for s in self.elf.segments)
+        words = self.read(table, 8)
+        self._uc.reg_write(arm.UC_ARM_REG_SP, int.from_bytes(words[:4], "little"))
+        starts = (int.from_bytes(words[4:], "little") & ~1, *boundaries)
+        ends = (*boundaries, self.elf.symbol(halt).address)
+        return tuple(self._run(start, until, limit) for start, until in zip(starts, ends, strict=True))
+
     def paint(self, address: int, size: int) -> None:
         """Fill memory with a pattern, for `painted_over` to find later how deep a stack went."""
         self.write(address, bytes([_PAINT]) * size)
@@ -219,14 +259,14 @@ class Machine:
     def _run(self, start: int, until: int, limit: int) -> Execution:
         watch = _Watch(limit * _LONGEST_INSTRUCTION)
         hooks = [
-            self._uc.hook_add(unicorn.UC_HOOK_BLOCK, watch.on_block),
-            self._uc.hook_add(unicorn.UC_HOOK_INTR, watch.on_interrupt),
-            self._uc.hook_add(unicorn.UC_HOOK_MEM_INVALID, watch.on_bad_access),
+            self._uc.hook_add(const.UC_HOOK_BLOCK, watch.on_block),
+            self._uc.hook_add(const.UC_HOOK_INTR, watch.on_interrupt),
+            self._uc.hook_add(const.UC_HOOK_MEM_INVALID, watch.on_bad_access),
         ]
         try:
             self._uc.emu_start(start | 1, until)
-        except unicorn.UcError as error:
-            undefined = error.errno == unicorn.UC_ERR_INSN_INVALID
+        except _EmulatorStopped as error:
+            undefined = error.errno == const.UC_ERR_INSN_INVALID
             watch.fault = watch.fault or (_UNDEFINED if undefined else f"stops the emulator: {error}")
         finally:
             for hook in hooks:
@@ -281,7 +321,7 @@ def _pages(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     return merged
 
 
-def _c_string(uc: unicorn.Uc, address: int) -> str:
+def _c_string(uc: _Processor, address: int) -> str:
     characters = bytearray()
     while byte := uc.mem_read(address + len(characters), 1)[0]:
         characters.append(byte)

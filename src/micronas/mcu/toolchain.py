@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
 from importlib.util import find_spec
@@ -33,16 +34,20 @@ _FLAGS = (
     "-fno-ident",
 )
 _ZIG_FLAGS = ("-fno-sanitize=undefined", "-Wno-unused-command-line-argument", "-nostartfiles", "-Wl,--gc-sections")
+_NO_RUNTIME = ("-nostdlib",)
+_MISSING_RUNTIME = re.compile(r"undefined symbol: __")  # a helper the compiler calls: a 64-bit division, a soft float
 _GCC_FLAGS = ("-nostdlib", "-nostartfiles", "-Wl,--gc-sections", "-Wl,--build-id=none")
+_GCC_RUNTIME = ("-lgcc",)
 
 
 @dataclass(frozen=True)
 class Program:
     """What to build: C files, where their headers are, and what the linker must keep.
 
-    `include` folders are searched for headers; `defines` become `-DNAME=VALUE`; `flags` are added last, so that a later
-    `-O2` wins. `keep` names the functions that must survive though nobody calls them, `entry` the ELF's entry point.
-    `layout` places everything; `linker_script` (its text) replaces the layout's own.
+    `include` folders are searched for headers; `defines` become `-DNAME=VALUE`; `flags` are added last, so that a
+    later `-O2` wins (but zig's `-Os` drops all symbols). `keep` names the functions that must survive though nobody
+    calls them, `entry` the ELF's entry point. `layout` places everything; `linker_script` (its text) replaces the
+    layout's own.
     """
 
     sources: tuple[Path, ...]
@@ -51,12 +56,13 @@ class Program:
     flags: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
     entry: str | None = None
-    layout: Layout = Layout()
+    layout: Layout = field(default_factory=Layout)
     linker_script: str | None = None
 
     def script(self) -> str:
         """The linker script's text."""
-        roots = f"EXTERN({' '.join(self.keep)})\n" if self.keep else ""
+        names = " ".join(f'"{symbol}"' for symbol in self.keep)  # bare, ld reads "add" as a hexadecimal number
+        roots = f"EXTERN({names})\n" if self.keep else ""
         return roots + (self.linker_script or self.layout.linker_script())
 
     def arguments(self) -> tuple[str, ...]:
@@ -126,7 +132,7 @@ class Toolchain:
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix="build-", dir=self.cache) as folder:
-                os.replace(self._compile(program, core, Path(folder)), target)
+                self._compile(program, core, Path(folder)).replace(target)
         return target
 
     @cached_property
@@ -143,19 +149,10 @@ class Toolchain:
     def _compile(self, program: Program, core: Core, folder: Path) -> Path:
         script, elf = folder / "link.ld", folder / "program.elf"
         script.write_text(program.script(), encoding="ascii")
-        # By file and from an own folder, so that no path of this machine ends up in the ELF.
-        done = self._run(
-            [
-                *self._command(),
-                *self._machine(core),
-                *program.arguments(),
-                "-T",
-                str(script),
-                *self._tail(),
-                "-o",
-                str(elf),
-            ]
-        )
+        command = [*self._command(), *self._machine(core), *program.arguments(), "-T", str(script), "-o", str(elf)]
+        done = self._run([*command, *(_NO_RUNTIME if self._is_zig else _GCC_RUNTIME)])
+        if self._is_zig and _MISSING_RUNTIME.search(done.stderr):
+            done = self._run(command)  # zig builds its runtime for the core: seconds, so only if it is called
         if done.returncode != 0 or not elf.exists():
             raise UserError(_complaint(done.stderr, program, core))
         return elf
@@ -182,9 +179,6 @@ class Toolchain:
         if self._is_zig:
             return ("-target", core.zig_target, f"-mcpu={core.zig_cpu}", *_ZIG_FLAGS)
         return (*core.gcc_flags, *_GCC_FLAGS)
-
-    def _tail(self) -> tuple[str, ...]:
-        return () if self._is_zig else ("-lgcc",)
 
     def _run(self, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
         zig = str(self.cache / "zig")

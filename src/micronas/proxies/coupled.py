@@ -11,9 +11,7 @@ from micronas.proxies.engine.backend import Device, Precision
 from micronas.proxies.engine.values import LEARNED
 
 
-def coupled_kernel(
-    graph: Graph, images: np.ndarray, seed: int, precision: Precision, device: Device
-) -> np.ndarray:
+def coupled_kernel(graph: Graph, images: np.ndarray, seed: int, precision: Precision, device: Device) -> np.ndarray:
     """Θ of one live network with batch norm in train mode, (samples, samples).
 
     Row a of the Jacobian is the gradient of sample a's summed logits, batch statistics included

@@ -19,16 +19,15 @@ ONE_CELL = Skeleton(input_shape=(3, 3, 1), channels=1, cells=1, stages=1, stem=F
 """The small network of the literature (TE-NAS): one cell of one channel on 3x3 patches."""
 
 
-class Saturated(UserError):
-    """Every sample is a region of its own: the count says how many samples there were, not how the network folds."""
-
-
 @dataclass(frozen=True)
 class LinearRegions:
     """Distinct sign patterns of all ReLU tensors over many samples (TE-NAS, §3.2): more is more expressive.
 
     Batch norm uses the statistics of all samples. Two ReLUs of one tensor count once: they are one tensor.
-    A disconnected network has one region, that of a constant, and is given `better.worst`.
+    A disconnected network has one region, that of a constant, and is given `better.worst`. A count equal to
+    `samples` is saturated: a lower bound, which ranks first and level with all others of its kind; `caveat` says
+    so wherever it is shown. With the default setting 11 of the 5,260 networks of NAS-Bench-201 are on seed 0,
+    none on seed 1; on a large skeleton all are, and the indicator then tells networks apart no more.
 
     Attributes:
         samples: patches.
@@ -56,31 +55,28 @@ class LinearRegions:
         if self.samples < 2:
             raise UserError(f"linear regions need at least 2 samples, not {self.samples}")
 
+    @property
+    def fingerprint(self) -> str:
+        """Everything its numbers depend on but the network and the code."""
+        return f"samples {self.samples}, {self.precision}, {self.skeleton}, seed {self.seed}, {self.inputs.digest}"
+
     def with_seed(self, seed: int) -> Self:
         """The same with fresh weights, and fresh inputs where these are random."""
         return replace(self, seed=seed)
 
     def measure(self, graph: Graph) -> float:
-        """The number of regions one network shows.
-
-        Raises:
-            Saturated: as many regions as samples; take more samples or a smaller network.
-        """
-        return float(self.measure_many([graph])[0])
+        """The number of regions one network shows."""
+        counted = float(self.counts([graph])[0])
+        return counted if counted else self.better.worst
 
     def measure_many(self, graphs: Sequence[Graph]) -> Scores:
-        """The number of regions of each network, shape (graphs,).
-
-        Raises:
-            Saturated: one of them has as many regions as samples.
-        """
+        """The number of regions of each network, shape (graphs,)."""
         counts = self.counts(graphs)
-        if (counts == self.samples).any():
-            raise Saturated(
-                f"each of the {self.samples} samples is a linear region of its own, which compares nothing; "
-                "take more samples or a smaller skeleton"
-            )
         return np.where(counts > 0, counts, self.better.worst)
+
+    def caveat(self, value: float) -> str:
+        """What must be said beside a number, "" if nothing."""
+        return "saturated: every sample its own region, so a lower bound" if value == self.samples else ""
 
     def counts(self, graphs: Sequence[Graph]) -> np.ndarray:
         """Regions of each network, saturated ones included, shape (graphs,); 0 for a disconnected one."""

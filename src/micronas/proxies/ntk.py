@@ -65,9 +65,18 @@ class Ntk:
         if self.mode not in ("frozen", "coupled"):
             raise UserError(f"no NTK mode {self.mode!r}; there are frozen and coupled")
 
+    @property
+    def fingerprint(self) -> str:
+        """Everything its numbers depend on but the network and the code."""
+        return f"batch {self.batch}, {self.mode}, {self.precision}, {self.skeleton}, seed {self.seed}, {self.inputs.digest}"
+
     def with_seed(self, seed: int) -> Self:
         """The same with fresh weights, and fresh inputs where these are random."""
         return replace(self, seed=seed)
+
+    def caveat(self, value: float) -> str:
+        """What must be said beside a number, "" if nothing."""
+        return "disconnected or singular" if value == self.better.worst else ""
 
     def measure(self, graph: Graph) -> float:
         """κ of one network."""

@@ -8,14 +8,14 @@ is the search of TE-NAS (Chen et al., 2021, Algorithm 1).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from micronas.choices import NONE, Choices, Removal
 from micronas.indicator import Better, HardwareIndicator, PerformanceIndicator, Scores
-from micronas.objective import Objective, Term, ranks
+from micronas.objective import Objective, Term, best_first, ranks
 from micronas.search.measurements import Measurements
 from micronas.search.reach import Reach
 from micronas.search.search import Finalist, SearchResult, Step, Watch, unwatched
@@ -54,9 +54,10 @@ class PruningSearch:
         start = self._start(reach)
         factors = HARDWARE_FACTORS if objective.limits else (1.0,)
         runs: dict[Choices, tuple[float, tuple[Step, ...]]] = {}
+        adapted = _with_limited_terms(objective)
         for number, factor in enumerate(factors):
             progress = _Progress(self.watch, number, len(factors), rounds=_rounds(start))
-            pruned, steps = self._prune(objective.with_hardware_scaled(factor), start, reach, progress)
+            pruned, steps = self._prune(adapted.with_hardware_scaled(factor), start, reach, progress)
             runs.setdefault(self.space.canonical(pruned), (factor, steps))
         finalists = self._compare(objective, {pruned: factor for pruned, (factor, _) in runs.items()})
         winner = finalists[0].architecture
@@ -108,9 +109,7 @@ class PruningSearch:
 
     def _prices(self, term: Term[HardwareIndicator], removals: Sequence[Removal]) -> Scores:
         """The price of the option each removal strikes; the dearest is the best to strike."""
-        return np.array(
-            [term.indicator.price(self.space, self.skeleton, removal) for removal in removals]
-        )
+        return np.array([term.indicator.price(self.space, self.skeleton, removal) for removal in removals])
 
     def _compare(self, objective: Objective, factors: dict[Choices, float]) -> tuple[Finalist, ...]:
         """Finalists, best first, by Σ weight · rank of the performance terms alone."""
@@ -130,7 +129,7 @@ class PruningSearch:
                 {name: float(column[at]) for name, column in values.items()},
                 factors[found[at]],
             )
-            for at in np.argsort(-score, kind="stable")
+            for at in best_first(score)
         )
 
     @cached_property
@@ -151,6 +150,18 @@ def _strike(choices: Choices, ordered: Sequence[Removal], reach: Reach) -> tuple
         choices = choices.without(removal)
         struck[removal.decision] = removal
     return choices, Step(tuple(struck.values()), len(ordered), tuple(skipped))
+
+
+def _with_limited_terms(objective: Objective) -> Objective:
+    """The objective in which what is limited also weighs something, for the hardware factors to scale."""
+    limited = {limit.indicator.name for limit in objective.limits}
+    return replace(
+        objective,
+        hardware=tuple(
+            replace(term, weight=1.0) if term.indicator.name in limited and not term.weight else term
+            for term in objective.hardware
+        ),
+    )
 
 
 def _rounds(choices: Choices) -> int:

@@ -9,7 +9,8 @@ import numpy as np
 
 from micronas.choices import Choices
 from micronas.deployed import Disconnected, live
-from micronas.objective import Objective, rank_score
+from micronas.indicator import Scores
+from micronas.objective import Column, Objective, best_first, rank_score
 from micronas.search.measurements import Measurements
 from micronas.search.reach import Reach
 from micronas.search.search import Finalist, SearchResult, Watch, unwatched
@@ -37,14 +38,14 @@ class RandomSearch:
         reach.check(self.space.everything())
         drawn = self._draw(reach)
         measurements = Measurements(self.space)
-        columns = {}
+        columns: dict[str, Scores] = {}
         for done, term in enumerate(objective.performance):
             self.watch(done, len(objective.performance), f"{term.indicator.name} of {len(drawn)} networks")
             columns[term.indicator.name] = measurements.of(term.indicator.with_seed(self.seed), drawn)
-        score = rank_score([(columns[t.indicator.name], t.better, t.weight) for t in objective.performance])
+        score = rank_score([Column(columns[t.indicator.name], t.better, t.weight) for t in objective.performance])
         finalists = tuple(
             Finalist(drawn[at], float(score[at]), {name: float(column[at]) for name, column in columns.items()})
-            for at in np.argsort(-score, kind="stable")
+            for at in best_first(score)
         )
         return SearchResult(finalists[0].architecture, finalists, measured=len(measurements))
 

@@ -18,8 +18,9 @@ from micronas.spaces.space import SearchSpace, Skeleton
 class Reach:
     """Answers from one table of every architecture's value, so a question costs a masked minimum.
 
-    For spaces small enough to enumerate (NAS-Bench-201: 15,625). Disconnected architectures are
-    never a completion.
+    For spaces small enough to enumerate (NAS-Bench-201: 15,625). An architecture has the value of
+    its class's representative, which is what a search answers with; a disconnected one is never a
+    completion.
     """
 
     space: SearchSpace
@@ -28,7 +29,7 @@ class Reach:
 
     def allows(self, choices: Choices) -> bool:
         """Whether one connected completion meets every limit."""
-        return bool(self._admitted[self._block(choices)].any())
+        return not self.limits or bool(self._admitted[self._block(choices)].any())
 
     def check(self, choices: Choices) -> None:
         """Raise `Unreachable`, naming the nearest architecture, unless `allows`."""

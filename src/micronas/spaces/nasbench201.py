@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 
 from micronas.choices import NONE, Choices
 from micronas.deployed import cost, deployed, live_key
@@ -55,7 +55,8 @@ class NasBench201:
 
     def canonical(self, choices: Choices) -> Choices:
         """The cheapest deployed member of the architecture's live class (ties: first in notation)."""
-        return self._representatives[_without_dead_edges(choices)]
+        alive = _without_dead_edges(choices)
+        return _representatives(self, _convolutions(alive))[alive]
 
     def edges(self, choices: Choices) -> tuple[Edge, ...]:
         """The cell as a drawing: every operation between two nodes but `none`."""
@@ -81,22 +82,39 @@ class NasBench201:
 
         return skeleton.lower(draw_cell)
 
-    @cached_property
-    def _representatives(self) -> dict[Choices, Choices]:
-        """For every cell without dead edges, the one that stands for its class."""
-        skeleton = Skeleton(input_shape=(4, 4, 4), classes=2, channels=4, cells=1, stages=1, stem=False)
-        classes: dict[str, list[Choices]] = {}
-        for choices in {_without_dead_edges(choices): None for choices in self.everything().completions()}:
-            classes.setdefault(live_key(self.lower(choices, skeleton)), []).append(choices)
 
-        def price(choices: Choices) -> tuple[tuple[int, int], str]:
-            return cost(deployed(self.lower(choices, skeleton))), self.format(choices)
+@cache
+def _representatives(space: NasBench201, convolutions: tuple[str, ...]) -> dict[Choices, Choices]:
+    """For every cell without dead edges that has these convolutions, the one that stands for its class.
 
-        representatives: dict[Choices, Choices] = {}
-        for members in classes.values():
-            cheapest = min(members, key=price) if len(members) > 1 else members[0]
-            representatives |= dict.fromkeys(members, cheapest)
-        return representatives
+    Equal networks have equal live convolutions, so a class never spans two of these groups.
+    """
+    skeleton = Skeleton(input_shape=(4, 4, 4), classes=2, channels=4, cells=1, stages=1, stem=False)
+    classes: dict[str, list[Choices]] = {}
+    for choices in _cells_by_convolutions(space)[convolutions]:
+        classes.setdefault(live_key(space.lower(choices, skeleton)), []).append(choices)
+
+    def price(choices: Choices) -> tuple[tuple[int, int], str]:
+        return cost(deployed(space.lower(choices, skeleton))), space.format(choices)
+
+    representatives: dict[Choices, Choices] = {}
+    for members in classes.values():
+        cheapest = min(members, key=price) if len(members) > 1 else members[0]
+        representatives |= dict.fromkeys(members, cheapest)
+    return representatives
+
+
+@cache
+def _cells_by_convolutions(space: NasBench201) -> dict[tuple[str, ...], list[Choices]]:
+    groups: dict[tuple[str, ...], list[Choices]] = {}
+    for choices in {_without_dead_edges(choices): None for choices in space.everything().completions()}:
+        groups.setdefault(_convolutions(choices), []).append(choices)
+    return groups
+
+
+def _convolutions(choices: Choices) -> tuple[str, ...]:
+    """The convolutions of a cell, sorted."""
+    return tuple(sorted(option for (option,) in choices.alive if option.startswith("nor_conv")))
 
 
 def _without_dead_edges(choices: Choices) -> Choices:

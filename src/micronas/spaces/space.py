@@ -76,8 +76,9 @@ class Skeleton:
     def __str__(self) -> str:
         """`C=16 N=5 32x32x3 -> 10 classes`."""
         height, width, channels = self.input_shape
-        shape = f"C={self.channels} N={self.cells} {height}x{width}x{channels} -> {self.classes} classes"
-        return shape + ("" if self.stages == 3 else f", {self.stages} stages") + ("" if self.stem else ", no stem")
+        shape = f"{height}x{width}x{channels} -> {self.classes} classes"
+        stages = "" if self.stages == 3 else f" S={self.stages}"
+        return f"C={self.channels} N={self.cells}{stages} {shape}" + ("" if self.stem else ", no stem")
 
 
 def _reduction(draw: GraphBuilder, name: str, source: str) -> str:

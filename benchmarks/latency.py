@@ -1,0 +1,107 @@
+"""Seconds to profile a board and to estimate latencies, against summing each deployed network layer by layer.
+
+    python benchmarks/latency.py [--board nucleo-f746zg] [--sample 300]
+
+Every latency is simulated. The baseline `one by one` lowers, deploys and sums each architecture; both ways must agree
+on the sample, or the run fails. Caches are a folder of this run's own, so that first times are first times.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import tempfile
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from micronas.deployed import Disconnected
+from micronas.hardware.counted import CountedSpace, count_space
+from micronas.hardware.latency import Latency
+from micronas.hardware.profiled import profile
+from micronas.hardware.target import Target, load_target
+from micronas.spaces.nasbench201 import NasBench201
+from micronas.spaces.space import Skeleton
+
+SPACE, SKELETON = NasBench201(), Skeleton()
+
+
+def timed(work: Callable[[], object], repeats: int = 1) -> float:
+    """Seconds of one call, the best of `repeats`."""
+    best = float("inf")
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        best = min(best, time.perf_counter() - start)
+    return best
+
+
+def profiling(target: Target, counted: CountedSpace) -> None:
+    """Seconds for the default skeleton, the compiler's cache empty and full."""
+    for label in ("compiling too", "compiled"):
+        seconds = timed(lambda: profile(target, counted.signatures))
+        print(f"profile {len(counted.signatures)} operations, {label:22} {seconds:7.2f} s")
+
+
+def estimating(target: Target, counted: CountedSpace, sample: int) -> None:
+    """Whole space and single architectures by counts, against one by one."""
+    every = list(counted.everything.completions())
+    rows = random.Random(0).sample(range(len(every)), sample)
+    latency = Latency(target)
+    slow: list[float] = []
+
+    def one_by_one() -> None:
+        slow[:] = [latency.measure(SPACE.lower(every[row], SKELETON)) for row in rows]
+
+    each = timed(one_by_one) / sample
+    costs = counted.latency_ms(target.latency)
+    assert np.allclose(costs[rows], slow, rtol=1e-12), "the two ways disagree"
+    whole = timed(lambda: counted.latency_ms(target.latency), 5)
+    costed = counted.costed(target.latency)
+    single = timed(lambda: [costed.cost(every[row]) for row in rows], 5) / sample
+    lowest = timed(lambda: [costed.lowest(counted.everything) for _ in range(100)]) / 100
+    print(f"one by one, an architecture                  {each * 1e3:7.3f} ms")
+    print(f"counted, an architecture                     {single * 1e3:7.3f} ms  {each / single:8.0f}x")
+    print(
+        f"counted, all {len(every):,}                          {whole * 1e3:7.3f} ms  {each * len(every) / whole:8.0f}x"
+    )
+    print(f"cheapest completion of the whole space       {lowest * 1e3:7.3f} ms")
+    print(f"checksum of the sample: {np.sum(np.array(slow)[np.isfinite(slow)]):.6f} ms, both ways")
+
+
+def bands(target: Target, counted: CountedSpace) -> None:
+    """How wide the band is over the space."""
+    latency, wide = Latency(target), 0
+    rows = random.Random(1).sample(range(len(counted.connected)), 200)
+    every = list(counted.everything.completions())
+    found = 0
+    for row in rows:
+        try:
+            wide += latency.breakdown(SPACE.lower(every[row], SKELETON)).band == 0.30
+            found += 1
+        except Disconnected:
+            continue
+    print(f"band of ±30 % for {wide} of {found} random cells, ±20 % for the others")
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--board", default="nucleo-f746zg")
+    arguments.add_argument("--sample", type=int, default=300)
+    chosen = arguments.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["MICRONAS_CACHE"] = folder
+        target = load_target(chosen.board)
+        print(f"{target.title}: {target.latency.label}")
+        first, kept = (timed(lambda: count_space.__wrapped__(SPACE, SKELETON)) for _ in range(2))
+        print(f"count the space, first time                  {first * 1e3:7.0f} ms; kept on disk, {kept * 1e3:.0f} ms")
+        counted = count_space(SPACE, SKELETON)
+        estimating(target, counted, chosen.sample)
+        bands(target, counted)
+        profiling(target, counted)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""How much flash an image needs: constants of every layer, and the code that is actually linked.
+
+Code sizes come from `code_bytes.csv`, which `deploy/code_bytes.py` measures on built images; a test
+builds them again and compares.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from micronas.deployed import Disconnected, deployed
+from micronas.errors import UserError
+from micronas.graph import Graph, Kind, Signature
+from micronas.indicator import Better, Scores
+from micronas.mcu.operators import operator
+from micronas.mcu.samples import sample
+
+TABLE = Path(__file__).parent / "code_bytes.csv"
+"""Columns core, part, bytes; a part is `start` (start-up, main), a kernel's C file, or `call <file>`: one use of it."""
+
+
+@cache
+def code_bytes(core: str) -> Mapping[str, int]:
+    """Bytes of each part of an image's code on a core.
+
+    Raises:
+        UserError: the table does not know the core.
+    """
+    with TABLE.open(newline="", encoding="utf-8") as file:
+        found = {row["part"]: int(row["bytes"]) for row in csv.DictReader(file) if row["core"] == core}
+    if not found:
+        raise UserError(f"no code sizes for {core} in {TABLE.name}; run python -m micronas.deploy.code_bytes")
+    return found
+
+
+@lru_cache(maxsize=10_000)
+def constant_bytes(signature: Signature) -> int:
+    """Flash of one layer's constants: weights, biases, requantisation tables and the parameter struct."""
+    fields = operator(signature).fields(sample(signature).constants).values()
+    arrays = sum(-(-value.nbytes // 4) * 4 for value in fields if not isinstance(value, int))
+    return 4 * len(fields) + arrays
+
+
+@dataclass(frozen=True)
+class Flash:
+    """Flash of the firmware image: weights, biases, requantisation tables, parameter structs, code linked.
+
+    Code is start-up, main, and the kernels the network calls, each once, as built for `core` at -O3.
+    Not counted: whatever an application adds.
+    """
+
+    core: str = "cortex-m7"
+    name: str = "flash"
+    unit: str = "bytes"
+    better: Better = Better.LOWER
+    source: str = "computed: constants + code sizes of built kernels"
+
+    def measure(self, graph: Graph) -> float:
+        """Bytes of flash of one decided network (a plain graph); infinite if it is disconnected."""
+        try:
+            signatures = [layer.signature for layer in deployed(graph) if layer.signature.kind is not Kind.INPUT]
+        except Disconnected:
+            return self.better.worst
+        return float(image_bytes(signatures, code_bytes(self.core)))
+
+    def measure_many(self, graphs: Sequence[Graph]) -> Scores:
+        """Bytes of each network, shape (graphs,)."""
+        return np.array([self.measure(graph) for graph in graphs])
+
+
+def image_bytes(signatures: Sequence[Signature], code: Mapping[str, int]) -> int:
+    """Flash of an image that runs these operations one after the other."""
+    sources = [operator(signature).source for signature in signatures]
+    calls = sum(code[f"call {source}"] for source in sources)
+    kernels = sum(code[source] for source in {*sources})
+    return code["start"] + kernels + calls + sum(map(constant_bytes, signatures))

@@ -1,0 +1,124 @@
+"""How much RAM a network needs: three numbers, each with its name.
+
+(A) *live bytes*: the most int8 tensors and scratch alive at one step. (B) *arena*: (A) after a real
+allocator has placed them. (C) *total*: (B) plus statics and stack, known only of a built and run
+image (`deploy/emulate.py`). Limits apply to (B).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from micronas.deployed import Disconnected, Runtime, deployed, legalise
+from micronas.graph import Graph, Kind, Signature
+from micronas.hardware.arena import Placement, place, tflm_arena
+from micronas.hardware.order import Kernels, Order, best_order, live_bytes
+from micronas.indicator import Better, Scores
+from micronas.mcu.operators import operator
+
+
+@lru_cache(maxsize=10_000)
+def _scratch_bytes(signature: Signature) -> int:
+    return 0 if signature.kind is Kind.INPUT else operator(signature).scratch_bytes
+
+
+OUR_KERNELS = Kernels(_scratch_bytes, in_place=frozenset({Kind.ADD}))
+"""What the kernels of `mcu/kernels` ask of memory; of them only add may write over an operand."""
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """The layers of a deployed network in the order they run, and where their tensors lie.
+
+    `live_bytes` (A) and `arena_bytes` (B) count the graph's input, every tensor and every scratch
+    buffer, each rounded up to 16 bytes; `steps` is (A) layer by layer. No order needs less than
+    `lower_bound_bytes`.
+    """
+
+    graph: Graph
+    placement: Placement
+    steps: tuple[int, ...]
+    lower_bound_bytes: int
+
+    @property
+    def live_bytes(self) -> int:
+        """(A): the most bytes alive at one step of this order."""
+        return max(self.steps)
+
+    @property
+    def arena_bytes(self) -> int:
+        """(B): the static arena of the emitted C."""
+        return self.placement.arena.size_bytes
+
+
+def plan_memory(graph: Graph, kernels: Kernels = OUR_KERNELS) -> MemoryPlan:
+    """The smallest arena found for a deployed graph: in the order of the lowest peak, or in the order given."""
+    order = best_order(graph, kernels)
+    plan = _planned(order, order.graph, kernels)
+    if plan.arena_bytes > order.lower_bound_bytes:
+        return min(plan, _planned(order, graph, kernels), key=lambda found: found.arena_bytes)
+    return plan
+
+
+def _planned(order: Order, graph: Graph, kernels: Kernels) -> MemoryPlan:
+    return MemoryPlan(graph, place(graph, kernels), live_bytes(graph, kernels), order.lower_bound_bytes)
+
+
+@dataclass(frozen=True)
+class Sram:
+    """The arena of the emitted C: number (B).
+
+    Counted: graph input, every live int8 tensor, each kernel's scratch, 16-byte aligned, placed by
+    our first-fit planner in the order with the lowest peak, adds in place. Not counted: statics and
+    stack (an `Emulation` has them).
+    """
+
+    name: str = "sram"
+    unit: str = "bytes"
+    better: Better = Better.LOWER
+    source: str = "computed: arena of the emitted C"
+    kernels: Kernels = OUR_KERNELS
+
+    def measure(self, graph: Graph) -> float:
+        """Bytes of the arena of one decided network (a plain graph); infinite if it is disconnected."""
+        try:
+            return float(plan_memory(deployed(graph), self.kernels).arena_bytes)
+        except Disconnected:
+            return self.better.worst
+
+    def measure_many(self, graphs: Sequence[Graph]) -> Scores:
+        """Bytes of each network, shape (graphs,)."""
+        return np.array([self.measure(graph) for graph in graphs])
+
+
+@dataclass(frozen=True)
+class SramTflm:
+    """The head of TFLite-Micro's arena for the operators of the legalised `.tflite` graph: number (B).
+
+    Counted: graph input, every int8 tensor, those of inserted RELU, PAD and binary adds included,
+    16-byte aligned, placed as its GreedyMemoryPlanner does; nothing in place, no reordering. Not
+    counted: the runtime's own structures (its tail) and the stack. `reverse_tensors`: for a file
+    that numbers its tensors backwards.
+    """
+
+    reverse_tensors: bool = False
+    name: str = "sram-tflm"
+    unit: str = "bytes"
+    better: Better = Better.LOWER
+    source: str = "computed: TFLite-Micro's greedy planner"
+
+    def measure(self, graph: Graph) -> float:
+        """Bytes of the arena's head of one decided network (a plain graph); infinite if it is disconnected."""
+        try:
+            legal = legalise(deployed(graph), Runtime.TFLITE)
+        except Disconnected:
+            return self.better.worst
+        return float(tflm_arena(legal, reverse_tensors=self.reverse_tensors).size_bytes)
+
+    def measure_many(self, graphs: Sequence[Graph]) -> Scores:
+        """Bytes of each network, shape (graphs,)."""
+        return np.array([self.measure(graph) for graph in graphs])

@@ -1,0 +1,123 @@
+"""Tables made by profiling: a board's operations timed in the emulator, kept for the user, completed on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from micronas.cache import atomic_write, cache_dir
+from micronas.errors import UserError
+from micronas.graph import Signature
+from micronas.hardware.calibration import Calibration
+from micronas.hardware.table import OUR_RUNTIME, LatencyTable, Source
+from micronas.hardware.target import Target, table_path
+
+Progress = Callable[[int, int], None]
+"""Told (done, of all) after each operation."""
+
+DTYPE = "int8"
+
+OVERHEAD = "simulated: copy of a 32x32x3 image, largest of 10 logits; the board's own start cost is assumed 0"
+
+_EXTRA = ("ziglang", "unicorn", "elftools", "capstone")
+
+
+class NotInstalledError(UserError):
+    """Profiling needs the optional dependencies; the message says how to install them."""
+
+
+def profile(
+    target: Target,
+    signatures: Sequence[Signature],
+    *,
+    compiler: tuple[str, ...] = (),
+    adapter: Path | None = None,
+    with_memory: bool = True,
+    progress: Progress | None = None,
+) -> LatencyTable:
+    """Times every signature on a board's core, each operation alone, and says with what.
+
+    `compiler` is the command of an own cross compiler, by default zig's. `adapter` is a C file that
+    hands another runtime's kernels over (mcu/micronas_adapter.h); by default ours are timed.
+    `with_memory` False: as if every access to flash and SRAM were a hit.
+
+    Raises:
+        NotInstalledError: the extra `mcu` is missing.
+        UserError: no compiler, an adapter that does not compile, an operation without a kernel.
+    """
+    _need_extra()
+    # Only here: whoever only reads tables needs neither emulator nor compiler.
+    from micronas.mcu.profile import adapted_runtime, frame_cycles, our_runtime, time_operations
+    from micronas.mcu.toolchain import Toolchain
+
+    toolchain = Toolchain(cache_dir() / "toolchain", compiler)
+    runtime = adapted_runtime(toolchain, target.core, adapter) if adapter else our_runtime(toolchain, target.core)
+    memory = target.memory_model if with_memory else None
+    cycles = time_operations(runtime, list(dict.fromkeys(signatures)), memory, progress)
+    to_ms = 1e3 / target.clock_hz
+    return LatencyTable(
+        target.name,
+        runtime.name,
+        DTYPE,
+        runtime.version,
+        Source.SIMULATED,
+        frame_cycles(runtime, memory) * to_ms,
+        {signature: count * to_ms for signature, count in cycles.items()},
+        provenance=_provenance(target, runtime.compiler, with_memory),
+    )
+
+
+def complete(target: Target, signatures: Sequence[Signature], progress: Progress | None = None) -> Target:
+    """The board with timings for all these signatures: what its table lacks is profiled and kept for the user.
+
+    Where the table was made by other kernels, compilers or timing models than those here, all of the
+    signatures are profiled anew, for figures of two versions do not add up. A calibration is kept.
+
+    Raises:
+        UserError: as `profile`; or the table is of another runtime's kernels, which only their adapter can time.
+    """
+    missing = target.latency.missing(signatures)
+    if not missing:
+        return target
+    calibration = Calibration.of(target.latency)
+    raw = calibration.removed_from(target.latency) if calibration else target.latency
+    if raw.runtime != OUR_RUNTIME:
+        raise UserError(
+            f"{target.name} has no timing for {missing[0]} with {raw.runtime}; profile it with that runtime's "
+            f'adapter: "micronas profile {target.name} --adapter FILE.c"'
+        )
+    found = profile(target, missing, progress=progress)
+    if found.agrees_with(raw):
+        found = found.with_more(raw.milliseconds)
+    elif len(missing) < len(set(signatures)):
+        found = profile(target, signatures, progress=progress)
+    table = calibration.applied_to(found) if calibration else found
+    keep(table)
+    return target.with_latency(table)
+
+
+def keep(table: LatencyTable) -> Path:
+    """Writes a table where `load_target` finds it for this user; the file is whole or absent."""
+    path = table_path(table.board, table.runtime)
+    atomic_write(path, table.dump())
+    return path
+
+
+def _need_extra() -> None:
+    if lacking := [name for name in _EXTRA if find_spec(name) is None]:
+        raise NotInstalledError(f'profiling needs {lacking[0]}: pip install "micronas[mcu]"')
+
+
+def _provenance(target: Target, compiler: str, with_memory: bool) -> dict[str, str]:
+    from micronas.mcu.timing import TIMING_VERSION
+
+    parameters = " ".join(f"{name}={value}" for name, value in target.memory.items())
+    return {
+        "core": target.core.name,
+        "clock_hz": str(target.clock_hz),
+        "compiler": compiler,
+        "timing_model": f"timing model {TIMING_VERSION}",
+        "memory": parameters if with_memory else "off",
+        "overhead": OVERHEAD,
+    }

@@ -1,0 +1,138 @@
+"""The exact search: score every network of the space, then answer any board and any budget at once."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from micronas.choices import Choices
+from micronas.indicator import Scores
+from micronas.objective import Column, Objective, best_first, rank_score
+from micronas.search.census import Census, take_census
+from micronas.search.reach import Reach
+from micronas.search.scoring import SpaceScores
+from micronas.search.search import Finalist, SearchResult, Watch, unwatched
+from micronas.spaces.space import SearchSpace, Skeleton
+from micronas.store import ScoreStore, default_store
+
+FINALISTS = 10
+"""How many of the best are reported."""
+
+
+@dataclass(frozen=True)
+class ExactSearch:
+    """Argmax of −Σ weight · ln(rank) under hard limits; ranks are over all connected networks, before limits.
+
+    With several seeds an ensemble: the ranks of an indicator are averaged over the seeds before
+    the logarithm is taken (ADR 0004).
+
+    Attributes:
+        space: what is searched; small enough to enumerate.
+        skeleton: the one deployed; FLOPs and limits refer to it.
+        seeds: of weights and random inputs.
+        watch: told about progress.
+        store: where scores are kept between runs.
+    """
+
+    space: SearchSpace
+    skeleton: Skeleton
+    seeds: tuple[int, ...] = (0,)
+    watch: Watch = unwatched
+    store: ScoreStore = field(default_factory=default_store)
+    name: str = "exact"
+
+    def run(self, objective: Objective) -> SearchResult:
+        """Score what the store does not know, rank, and take the best that every limit admits.
+
+        Raises:
+            Unreachable: no connected network meets the limits.
+        """
+        reach = Reach(self.space, self.skeleton, objective.limits)
+        reach.check(self.space.everything())
+        table = self.score(objective)
+        best = [at for at in best_first(table.score) if reach.allows(table.architecture(at))]
+        finalists = tuple(table.finalist(at) for at in best[:FINALISTS])
+        return SearchResult(finalists[0].architecture, finalists, measured=table.measured)
+
+    def score(self, objective: Objective) -> ScoreTable:
+        """The score of every connected network, higher is better."""
+        census = take_census(self.space)
+        scores = SpaceScores(census, self.store, self.watch)
+        performance = {
+            term.indicator.name: np.stack([scores.performance(term.indicator.with_seed(seed)) for seed in self.seeds])[
+                :, census.connected
+            ]
+            for term in objective.performance
+        }
+        columns = [Column(performance[term.indicator.name], term.better, term.weight) for term in objective.performance]
+        weighed = [term for term in objective.hardware if term.weight]
+        hardware = {
+            term.indicator.name: scores.hardware(term.indicator, self.skeleton)[census.connected] for term in weighed
+        }
+        columns += [Column(hardware[term.indicator.name], term.better, term.weight) for term in weighed]
+        return ScoreTable(census, rank_score(columns), performance, hardware)
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """Scores of the connected networks of a space.
+
+    Attributes:
+        census: all networks.
+        score: of each connected one, shape (connected,); higher is better.
+        values: by performance indicator (seeds, connected).
+        hardware: by hardware indicator that weighs something (connected,).
+    """
+
+    census: Census
+    score: Scores
+    values: Mapping[str, Scores]
+    hardware: Mapping[str, Scores]
+
+    @property
+    def measured(self) -> int:
+        """How many numbers the scores are made of."""
+        return sum(values.size for values in self.values.values())
+
+    def architecture(self, at: int) -> Choices:
+        """The representative of a connected network."""
+        return self.census.representative(int(self._networks[at]))
+
+    def finalist(self, at: int) -> Finalist:
+        """A connected network with its score and its indicators, averaged over the seeds."""
+        means = {name: float(values[:, at].mean()) for name, values in self.values.items()}
+        return Finalist(self.architecture(at), float(self.score[at]), means)
+
+    @cached_property
+    def _networks(self) -> npt.NDArray[np.intp]:
+        return np.flatnonzero(self.census.connected)
+
+
+def score_rows(table: ScoreTable, seeds: Sequence[int], unique: bool) -> str:
+    """A score table as the text of a .csv: `architecture`, an indicator and seed a column, `score`.
+
+    Columns of one number for all seeds (live FLOPs) have no seed in their name.
+    """
+    census = table.census
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(
+        ["architecture", *(f"{name}[{seed}]" for name in table.values for seed in seeds), *table.hardware, "score"]
+    )
+    columns = np.vstack([*table.values.values(), *table.hardware.values(), table.score])
+    row_of_network = np.cumsum(census.connected) - 1
+    everything = list(census.architectures())
+    for at in census.first if unique else range(len(everything)):
+        network = census.members[at]
+        row = row_of_network[network]
+        numbers = (
+            [repr(float(value)) for value in columns[:, row]] if census.connected[network] else [""] * len(columns)
+        )
+        writer.writerow([census.space.format(everything[at]), *numbers])
+    return text.getvalue()

@@ -1,0 +1,179 @@
+"""The emitted C: logits equal to the integer reference, no warnings, nothing for the sanitizers to find."""
+
+from __future__ import annotations
+
+import random
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.deploy.test_int8 import network_of
+
+from micronas.choices import Choices
+from micronas.deploy.c import CModel, emit
+from micronas.deploy.int8 import Int8Network, logits
+from micronas.deploy.quantize import random_images, random_network
+from micronas.deployed import Disconnected, deployed
+from micronas.errors import UserError
+from micronas.graph import Graph, Kind, Layer, Signature
+from micronas.mcu.cores import CORES
+from micronas.mcu.operators import NoKernelError
+from micronas.spaces.nasbench201 import OPERATIONS, NasBench201
+from micronas.spaces.space import Skeleton
+
+MAIN = """
+#include "model.h"
+#include <stdio.h>
+int main(void) {
+    while (fread(model_input(), 1, MODEL_INPUT_BYTES, stdin) == MODEL_INPUT_BYTES) {
+        const int8_t *output = model_run();
+        for (int i = 0; i < MODEL_OUTPUT_BYTES; i++) printf("%d ", output[i]);
+        printf("\\n");
+    }
+    return 0;
+}
+"""
+STRICT = ("-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Wpedantic", "-Werror")
+ZIG = (sys.executable, "-m", "ziglang", "cc")
+SANITIZED = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+COMPILERS = [
+    pytest.param(("gcc", *SANITIZED), marks=pytest.mark.debian("gcc"), id="gcc, sanitizers"),
+    pytest.param(("clang", *SANITIZED), marks=pytest.mark.debian("clang"), id="clang, sanitizers"),
+]
+
+
+def awkward() -> Graph:
+    """What cells do not have: 5x5, odd channels, max pool, a wide add, a ReLU of its own, a depthwise stride."""
+    image, half, quarter = (12, 12, 3), (6, 6, 5), (3, 3, 5)
+    names = ("c1", "c2", "c3", "c4")
+    layers = [Layer("input", Signature(Kind.INPUT, image, image))]
+    layers += [Layer(n, Signature(Kind.CONV, image, half, 5, 2, (1, 2)), ("input",), n == "c2") for n in names]
+    layers += [
+        Layer("sum", Signature(Kind.ADD, half, half, operands=4), names, clamp=True),
+        Layer("depth", Signature(Kind.DEPTHWISE, half, quarter, 3, 2, (0, 1), relu_in=True), ("c1",)),
+        Layer("max", Signature(Kind.MAX_POOL, half, quarter, 2, 2), ("sum",)),
+        Layer("relu", Signature(Kind.RELU, quarter, quarter), ("depth",)),
+        Layer("both", Signature(Kind.ADD, quarter, quarter, operands=2), ("max", "relu")),
+        Layer("pad", Signature(Kind.PAD, quarter, (6, 6, 5), padding=(1, 2)), ("both",)),
+        Layer("pool", Signature(Kind.GLOBAL_POOL, (6, 6, 5), (1, 1, 5), 6), ("pad",)),
+        Layer("linear", Signature(Kind.LINEAR, (1, 1, 5), (1, 1, 7)), ("pool",)),
+    ]
+    return Graph(tuple(layers))
+
+
+def built(model: CModel, folder: Path, compiler: tuple[str, ...], main: str = MAIN) -> Path:
+    sources = model.write(folder)
+    (folder / "main.c").write_text(main)
+    program = folder / "program"
+    command = [*compiler, *STRICT, "-o", str(program), str(folder / "main.c"), *map(str, sources)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return program
+
+
+def answers(program: Path, images: list[np.ndarray]) -> list[list[int]]:
+    done = subprocess.run([program], input=b"".join(i.tobytes() for i in images), capture_output=True, check=False)
+    assert done.stderr == b""
+    assert done.returncode == 0
+    return [[int(number) for number in line.split()] for line in done.stdout.splitlines()]
+
+
+def saturating(network: Int8Network) -> list[np.ndarray]:
+    """Images the network was not calibrated on, extremes included."""
+    shape = network.graph.layers[0].signature.out_shape
+    drawn = [network.input.quantize(image) for image in random_images(network.graph, 2, seed=77)]
+    return [*drawn, np.full(shape, -128, np.int8), np.full(shape, 127, np.int8)]
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize("graph", [network_of(), awkward()], ids=["a cell", "awkward layers"])
+def test_logits_equal_the_integer_reference(compiler: tuple[str, ...], graph: Graph, tmp_path: Path) -> None:
+    network = random_network(graph)
+    images = saturating(network)
+    found = answers(built(emit(network), tmp_path, compiler), images)
+    assert found == [logits(network, image).tolist() for image in images]
+
+
+@pytest.mark.parametrize("core", ["cortex-m7", "cortex-m0plus"])
+@pytest.mark.parametrize("graph", [network_of(), awkward()], ids=["a cell", "awkward layers"])
+def test_zig_cross_compiles_without_a_warning(core: str, graph: Graph, tmp_path: Path) -> None:
+    """Only compiled: that the machine code computes the same is what `test_emulate.py` shows."""
+    sources = emit(random_network(graph)).write(tmp_path)
+    machine = ("-target", CORES[core].zig_target, f"-mcpu={CORES[core].zig_cpu}", "-ffreestanding", "-O1")
+    command = [*ZIG, *machine, *STRICT, "-c", *map(str, sources)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.debian("gcc")
+def test_random_cells_run_one_after_the_other_in_one_arena(tmp_path: Path) -> None:
+    rng, space, done = random.Random(11), NasBench201(), 0
+    while done < 2:
+        choices = Choices(tuple((rng.choice(OPERATIONS),) for _ in range(6)))
+        try:
+            graph = deployed(space.lower(choices, Skeleton((8, 8, 3), channels=4, cells=1)))
+        except Disconnected:
+            continue
+        network = random_network(graph, seed=done)
+        images = saturating(network)
+        program = built(emit(network), tmp_path / str(done), ("gcc", *SANITIZED))
+        assert answers(program, images) == [logits(network, image).tolist() for image in images]
+        done += 1
+
+
+@pytest.mark.debian("gcc")
+def test_the_usage_example_in_the_header_compiles_and_runs(tmp_path: Path) -> None:
+    network = random_network(network_of())
+    model = emit(network)
+    comment = model.files["model.h"].split("*/")[0]
+    lines = [line.removeprefix(" * ").strip() for line in comment.splitlines() if line.startswith(" *     ")]
+    example = "\n".join(lines[1:])
+    assert len(lines) <= 10
+    image = random_images(network.graph, 1, seed=4)[0]
+    pixels = ",".join(f"{value:.9g}f" for value in image.reshape(-1))
+    main = f"""#include <stdio.h>
+    {lines[0]}
+    static const float pixels[] = {{{pixels}}};
+    static float logits[MODEL_OUTPUT_BYTES];
+    int main(void) {{
+    {example}
+        for (int i = 0; i < MODEL_OUTPUT_BYTES; i++) printf("%d ", (int)output[i]);
+        return 0;
+    }}"""
+    found = answers(built(model, tmp_path, ("gcc", *SANITIZED), main), [])
+    assert found == [logits(network, network.input.quantize(image.astype(np.float32))).tolist()]
+
+
+def test_it_is_self_contained_and_the_arena_is_the_plans(tmp_path: Path) -> None:
+    model = emit(random_network(network_of()), "wing")
+    model.write(tmp_path)
+    for path in tmp_path.iterdir():
+        for name in re.findall(r'#include "([^"]+)"', path.read_text()):
+            assert (tmp_path / name).exists(), (path.name, name)
+        for name in re.findall(r"#include <([^>]+)>", path.read_text()):
+            assert name in ("stdint.h", "stddef.h", "arm_acle.h"), (path.name, name)
+    assert f"#define WING_ARENA_BYTES {model.plan.arena_bytes}" in (tmp_path / "wing.h").read_text()
+
+
+def test_the_same_network_gives_the_same_text() -> None:
+    assert emit(random_network(network_of())).files == emit(random_network(network_of())).files
+
+
+def test_what_cannot_be_emitted_is_said(tmp_path: Path) -> None:
+    network = random_network(network_of())
+    with pytest.raises(UserError, match="identifier"):
+        emit(network, "my model")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot write"):
+        emit(network).write(tmp_path / "file")
+    shape = (2, 2, 4)
+    names = tuple(f"c{k}" for k in range(5))
+    layers = [Layer("input", Signature(Kind.INPUT, shape, shape))]
+    layers += [Layer(n, Signature(Kind.CONV, shape, shape), ("input",)) for n in names]
+    layers.append(Layer("sum", Signature(Kind.ADD, shape, shape, operands=5), names))
+    with pytest.raises(NoKernelError, match="2 to 4 operands"):
+        emit(random_network(Graph(tuple(layers))))

@@ -1,0 +1,118 @@
+"""The image from reset to halt: it computes what the integer reference does, in the memory that was planned."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import pytest
+
+from micronas.choices import Choices
+from micronas.deploy.c import emit
+from micronas.deploy.code_bytes import measure_code
+from micronas.deploy.emulate import Emulation, default_toolchain, emulate
+from micronas.deploy.firmware import MPS2_AN500, Board, build_once, build_serial
+from micronas.deploy.quantize import random_images, random_network
+from micronas.deployed import deployed
+from micronas.errors import UserError
+from micronas.graph import Kind
+from micronas.hardware.flash import Flash, code_bytes
+from micronas.hardware.memory import plan_memory
+from micronas.hardware.target import load_target
+from micronas.mcu.cores import CORES
+from micronas.mcu.layout import Region
+from micronas.mcu.profile import frame_cycles, our_runtime, time_operation
+from micronas.spaces.nasbench201 import NasBench201
+from micronas.spaces.space import Skeleton
+
+SPACE, SMALL = NasBench201(), Skeleton((16, 16, 3), channels=4, cells=1, stages=2)
+CELL = SPACE.parse("|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_1x1~1|+|nor_conv_1x1~0|avg_pool_3x3~1|skip_connect~2|")
+GRAPH = SPACE.lower(CELL, SMALL)
+BOARDS = ("nucleo-f746zg", "nucleo-f446re", "nrf5340dk", "raspberry-pi-pico")
+
+
+@pytest.fixture(scope="module", params=BOARDS)
+def emulation(request: pytest.FixtureRequest) -> Emulation:
+    return emulate(GRAPH, load_target(request.param), seed=2)
+
+
+def test_logits_equal_the_integer_reference(emulation: Emulation) -> None:
+    assert emulation.matches_reference
+    assert len(set(emulation.logits)) > 5
+
+
+def test_memory_is_as_planned(emulation: Emulation) -> None:
+    assert emulation.arena_bytes == plan_memory(deployed(GRAPH)).arena_bytes
+    assert emulation.statics == {"micronas_class": 4}
+    assert 100 < emulation.stack_bytes < 2048
+    assert emulation.sram_bytes == emulation.arena_bytes + 4 + emulation.stack_bytes
+
+
+def test_flash_is_within_two_percent(emulation: Emulation) -> None:
+    core = load_target(emulation.target).core.name
+    assert Flash(core).measure(GRAPH) == pytest.approx(emulation.flash_bytes, rel=0.02)
+
+
+def test_the_parts_add_up_to_the_whole(emulation: Emulation) -> None:
+    """Operations timed alone against the image; both simulated. benchmarks/emulation.py shows many more."""
+    target = load_target(emulation.target)
+    runtime = our_runtime(default_toolchain(), target.core)
+    signatures = [layer.signature for layer in deployed(GRAPH) if layer.signature.kind is not Kind.INPUT]
+    alone = {each: time_operation(runtime, each, target.memory_model).cycles for each in set(signatures)}
+    copied = SMALL.input_shape[0] * SMALL.input_shape[1] / 1024  # of the 32x32x3 that the overhead is for
+    estimate = sum(alone[each] for each in signatures) + copied * frame_cycles(runtime, target.memory_model)
+    assert estimate == pytest.approx(emulation.cycles, rel=0.01)
+    assert sum(emulation.by_layer.values()) == pytest.approx(emulation.cycles)
+    assert sum(emulation.by_cause.values()) == pytest.approx(emulation.cycles)
+    assert emulation.latency_ms == pytest.approx(1000 * emulation.cycles / target.clock_hz)
+
+
+def test_bundled_code_sizes_are_those_of_images_built_now() -> None:
+    core = CORES["cortex-m4"]
+    now, bundled = measure_code(core, default_toolchain()), code_bytes(core.name)
+    assert now.keys() == bundled.keys()
+    for part, size in now.items():
+        assert bundled[part] == pytest.approx(size, rel=0.05, abs=64), (
+            f"{part}: run python -m micronas.deploy.code_bytes"
+        )
+
+
+def test_a_dead_cell_has_the_worst_flash_and_an_unknown_core_is_said() -> None:
+    assert Flash().measure(SPACE.lower(Choices((("none",),) * 6), SMALL)) == math.inf
+    with pytest.raises(UserError, match="no code sizes for cortex-m3"):
+        Flash("cortex-m3").measure(GRAPH)
+
+
+def test_an_arena_that_fits_no_single_memory_is_refused() -> None:
+    """Two memories that only together would hold it."""
+    halves = (Region("LOW", 0x2000_0000, 8 << 10), Region("HIGH", 0x3000_0000, 8 << 10))
+    board = dataclasses.replace(MPS2_AN500, sram=halves)
+    with pytest.raises(UserError, match=r"12\.0 KB does not fit mps2-an500: its largest memory \(LOW\) has 8 KB"):
+        board.layout(12 << 10, stack_bytes=1024)
+
+
+def test_arena_statics_and_stack_lie_in_named_regions() -> None:
+    target = load_target("nucleo-f746zg")
+    network = random_network(deployed(GRAPH))
+    firmware = build_once(
+        emit(network), network.input.quantize(random_images(GRAPH, 1, 0)[0]), Board.of(target), default_toolchain()
+    )
+    regions = {region.name: region for region in target.sram}
+
+    def region_of(symbol: str) -> str:
+        address = firmware.image.symbol(symbol).address
+        return next(name for name, region in regions.items() if region.origin <= address < region.end)
+
+    assert [region_of(symbol) for symbol in ("model_arena", "micronas_class", "__stack_start")] == [
+        "SRAM",
+        "DTCM",
+        "DTCM",
+    ]
+    assert firmware.image.symbol("model_arena").address % 16 == 0
+    assert firmware.binary()[:4] == firmware.image.symbol("__stack_end").address.to_bytes(4, "little")
+
+
+def test_no_serial_image_for_a_board_without_start_up_code() -> None:
+    board = Board.of(load_target("nrf5340dk"))
+    with pytest.raises(UserError, match="no start-up code for nrf5340dk; a serial port can be used on mps2-an500"):
+        build_serial(emit(random_network(deployed(GRAPH))), board, default_toolchain())

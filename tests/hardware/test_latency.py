@@ -1,0 +1,106 @@
+"""Latency is overhead plus the table's figure of every deployed layer; nothing is free, nothing is guessed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from micronas.deployed import Disconnected, deployed
+from micronas.graph import Graph, Kind, Signature
+from micronas.hardware.latency import BAND, BAND_OF_MEMORY_BOUND, Latency, operation
+from micronas.hardware.table import LatencyTable, Source, UntimedOperation
+from micronas.hardware.target import load_target
+from micronas.spaces.nasbench201 import NasBench201
+from micronas.spaces.space import Skeleton
+
+SPACE = NasBench201()
+ALL_CONV = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|"
+ALL_POOL = "|avg_pool_3x3~0|+|avg_pool_3x3~0|avg_pool_3x3~1|+|avg_pool_3x3~0|avg_pool_3x3~1|avg_pool_3x3~2|"
+DEAD = "|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|none~2|"
+NO_PATH = "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|nor_conv_3x3~2|"
+
+
+def network(text: str, skeleton: Skeleton = Skeleton()) -> Graph:  # noqa: B008
+    return SPACE.lower(SPACE.parse(text), skeleton)
+
+
+def flat(overhead_ms: float = 0.0, **changes: object) -> Latency:
+    """A board on which every operation takes one millisecond."""
+    layers = [layer for text in (ALL_CONV, ALL_POOL) for layer in deployed(network(text))]
+    ones = {layer.signature: 1.0 for layer in layers if layer.signature.kind is not Kind.INPUT}
+    table = LatencyTable("flat", "test", "int8", "1", Source.SIMULATED, overhead_ms, ones)
+    return Latency(load_target("nucleo-f746zg").with_latency(replace(table, **changes)))
+
+
+def test_the_sum_by_hand() -> None:
+    # 15 cells of 6 convolutions and 2 sums (of 2 and of 3; node 1 has one operand); stem; 2 reductions of 5; head of 3
+    assert flat(0.5).measure(network(ALL_CONV)) == 0.5 + 15 * 8 + 1 + 2 * 5 + 3
+
+
+def test_dead_edges_are_free_and_no_path_is_infinite() -> None:
+    skip = DEAD.replace("nor_conv_3x3", "none")
+    board = flat()
+    assert board.measure(network(DEAD)) == board.measure(network(skip))
+    assert board.measure(network(NO_PATH)) == math.inf
+    with pytest.raises(Disconnected):
+        board.breakdown(network(NO_PATH))
+
+
+def test_an_untimed_operation_is_an_error_not_a_zero() -> None:
+    with pytest.raises(UntimedOperation, match="flat has no timing for conv3x3/1 32x32x3->8"):
+        flat().measure(network(ALL_CONV, Skeleton(channels=8)))
+
+
+def test_the_breakdown_adds_up_every_way() -> None:
+    board = Latency(load_target("nucleo-f746zg"))
+    graph = network(ALL_CONV)
+    found = board.breakdown(graph)
+    total = pytest.approx(board.measure(graph))
+    assert found.latency_ms == total
+    for part in (found.by_operation(), found.by_stage()):
+        assert sum(part.values()) == total
+        assert list(part.values()) == sorted(part.values(), reverse=True)
+    assert sum(found.by_layer().values()) + found.overhead_ms == total
+    assert set(found.by_stage()) - {"overhead"} == {"stem", "stage1", "reduce1", "stage2", "reduce2", "stage3", "head"}
+
+
+def test_overhead_is_a_class_of_its_own() -> None:
+    assert flat(2.0).breakdown(network(ALL_CONV)).by_operation()["overhead"] == 2.0
+
+
+def test_the_band_is_wider_where_pools_and_adds_dominate() -> None:
+    board = flat()
+    convolutions, pools = board.breakdown(network(ALL_CONV)), board.breakdown(network(ALL_POOL))
+    assert (convolutions.band, pools.band) == (BAND, BAND_OF_MEMORY_BOUND)
+    low, high = pools.range_ms
+    assert (low, high) == pytest.approx((0.7 * pools.latency_ms, 1.3 * pools.latency_ms))
+
+
+def test_calibrated_and_measured_tables_state_other_bands() -> None:
+    calibrated = flat(provenance={"calibration": "8 measurements", "calibration_error": "0.05"})
+    assert calibrated.breakdown(network(ALL_POOL)).band == 0.05
+    assert "uncalibrated" not in calibrated.source
+    measured = flat(source=Source.MEASURED).breakdown(network(ALL_CONV))
+    assert measured.band is None
+    assert measured.range_ms == (measured.latency_ms, measured.latency_ms)
+
+
+def test_many_are_measured_as_one_by_one() -> None:
+    graphs = [network(text, Skeleton(cells=1)) for text in (ALL_CONV, ALL_POOL, NO_PATH)]
+    board = flat()
+    assert board.measure_many(graphs).tolist() == [board.measure(graph) for graph in graphs]
+
+
+@pytest.mark.parametrize(
+    ("signature", "name"),
+    [
+        (Signature(Kind.CONV, (8, 8, 4), (8, 8, 4), kernel=3), "conv3x3"),
+        (Signature(Kind.AVG_POOL, (8, 8, 4), (4, 4, 4), kernel=2, stride=2), "avg_pool2x2"),
+        (Signature(Kind.ADD, (8, 8, 4), (8, 8, 4), operands=4), "add"),
+        (Signature(Kind.LINEAR, (1, 1, 4), (1, 1, 2)), "linear"),
+    ],
+)
+def test_operation_classes_forget_shapes(signature: Signature, name: str) -> None:
+    assert operation(signature) == name

@@ -1,0 +1,135 @@
+"""The order found is optimal: brute force over every order says so."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from micronas.deployed import deployed, segments
+from micronas.graph import Graph, Kind, Layer, Signature
+from micronas.hardware.order import Kernels, aligned, best_order, live_bytes, overwritten, tensor_bytes
+from micronas.spaces.nasbench201 import NasBench201
+from micronas.spaces.space import Skeleton
+
+PLAIN = Kernels(lambda _: 0)
+OURS = Kernels(lambda signature: 7 * signature.in_shape[2], frozenset({Kind.ADD}))
+
+
+def _layer(name: str, channels: int, inputs: tuple[str, ...], operands: int) -> Layer:
+    shape = (1, 4, channels)
+    kind = Kind.ADD if operands > 1 else Kind.CONV
+    return Layer(name, Signature(kind, shape, shape, operands=operands), inputs)
+
+
+@st.composite
+def graphs(draw: st.DrawFn, most: int = 7) -> Graph:
+    """A deployed-like graph in which every layer reaches the output; shapes need not fit."""
+    count = draw(st.integers(2, most))
+    widths = st.sampled_from([4, 8, 8, 12, 40])
+    layers = [Layer("l0", Signature(Kind.INPUT, (1, 4, 8), (1, 4, draw(widths))))]
+    for at in range(1, count):
+        reads = draw(st.sets(st.integers(0, at - 1), min_size=1, max_size=3))
+        if at == count - 1:
+            reads |= {k for k in range(at) if not any(f"l{k}" in layer.inputs for layer in layers)}
+        layers.append(_layer(f"l{at}", draw(widths), tuple(f"l{k}" for k in sorted(reads)), len(reads)))
+    return Graph(tuple(layers))
+
+
+def orders(graph: Graph) -> Iterator[Graph]:
+    """Every order in which the layers can run."""
+
+    def grow(done: tuple[Layer, ...]) -> Iterator[Graph]:
+        names = {layer.name for layer in done}
+        if len(done) == len(graph):
+            yield Graph(done)
+        for layer in graph:
+            if layer.name not in names and names.issuperset(layer.inputs):
+                yield from grow((*done, layer))
+
+    return grow(())
+
+
+def peak_by_hand(graph: Graph, kernels: Kernels) -> int:
+    """The peak from its definition: lifetimes, then sums; an operand that is overwritten is not counted twice."""
+    position = {layer.name: at for at, layer in enumerate(graph)}
+    last = position | {name: position[layer.name] for layer in graph for name in layer.inputs}
+    last[graph.output.name] = len(graph)
+    peak = 0
+    for at, layer in enumerate(graph):
+        sizes = {name: tensor_bytes(graph[name].signature.out_shape) for name in position}
+        alive = sum(size for name, size in sizes.items() if position[name] <= at <= last[name])
+        in_place = layer.signature.kind in kernels.in_place and any(
+            last[name] == at and sizes[name] == sizes[layer.name] for name in layer.inputs
+        )
+        scratch = aligned(kernels.scratch_bytes(layer.signature))
+        peak = max(peak, alive + scratch - (sizes[layer.name] if in_place else 0))
+    return peak
+
+
+@pytest.mark.parametrize("kernels", [PLAIN, OURS], ids=["plain", "in place, scratch"])
+@settings(max_examples=60, deadline=None)
+@given(graph=graphs())
+def test_no_order_has_a_lower_peak(kernels: Kernels, graph: Graph) -> None:
+    best = min(peak_by_hand(order, kernels) for order in orders(graph))
+    found = best_order(graph, kernels)
+    assert (found.peak_bytes, found.lower_bound_bytes) == (best, best)
+    assert peak_by_hand(found.graph, kernels) == best == max(live_bytes(found.graph, kernels))
+    assert sorted(layer.name for layer in found.graph) == sorted(layer.name for layer in graph)
+
+
+@settings(max_examples=60, deadline=None)
+@given(graph=graphs(10), states=st.integers(1, 6))
+def test_capped_search_brackets_the_optimum(graph: Graph, states: int) -> None:
+    optimum = best_order(graph, OURS).peak_bytes
+    capped = best_order(graph, OURS, states)
+    assert capped.lower_bound_bytes <= optimum <= capped.peak_bytes
+    assert peak_by_hand(capped.graph, OURS) == capped.peak_bytes <= peak_by_hand(graph, OURS)
+
+
+@settings(max_examples=60, deadline=None)
+@given(graph=graphs())
+def test_live_bytes_are_the_definitions(graph: Graph) -> None:
+    for kernels in (PLAIN, OURS):
+        assert max(live_bytes(graph, kernels)) == peak_by_hand(graph, kernels)
+
+
+@settings(max_examples=60, deadline=None)
+@given(graph=graphs(9))
+def test_an_overwritten_tensor_is_never_read_again(graph: Graph) -> None:
+    for name, operand in overwritten(graph, OURS).items():
+        at = graph.layers.index(graph[name])
+        assert not any(operand in layer.inputs for layer in graph.layers[at + 1 :])
+        assert operand != graph.output.name
+
+
+def test_a_network_of_130_layers_is_ordered_at_once() -> None:
+    space = NasBench201()
+    cell = space.parse(
+        "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_1x1~1|+|avg_pool_3x3~0|nor_conv_3x3~1|nor_conv_1x1~2|"
+    )
+    graph = deployed(space.lower(cell, Skeleton(cells=6)))
+    assert len(graph) >= 130
+    started = time.process_time()
+    found = best_order(graph, OURS)
+    assert time.process_time() - started < 1  # the contract's bound; it takes milliseconds
+    assert found.is_optimal
+
+
+def test_130_layers_without_a_cut_end_at_the_cap_with_a_bound() -> None:
+    """A ladder of long-lived tensors: no point where one tensor is live."""
+    layers = [Layer("l0", Signature(Kind.INPUT, (1, 4, 8), (1, 4, 8)))]
+    for at in range(1, 129):
+        reads = tuple(f"l{k}" for k in sorted({at // 2, max(0, at - 3)}))
+        layers.append(_layer(f"l{at}", 4 * (1 + at * 7 % 5), reads, len(reads)))
+    read = {name for layer in layers for name in layer.inputs}
+    loose = tuple(layer.name for layer in layers if layer.name not in read)
+    graph = Graph((*layers, _layer("out", 8, loose, len(loose))))
+    assert len(segments(graph)) < 10
+    started = time.process_time()
+    found = best_order(graph, OURS, states=1_000)
+    assert time.process_time() - started < 1
+    assert found.lower_bound_bytes <= found.peak_bytes <= max(live_bytes(graph, OURS))

@@ -1,0 +1,134 @@
+"""A latency table says what it is, survives writing and reading, and refuses what is no timing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from micronas.graph import Kind, Signature
+from micronas.hardware.table import (
+    FIELDS,
+    LatencyTable,
+    Source,
+    TableError,
+    UntimedOperation,
+    decode,
+    encode,
+    read_table,
+)
+
+CONV = Signature(Kind.CONV, (32, 32, 3), (32, 32, 16), kernel=3, padding=(1, 1))
+ADD = Signature(Kind.ADD, (8, 8, 64), (8, 8, 64), operands=3)
+
+
+def table(**changes: object) -> LatencyTable:
+    facts: dict[str, object] = {
+        "board": "nucleo-f746zg",
+        "runtime": "micronas",
+        "dtype": "int8",
+        "kernel_version": "1",
+        "source": Source.SIMULATED,
+        "overhead_ms": 0.25,
+        "milliseconds": {CONV: 8.4809, ADD: 1e-3},
+        "provenance": {"compiler": "zig 1", "timing_model": "timing 1"},
+    }
+    return LatencyTable(**{**facts, **changes})  # type: ignore[arg-type]
+
+
+shapes = st.tuples(*(st.integers(1, 300),) * 3)
+signatures = st.builds(
+    Signature,
+    st.sampled_from(Kind),
+    shapes,
+    shapes,
+    st.integers(1, 7),
+    st.integers(1, 3),
+    st.tuples(st.integers(0, 3), st.integers(0, 3)),
+    st.integers(1, 4),
+    st.booleans(),
+)
+
+
+@given(signatures)
+def test_decode_undoes_encode(signature: Signature) -> None:
+    assert decode(dict(zip(FIELDS, encode(signature), strict=True))) == signature
+
+
+def test_a_table_written_is_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "board.csv"
+    path.write_text(table().dump(), encoding="utf-8")
+    assert read_table(path) == table()
+
+
+def test_an_operation_without_timing_names_itself_and_the_remedy() -> None:
+    wanted = Signature(Kind.CONV, (32, 32, 3), (32, 32, 16), kernel=5, padding=(2, 2))
+    with pytest.raises(UntimedOperation) as failure:
+        table()[wanted]
+    assert (
+        str(failure.value)
+        == 'nucleo-f746zg has no timing for conv5x5/1 32x32x3->16; run "micronas profile nucleo-f746zg"'
+    )
+
+
+def test_missing_lists_each_untimed_signature_once() -> None:
+    other = Signature(Kind.RELU, (8, 8, 8), (8, 8, 8))
+    assert table().missing([CONV, other, ADD, other]) == (other,)
+
+
+def test_the_label_says_simulated_and_what_else_a_reader_must_know() -> None:
+    assert table().label == "simulated: micronas 1, timing 1, uncalibrated"
+    assert "provisional" in table(provisional=True).label
+    assert table(source=Source.MEASURED).label.startswith("measured: ")
+
+
+HEADER, COLUMNS, FIRST = table().dump().splitlines()[0], 10, 11
+
+
+def damage(find: str, replace: str) -> str:
+    text = table().dump()
+    assert find in text
+    return text.replace(find, replace, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (damage("micronas latency table 1", "something"), "line 1: no latency table"),
+        ("", "line 1: no latency table"),
+        (damage("# runtime: micronas\n", ""), "does not say 'runtime'"),
+        (damage("source: simulated", "source: guessed"), "simulated or measured, not 'guessed'"),
+        (damage("overhead_ms: 0.25", "overhead_ms: -1"), "overhead_ms must be a number of at least 0"),
+        (damage("milliseconds\n", "ms\n"), "line 11: no column 'milliseconds'"),
+        (damage("8.4809", "fast"), "line 12: milliseconds must be a number, not 'fast'"),
+        (damage("8.4809", "-8"), "line 12: milliseconds must be finite and above 0"),
+        (damage("8.4809", "nan"), "line 12: milliseconds must be finite and above 0"),
+        (damage("conv,32", "konv,32"), "line 12: unknown kind 'konv'"),
+        (damage("conv,32,32", "conv,32,-1"), "line 12: in_width must be a whole number"),
+        (damage("conv,32,32", "conv,32"), "line 12: 13 values, not 14"),
+        (damage("8.4809", '"8.4809'), "line 12"),
+        (table().dump() + table().dump().splitlines()[-1], "line 14: a second timing for add3 8x8x64"),
+        ("\n".join(table().dump().splitlines()[:11]), "no timing in it"),
+        ("\n".join(table().dump().splitlines()[:10]), "no column names in it"),
+    ],
+)
+def test_a_corrupt_table_is_one_line_with_file_and_line(tmp_path: Path, text: str, complaint: str) -> None:
+    path = tmp_path / "broken.csv"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(TableError) as failure:
+        read_table(path)
+    message = str(failure.value)
+    assert str(path) in message
+    assert complaint in message
+    assert "\n" not in message
+
+
+def test_a_table_that_is_no_text_or_not_there_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "broken.csv"
+    with pytest.raises(TableError, match=r"cannot read .*broken\.csv: No such file"):
+        read_table(path)
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(TableError, match=r"cannot read .*broken\.csv: it is no UTF-8 text"):
+        read_table(path)

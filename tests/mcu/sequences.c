@@ -1,0 +1,26 @@
+/* Short instruction sequences whose cycles published microbenchmarks and manuals state. Never run, only decoded. */
+#define SEQUENCE(name, text) \
+    __attribute__((naked)) void name(void) { __asm__ volatile(".syntax unified\n" text "\n bx lr"); }
+
+SEQUENCE(adds, "add.w r0, r1, r2\n add.w r3, r4, r5")
+SEQUENCE(chain, "add.w r0, r0, r2\n eor.w r3, r0, r5")
+SEQUENCE(even_odd_loads, "ldr.w r1, [r0]\n ldr.w r2, [r0, #4]")
+SEQUENCE(even_even_loads, "ldr.w r1, [r0]\n ldr.w r2, [r0, #8]")
+SEQUENCE(stores, "str.w r1, [r0]\n str.w r2, [r0, #4]")
+SEQUENCE(load_store, "ldr.w r1, [r0]\n str.w r1, [r2]")
+SEQUENCE(load_add, "ldr.w r1, [r0]\n add.w r2, r2, r1")
+SEQUENCE(load_byte_add, "ldrb.w r1, [r0]\n add.w r2, r2, r1\n add.w r3, r3, #1")
+SEQUENCE(load_address, "ldr.w r1, [r0]\n ldr.w r2, [r1]")
+SEQUENCE(add_address, "add.w r1, r1, r3\n ldr.w r2, [r1]")
+SEQUENCE(shifted_pair, "add.w r0, r1, r2, lsl #3\n add.w r3, r4, r5, lsl #3")
+SEQUENCE(shifted_chain, "add.w r0, r1, r2, lsl #3\n add.w r3, r4, r0, lsl #3")
+SEQUENCE(multiplies, "mul r0, r1, r2\n mul r3, r4, r5")
+SEQUENCE(product_use, "mul r0, r1, r2\n eor.w r3, r4, r0")
+SEQUENCE(accumulate, "mla r0, r1, r2, r0\n mla r0, r3, r4, r0")
+SEQUENCE(divide, "sdiv r0, r1, r2")
+SEQUENCE(pop_four, "ldm r0, {r1, r2, r3, r4}")
+SEQUENCE(pair_load, "ldrd r1, r2, [r0]")
+SEQUENCE(constant, "movw r0, #1\n movt r0, #2")
+SEQUENCE(extends, "sxtb.w r0, r1\n sxtb.w r2, r3")
+SEQUENCE(extend_younger, "add.w r0, r1, #1\n sxtb.w r2, r3")
+SEQUENCE(store_offset, "str.w r1, [r0, r2]")

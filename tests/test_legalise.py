@@ -1,0 +1,83 @@
+"""What a deployed graph becomes for a runtime."""
+
+from __future__ import annotations
+
+import pytest
+
+from micronas.deployed import Runtime, deployed, legalise
+from micronas.errors import UserError
+from micronas.graph import Graph, GraphBuilder, Kind, Layer, Signature
+from micronas.spaces.nasbench201 import NasBench201
+from micronas.spaces.space import Skeleton
+
+SPACE = NasBench201()
+
+
+def deployed_cell(text: str) -> Graph:
+    return deployed(SPACE.lower(SPACE.parse(text), Skeleton(cells=1)))
+
+
+FULL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_1x1~1|+|nor_conv_1x1~0|avg_pool_3x3~1|skip_connect~2|"
+
+
+def test_our_own_kernels_run_the_deployed_graph_itself() -> None:
+    graph = deployed_cell(FULL)
+    assert legalise(graph, Runtime.C) is graph
+
+
+def test_tflite_reads_no_relu_adds_two_and_pads_itself() -> None:
+    graph = deployed_cell(FULL)
+    legal = legalise(graph, Runtime.TFLITE)
+    assert any(layer.signature.relu_in for layer in graph)
+    assert not any(layer.signature.relu_in for layer in legal)
+    adds = [layer for layer in legal if layer.signature.kind is Kind.ADD]
+    assert all(layer.signature.operands == len(layer.inputs) == 2 for layer in adds)
+    wanted = sum(layer.signature.operands - 1 for layer in graph if layer.signature.kind is Kind.ADD)
+    assert len(adds) == wanted
+    assert sum(layer.signature.kind is Kind.PAD for layer in legal) == 2  # the stride-2 convolutions of two reductions
+    assert all(layer.name in {other.name for other in legal} for layer in graph)
+    assert legal.output.name == graph.output.name
+
+
+def test_one_relu_serves_all_who_read_a_tensor_so() -> None:
+    graph = deployed_cell("|nor_conv_3x3~0|+|nor_conv_3x3~0|none~1|+|nor_conv_1x1~0|skip_connect~1|skip_connect~2|")
+    legal = legalise(graph, Runtime.TFLITE)
+    rectified = [layer.inputs for layer in legal if layer.signature.kind is Kind.RELU]
+    assert len(rectified) == len(set(rectified))
+
+
+def test_a_clamp_stays_with_the_last_add() -> None:
+    shape = (2, 2, 4)
+    names = ("a", "b", "c")
+    layers = [Layer("input", Signature(Kind.INPUT, shape, shape))]
+    layers += [Layer(name, Signature(Kind.CONV, shape, shape), ("input",)) for name in names]
+    layers.append(Layer("sum", Signature(Kind.ADD, shape, shape, operands=3), names, clamp=True))
+    first, last = legalise(Graph(tuple(layers)), Runtime.TFLITE).layers[-2:]
+    assert (first.inputs, first.clamp) == (("a", "b"), False)
+    assert (last.name, last.inputs, last.clamp) == ("sum", (first.name, "c"), True)
+
+
+@pytest.mark.parametrize(("size", "stride", "pads"), [(8, 1, False), (8, 2, True), (7, 2, False)])
+def test_a_pad_is_put_only_where_same_pads_otherwise(size: int, stride: int, pads: bool) -> None:
+    draw = GraphBuilder((size, size, 2))
+    draw.conv("conv", "input", 4, kernel=3, stride=stride)
+    legal = legalise(draw.graph(), Runtime.TFLITE)
+    assert (legal.layers[1].signature.kind is Kind.PAD) == pads
+    if pads:
+        assert legal.layers[1].signature.out_shape == (size + 2, size + 2, 2)
+        assert legal.output.signature.padding == (0, 0)
+
+
+def test_tf_same_padding_chosen_at_training_needs_no_pad() -> None:
+    """A stride-2 convolution padded (0, 1), as SAME does on even inputs."""
+    image, half = (8, 8, 2), (4, 4, 2)
+    conv = Layer("conv", Signature(Kind.CONV, image, half, 3, 2, (0, 1)), ("input",))
+    graph = Graph((Layer("input", Signature(Kind.INPUT, image, image)), conv))
+    assert legalise(graph, Runtime.TFLITE) == graph
+
+
+def test_an_uncounted_padding_tflite_does_not_know_is_refused() -> None:
+    draw = GraphBuilder((8, 8, 2))
+    draw.avg_pool("pool", "input", kernel=3, stride=2, padding=1)
+    with pytest.raises(UserError, match="avg_pool3x3/2 8x8x2"):
+        legalise(draw.graph(), Runtime.TFLITE)
