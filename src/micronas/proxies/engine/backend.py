@@ -36,6 +36,13 @@ class Backend(Protocol):
         """How many different sign patterns of the live ReLU tensors the samples show, (graphs,); 0 if disconnected."""
         ...
 
+    def agreements(self, graphs: Sequence[Graph], images: Images, seed: int) -> Kernels:
+        """In how many signs of the live ReLU tensors each two samples agree, (graphs, samples, samples).
+
+        Zero for a disconnected graph.
+        """
+        ...
+
 
 def choose(name: BackendName, device: Device, precision: Precision) -> Backend:
     """The compiled engine on a CPU, torch elsewhere and where numba is missing or broken.
