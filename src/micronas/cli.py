@@ -140,8 +140,10 @@ def scores(
         classes=classes,
     )
     with _progress() as watch:
-        rows = runs.export_scores(run, out, unique, watch)
-    _say(f"wrote {rows:,} rows to {out}")
+        exported = runs.export_scores(run, out, unique, watch)
+    for note in exported.notes:
+        _say(f"note: {note}")
+    _say(f"wrote {exported.rows:,} rows to {out}")
 
 
 @app.command()
@@ -204,6 +206,8 @@ def main() -> None:
 
 
 def _show(outcome: runs.Outcome, as_json: bool) -> None:
+    for note in outcome.notes:
+        _say(f"note: {note}")
     if as_json:
         print(json.dumps(outcome.to_dict(), indent=2, ensure_ascii=False))
     else:
