@@ -122,7 +122,10 @@ def _run_of(data: Mapping[str, object], where: str) -> Run:
     return Run(**cast(dict[str, Any], dict(data)))
 
 
-_UNITS_MS = {"us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1e3}
+_UNITS_MS = {"us": 1e-3, "\u00b5s": 1e-3, "\u03bcs": 1e-3, "ms": 1.0, "s": 1e3}  # micro sign and Greek mu
+
+MOST_SEEDS = 1000
+"""An ensemble of more is a typing mistake: each is a pass over the whole space."""
 
 
 def parse_latency(text: str) -> float:
@@ -131,7 +134,7 @@ def parse_latency(text: str) -> float:
     Raises:
         UserError: no unit, no number, or not above 0.
     """
-    match = re.fullmatch(r"\s*([-+]?[0-9.]+(?:e[-+]?\d+)?)\s*([a-zA-Zµ]*)\s*", text)
+    match = re.fullmatch(r"\s*([-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?)\s*([a-zA-Z\u00b5\u03bc]*)\s*", text)
     try:
         number = float(match[1]) if match else math.nan
     except ValueError:
@@ -140,9 +143,10 @@ def parse_latency(text: str) -> float:
         raise UserError(f"cannot read a time from {text!r}; write it like 300ms or 0.3s")
     if match[2] not in _UNITS_MS:
         raise UserError(f"{text!r} has no unit that is known; write us, ms or s, like {match[1]}ms")
-    if number <= 0:
-        raise UserError(f"a latency limit must be above 0, not {text!r}")
-    return number * _UNITS_MS[match[2]]
+    milliseconds = number * _UNITS_MS[match[2]]
+    if not 0 < milliseconds < math.inf:
+        raise UserError(f"a latency limit must be above 0 and finite, not {text!r}")
+    return milliseconds
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
@@ -153,10 +157,13 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     """
     found: list[int] = []
     for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
+        match = re.fullmatch(r"\s*([0-9]{1,9})(?:-([0-9]{1,9}))?\s*", part)
         if not match or (match[2] and int(match[2]) < int(match[1])):
             raise UserError(f"cannot read seeds from {text!r}; write them like 0-4 or 1,3,5")
-        found += range(int(match[1]), int(match[2] or match[1]) + 1)
+        one_after = int(match[2] or match[1]) + 1
+        if one_after - int(match[1]) + len(found) > MOST_SEEDS:
+            raise UserError(f"{text!r} is more than {MOST_SEEDS} seeds; each is a pass over the whole space")
+        found += range(int(match[1]), one_after)
     return tuple(dict.fromkeys(found))
 
 

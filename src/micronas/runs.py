@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,7 +41,7 @@ def search(run: Run, watch: Watch = unwatched) -> Outcome:
     parts = set_up(run, watch)
     if run.max_latency_ms is not None or run.latency_weight:
         everything = count_space(parts.space, parts.skeleton).signatures
-        parts = parts.on(complete(parts.target, everything, _profiling(watch)))
+        parts = parts.on(complete(parts.target, everything, progress=_profiling(watch)))
     started = time.perf_counter()
     result = parts.search.run(parts.objective)
     seconds = time.perf_counter() - started
@@ -122,6 +122,7 @@ def _outcome(
         seconds,
         _reached(parts.objective.limits, readings),
         _misfits(parts.target, readings),
+        notes=result.notes if result else (),
     )
 
 
@@ -185,8 +186,16 @@ def _fresh(folder: Path, name: str) -> Path:
     raise FileExistsError(17, "too many runs within one second")
 
 
-def export_scores(run: Run, path: Path, unique: bool, watch: Watch = unwatched) -> int:
-    """Write every architecture's indicators, one column for each seed, and its score; the number of rows.
+@dataclass(frozen=True)
+class Exported:
+    """What was written: how many rows, and what else the user should be told, a line each."""
+
+    rows: int
+    notes: tuple[str, ...]
+
+
+def export_scores(run: Run, path: Path, unique: bool, watch: Watch = unwatched) -> Exported:
+    """Write every architecture's indicators, one column for each seed, and its score.
 
     `unique`: one row for each distinct network, its representative. A disconnected network has no
     score: its cells are empty.
@@ -201,6 +210,4 @@ def export_scores(run: Run, path: Path, unique: bool, watch: Watch = unwatched) 
         atomic_write(path, score_rows(table, search.seeds, unique))
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}; choose another --out") from error
-    for line in search.store.said:
-        watch(1, 1, line)
-    return len(table.census) if unique else len(table.census.members)
+    return Exported(len(table.census if unique else table.census.members), tuple(search.store.said))

@@ -151,8 +151,10 @@ def scores(
     }
     run = replace(run_of(given), search="exact", seeds=seeds)
     with progress() as watch:
-        rows = runs.export_scores(run, to_write(out), unique, watch)
-    remark(f"wrote {rows:,} rows to {out}")
+        exported = runs.export_scores(run, to_write(out), unique, watch)
+    for note in exported.notes:
+        remark(f"note: {note}")
+    remark(f"wrote {exported.rows:,} rows to {out}")
 
 
 def indicators(as_json: AsJson = False) -> None:
@@ -176,6 +178,8 @@ def indicators(as_json: AsJson = False) -> None:
 
 
 def _show(outcome: runs.Outcome, as_json: bool) -> None:
+    for note in outcome.notes:
+        remark(f"note: {note}")
     if as_json:
         print_json(outcome.to_dict())
     else:
