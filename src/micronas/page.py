@@ -173,7 +173,8 @@ def milliseconds(value: float) -> str:
 def _breakdown(breakdown: Breakdown, width: int) -> RenderableType:
     tables = (breakdown.by_operation(), _in_order(breakdown))
     if width < _SIDE_BY_SIDE:
-        return Group(bars(tables[0]), Text(), bars(tables[1]))
+        names = max(len(title(name)) for table in tables for name in table)
+        return Group(bars(tables[0], names=names), Text(), bars(tables[1], names=names))
     both = Table.grid(padding=(0, 6, 0, 0))
     both.add_row(*(bars(table, bar=14) for table in tables))
     return both
@@ -186,10 +187,10 @@ def _in_order(breakdown: Breakdown) -> dict[str, float]:
     return {name: costs[name] for name in order if name in costs}
 
 
-def bars(costs: Mapping[str, float], bar: int = 32) -> Table:
-    """Milliseconds by name, with their share of the whole as a number and as a bar."""
+def bars(costs: Mapping[str, float], bar: int = 32, names: int = 0) -> Table:
+    """Milliseconds by name, with their share of the whole as a number and as a bar; widths in columns."""
     table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, min_width=names)
     for _ in range(2):
         table.add_column(justify="right", no_wrap=True)
     table.add_column(width=bar)
@@ -248,7 +249,7 @@ def _provenance(outcome: Outcome) -> Iterable[tuple[str, str]]:
             yield from (("", line) for line in _expectation(outcome.breakdown))
     if outcome.result:
         measured = count(outcome.result.measured, "measurement")
-        yield "search", f"{measured} of untrained networks; nothing was trained, no label was read"
+        yield "search", f"{measured} of untrained networks; no label was read"
 
 
 def _by_source(readings: Mapping[str, Reading]) -> Iterable[tuple[str, str]]:
@@ -268,4 +269,4 @@ def _expectation(breakdown: Breakdown) -> Sequence[str]:
     if not breakdown.band:
         return [overhead]
     low, high = map(milliseconds, breakdown.range_ms)
-    return [f"expect {low} to {high} ms on the board; no board was attached", overhead]
+    return [f"expect {low} to {high} ms; no board was attached", overhead]
