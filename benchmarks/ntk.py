@@ -58,6 +58,7 @@ class Given(nn.Module):
         self.deviation = torch.sqrt(variance + 1e-5)
 
     def forward(self, images: Tensor) -> Tensor:
+        """The normalised images."""
         return (images - self.mean) / self.deviation
 
 
