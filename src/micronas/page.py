@@ -29,6 +29,7 @@ _TITLES = {
     "flops": "FLOPs, all edges",
     "live-flops": "FLOPs, live edges",
     "params": "parameters",
+    "layers": "layers with weights (live)",
     "sram": "peak SRAM",
     "sram-tflm": "peak SRAM, TFLite-Micro",
 }

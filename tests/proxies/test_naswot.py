@@ -6,6 +6,8 @@ import random
 
 import numpy as np
 import pytest
+from tests.proxies.oracles import SPACE, random_cell, signs
+from tests.proxies.test_ntk import BACKENDS, DEAD, DISCONNECTED, lower
 
 from micronas.deployed import Disconnected, live
 from micronas.errors import UserError
@@ -13,8 +15,6 @@ from micronas.inputs import Gaussian
 from micronas.proxies.engine.backend import BackendName
 from micronas.proxies.naswot import Naswot
 from micronas.spaces.space import Skeleton
-from tests.proxies.oracles import SPACE, random_cell, signs
-from tests.proxies.test_ntk import BACKENDS, DEAD, DISCONNECTED, lower
 
 SMALL = Skeleton(input_shape=(8, 8, 3), channels=3, cells=1)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from tests.proxies.test_ntk import DEAD, DISCONNECTED, lower
 
 from micronas.graph import GraphBuilder
 from micronas.networks import Network
 from micronas.proxies.synflow import SynFlow
 from micronas.weights import draw_weight
-from tests.proxies.test_ntk import DEAD, DISCONNECTED, lower
 
 
 def test_by_hand():

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.proxies.test_ntk import DEAD, DISCONNECTED, lower
 
 from micronas.errors import UserError
 from micronas.graph import GraphBuilder
 from micronas.inputs import Gaussian
 from micronas.proxies.zen import ZenScore
 from micronas.weights import generator
-from tests.proxies.test_ntk import DEAD, DISCONNECTED, lower
 
 
 def test_by_hand():

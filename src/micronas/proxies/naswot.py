@@ -12,7 +12,8 @@ from micronas.errors import UserError
 from micronas.graph import Graph
 from micronas.indicator import Better, Scores
 from micronas.inputs import Gaussian, Inputs
-from micronas.proxies.engine.backend import BackendName, Device, Kernels, Precision, choose
+from micronas.proxies.engine.backend import BackendName, Device, Kernels, Precision
+from micronas.proxies.engine.choose import choose
 from micronas.proxies.ntk import REDUCED
 from micronas.spaces.space import Skeleton
 
@@ -45,16 +46,25 @@ class Naswot:
         if self.batch < 2:
             raise UserError(f"NASWOT needs a batch of at least 2 images, not {self.batch}")
 
+    @property
+    def fingerprint(self) -> str:
+        """Everything its numbers depend on but the network and the code."""
+        return f"batch {self.batch}, {self.precision}, {self.skeleton}, seed {self.seed}, {self.inputs.digest}"
+
+    def caveat(self, value: float) -> str:
+        """What must be said beside a number, "" if nothing."""
+        return "disconnected, or images that no ReLU tells apart" if value == self.better.worst else ""
+
     def with_seed(self, seed: int) -> Self:
         """The same with fresh weights, and fresh inputs where these are random."""
         return replace(self, seed=seed)
 
     def measure(self, graph: Graph) -> float:
-        """ln det K_H of one network."""
+        """Ln det K_H of one network."""
         return float(self.measure_many([graph])[0])
 
     def measure_many(self, graphs: Sequence[Graph]) -> Scores:
-        """ln det K_H of each network, shape (graphs,)."""
+        """Ln det K_H of each network, shape (graphs,)."""
         eigenvalues = np.linalg.eigvalsh(self.kernels(graphs))  # ascending
         bound = self.batch * np.finfo(np.float64).eps * eigenvalues[:, -1]
         regular = eigenvalues[:, 0] > bound

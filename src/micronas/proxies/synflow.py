@@ -35,6 +35,15 @@ class SynFlow:
     source: str = "computed"
     skeleton: Skeleton = REDUCED
 
+    @property
+    def fingerprint(self) -> str:
+        """Everything its numbers depend on but the network and the code."""
+        return f"{self.skeleton}, seed {self.seed}"
+
+    def caveat(self, value: float) -> str:
+        """What must be said beside a number, "" if nothing."""
+        return "disconnected" if value == self.better.worst else ""
+
     def with_seed(self, seed: int) -> Self:
         """The same with fresh weights."""
         return replace(self, seed=seed)

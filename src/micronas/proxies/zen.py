@@ -48,6 +48,15 @@ class ZenScore:
         if self.batch < 2 or not self.step > 0:
             raise UserError(f"the Zen-score needs 2 images or more and a step above 0, not {self.batch}, {self.step:g}")
 
+    @property
+    def fingerprint(self) -> str:
+        """Everything its numbers depend on but the network and the code."""
+        return f"batch {self.batch}, step {self.step:g}, {self.skeleton}, seed {self.seed}, {self.inputs.digest}"
+
+    def caveat(self, value: float) -> str:
+        """What must be said beside a number, "" if nothing."""
+        return "disconnected or constant" if value == self.better.worst else ""
+
     def with_seed(self, seed: int) -> Self:
         """The same with fresh weights, and fresh inputs where these are random."""
         return replace(self, seed=seed)
@@ -67,7 +76,9 @@ class ZenScore:
             for layer in graph:
                 if layer.signature.kind in (Kind.CONV, Kind.DEPTHWISE):
                     drawn = generator(self.seed, f"{layer.name} normal").standard_normal(layer.signature.weight_shape)
-                    network.layers[layer.name.replace(".", "/")][1].weight.copy_(torch.from_numpy(drawn))
+                    network.get_parameter(f"layers.{layer.name.replace('.', '/')}.1.weight").copy_(
+                        torch.from_numpy(drawn)
+                    )
             images = self.inputs.batch(graph.layers[0].signature.out_shape, self.batch, self.seed)
             noise = generator(self.seed, "zen noise").standard_normal(images.shape)
             values = network.values(torch.from_numpy(images))

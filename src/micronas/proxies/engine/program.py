@@ -130,11 +130,11 @@ class Store:
         """Channels, height and width in and out, kernel, stride, padding before, whether depthwise; a row each."""
         if len(self._geometry_rows) < len(self._geometries):
             rows = [
-                (*np.roll(its.in_shape, 1), *np.roll(its.out_shape, 1), its.kernel, its.stride, its.padding[0])
-                + (its.kind in (Kind.DEPTHWISE, Kind.AVG_POOL),)
+                [*np.roll(its.in_shape, 1), *np.roll(its.out_shape, 1), its.kernel, its.stride, its.padding[0]]
                 for its in self._geometries
             ]
-            self._geometry_rows = np.array(rows, np.int64)
+            apart = [[its.kind in (Kind.DEPTHWISE, Kind.AVG_POOL)] for its in self._geometries]
+            self._geometry_rows = np.hstack([rows, apart]).astype(np.int64)
         return self._geometry_rows
 
     def weight(self, layer: Layer) -> int:

@@ -124,9 +124,7 @@ class _Run:
     @cached_property
     def steps(self) -> list[_Step]:
         """Values by (name, signature) in an order in which inputs come first."""
-        return [
-            _Step(self.merged.values[rows[0]].layer, np.array(rows)) for rows in _schedule(self.merged.values)
-        ]
+        return [_Step(self.merged.values[rows[0]].layer, np.array(rows)) for rows in _schedule(self.merged.values)]
 
     @cached_property
     def place(self) -> Index:
