@@ -164,8 +164,8 @@ def quantity(value: float | None, unit: str) -> tuple[str, str]:
 
 
 def milliseconds(value: float) -> str:
-    """Four digits, or three behind the point where it is small: `304.8`, `1,204`, `0.026`."""
-    return f"{value:,.0f}" if value >= 1000 else f"{value:.1f}" if value >= 100 else f"{value:.3g}"
+    """As many digits as mean something: `1,204`, `304.8`, `29.0`, `0.0258`."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.1f}" if value >= 10 else f"{value:.3g}"
 
 
 # --- where the time goes ------------------------------------------------------------------------
@@ -262,7 +262,7 @@ def _by_source(readings: Mapping[str, Reading]) -> Iterable[tuple[str, str]]:
         else:
             yield _TITLES.get(name, name), reading.source
     if plain:
-        yield ", ".join(dict.fromkeys(plain)), "computed"
+        yield "counts", f"computed: {', '.join(dict.fromkeys(plain))}"
 
 
 def _expectation(breakdown: Breakdown) -> Sequence[str]:
