@@ -3,7 +3,7 @@
 Both sides are simulated: this shows that the parts add up to the whole, not that either equals a
 board. Random cells, two skeletons, three cores; the last line is a default-sized network.
 
-    python benchmarks/emulation.py [--cells 20] [--quick]
+    python benchmarks/emulation.py [--cells 20] [--board nucleo-f746zg ...] [--quick]
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from micronas.spaces.space import Skeleton
 
 SPACE = NasBench201()
 BOARDS = ("nucleo-f746zg", "nucleo-f446re", "raspberry-pi-pico")
-SKELETONS = (Skeleton(channels=4, cells=1), Skeleton(channels=8, cells=1, stages=2))
+SKELETONS = (Skeleton(channels=4, cells=1), Skeleton(channels=8, cells=1))
 
 
 def random_cells(count: int, seed: int = 0) -> Iterator[Choices]:
@@ -81,11 +81,12 @@ def compare(target: Target, estimator: Estimator, choices: Choices, skeleton: Sk
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cells", type=int, default=20)
+    parser.add_argument("--board", action="append", help=f"instead of {', '.join(BOARDS)}")
     parser.add_argument("--quick", action="store_true", help="leave out the network of default size")
     options = parser.parse_args()
     print("estimate (sum of operations + overhead) against the emulated image; both sides are simulated")
     worst = 0.0
-    for board in BOARDS:
+    for board in options.board or BOARDS:
         target = load_target(board)
         estimator = Estimator(target)
         for seed, choices in enumerate(random_cells(options.cells)):

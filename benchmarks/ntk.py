@@ -7,11 +7,12 @@ Baselines, all in torch and float32, as the literature's code has them:
 - batch-1: 32 forwards and backwards of one sample, with the statistics of the batch given;
 - coupled: 32 retained backwards through batch statistics (TE-NAS), which is another kernel, shown for its time.
 
-Checksums are κ; frozen, batch-1 and ours must agree.
+Checksums are κ (geometric mean); frozen, batch-1 and ours must agree.
 """
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable
 
@@ -19,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from micronas.deployed import live
 from micronas.graph import Graph, Kind
 from micronas.networks import Network
 from micronas.proxies.coupled import coupled_kernel
@@ -27,7 +29,8 @@ from micronas.proxies.engine.torch_backend import TorchBackend
 from micronas.proxies.ntk import REDUCED, Ntk, condition_numbers
 from micronas.spaces.nasbench201 import NasBench201
 
-SAMPLES, SEED = 32, 0
+SAMPLES, SEED, AVERAGE = 32, 0, 12
+Loop = Callable[[], np.ndarray]
 ALL_3X3 = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|"
 
 
@@ -58,6 +61,7 @@ class Given(nn.Module):
         self.deviation = torch.sqrt(variance + 1e-5)
 
     def forward(self, images: Tensor) -> Tensor:
+        """The normalised images."""
         return (images - self.mean) / self.deviation
 
 
@@ -77,40 +81,50 @@ def batch_1_loop(graph: Graph, images: np.ndarray) -> np.ndarray:
     return (jacobian @ jacobian.T).numpy()
 
 
-def seconds(measure: Callable[[], np.ndarray], repeats: int) -> tuple[float, float]:
-    """(the fastest of some runs, κ); the first run, which compiles or warms up, is not timed."""
-    kernel = measure()
-    times = []
+def seconds(loop: Loop, repeats: int) -> tuple[float, np.ndarray]:
+    """(the fastest of some runs, kernels); the first run, which compiles or warms up, is not timed."""
+    kernels, times = loop(), list[float]()
     for _ in range(repeats):
         start = time.perf_counter()
-        kernel = measure()
+        kernels = loop()
         times.append(time.perf_counter() - start)
-    return min(times), float(condition_numbers(kernel[None], 0.0)[0])
+    return min(times), kernels
+
+
+def loops(engine: NumbaBackend, folded: TorchBackend, graphs: list[Graph], images: np.ndarray) -> dict[str, Loop]:
+    """What is compared: label -> the kernels of all graphs."""
+    return {
+        "ours, compiled": lambda: engine.tangent_kernels(graphs, images, SEED),
+        "ours, torch": lambda: folded.tangent_kernels(graphs, images, SEED),
+        "frozen: 32 retained backwards": lambda: np.stack([frozen_loop(graph, images) for graph in graphs]),
+        "batch-1: 32 forwards, 32 backwards": lambda: np.stack([batch_1_loop(graph, images) for graph in graphs]),
+        "coupled: 32 retained backwards": lambda: np.stack(
+            [coupled_kernel(graph, images, SEED, "float32", "cpu") for graph in graphs]
+        ),
+    }
 
 
 def main() -> None:
     torch.set_num_threads(1)
-    space = NasBench201()
+    space, chance = NasBench201(), random.Random(0)
     images = Ntk().inputs.batch(REDUCED.input_shape, SAMPLES, SEED)
-    for name, choices in (("supernet", space.everything()), ("all-3x3 cell", space.parse(ALL_3X3))):
-        graph = space.lower(choices, REDUCED)
-        numba, folded = NumbaBackend("float32", threads=1), TorchBackend("cpu", "float32")
-        runs: dict[str, tuple[Callable[[], np.ndarray], int]] = {
-            "ours, compiled": (lambda n=numba, g=graph: n.tangent_kernels([g], images, SEED)[0], 20),
-            "ours, torch": (lambda t=folded, g=graph: t.tangent_kernels([g], images, SEED)[0], 5),
-            "frozen: 32 retained backwards": (lambda g=graph: frozen_loop(g, images), 3),
-            "batch-1: 32 forwards, 32 backwards": (lambda g=graph: batch_1_loop(g, images), 3),
-            "coupled: 32 retained backwards": (
-                lambda g=graph: coupled_kernel(g, images, SEED, "float32", "cpu"),
-                2,
-            ),
-        }
+    cells = sorted({space.canonical(cell) for cell in space.everything().completions()}, key=space.format)
+    averages = [live(space.lower(cell, REDUCED)) for cell in chance.sample(cells[1:], AVERAGE)]
+    cases = {
+        "supernet": [space.lower(space.everything(), REDUCED)],
+        "all-3x3 cell": [space.lower(space.parse(ALL_3X3), REDUCED)],
+        f"average of {AVERAGE} random networks of the space": averages,
+    }
+    for name, graphs in cases.items():
         print(f"{name}, batch {SAMPLES}, one thread, float32")
         ours = None
-        for label, (measure, repeats) in runs.items():
-            took, condition = seconds(measure, repeats)
+        engine, folded = NumbaBackend("float32", threads=1), TorchBackend("cpu", "float32")
+        for label, loop in loops(engine, folded, graphs, images).items():
+            took, kernels = seconds(loop, 10 if label.startswith("ours") else 2)
             ours = took if ours is None else ours
-            print(f"  {label:36s} {1e3 * took:9.2f} ms  {took / ours:7.1f}x  kappa {condition:.4f}")
+            kappas = condition_numbers(kernels, 0.0)
+            took, kappa = 1e3 * took / len(graphs), np.exp(np.log(kappas).mean())
+            print(f"  {label:36s} {took:9.2f} ms  {took * len(graphs) / ours / 1e3:7.1f}x  kappa {kappa:.4f}")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import json
 import math
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -16,6 +16,7 @@ from micronas import catalog
 from micronas.errors import UserError
 from micronas.hardware.compute import LiveFlops
 from micronas.hardware.latency import Latency
+from micronas.hardware.table import OUR_RUNTIME
 from micronas.hardware.target import Target, load_target
 from micronas.indicator import Better, HardwareIndicator, Indicator
 from micronas.inputs import Gaussian, Images, Inputs
@@ -25,6 +26,9 @@ from micronas.spaces.space import SearchSpace, Skeleton
 
 _Named = TypeVar("_Named")
 _Indicator = TypeVar("_Indicator", bound=Indicator)
+
+EXPRESSIVITIES = {name: make for name, make in catalog.PERFORMANCE_INDICATORS.items() if name != "ntk"}
+"""What may stand beside the NTK: indicators of how much a network can express."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ class Run:
         flops_weight, latency_weight: weights of the hardware indicators. FLOPs are a cost to the
             pruning search (0 unless given) and capacity to the exact one (1 unless given).
         expressivity: the indicator that `regions_weight` weighs.
+        runtime: whose kernels are timed on the board; another's table comes of its own profile or calibration.
         max_latency_ms: hard limit, or None.
         images: folder of images or `.npz` for the indicators; None for a seeded Gaussian batch.
         seed, repeats: of weights and random inputs.
@@ -47,6 +52,7 @@ class Run:
     space: str = "nasbench201"
     search: str = "pruning"
     target: str = "nucleo-f746zg"
+    runtime: str = OUR_RUNTIME
     channels: int = 16
     cells: int = 5
     input: int = 32
@@ -72,24 +78,35 @@ class Run:
         return asdict(self)
 
 
-def read_run(path: Path) -> Run:
-    """A run from a `result.json` of an earlier one, or from a TOML file of the same keys.
+def read_config(path: Path) -> Run:
+    """A run from a TOML file whose keys are the attributes of `Run`.
 
     Raises:
-        UserError: unreadable, not JSON/TOML, an unknown key or a value of the wrong type.
+        UserError: unreadable, no TOML, an unknown key or a value of the wrong type.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-        data: object = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {path}: {error}") from error
-    except ValueError as error:
-        raise UserError(f"{path} is not valid {'TOML' if path.suffix == '.toml' else 'JSON'}: {error}") from error
-    if isinstance(data, dict) and "run" in data:
-        data = cast(dict[str, object], data)["run"]
-    if not isinstance(data, dict):
+    return _run_of(_read(path, tomllib.loads, "TOML"), str(path))
+
+
+def read_result(path: Path) -> Run:
+    """The run that an earlier `result.json` came of.
+
+    Raises:
+        UserError: unreadable, no JSON, no result of ours.
+    """
+    data = _read(path, json.loads, "JSON")
+    run = cast(dict[str, object], data).get("run") if isinstance(data, dict) else None
+    if not isinstance(run, dict) or not run:
         raise UserError(f"{path} holds no run; give a result.json written by 'micronas search'")
-    return _run_of(cast(dict[str, object], data), str(path))
+    return _run_of(cast(dict[str, object], run), str(path))
+
+
+def _read(path: Path, load: Callable[[str], Any], language: str) -> Any:
+    try:
+        return load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
+        raise UserError(f"{path} is not valid {language}: {error}") from error
 
 
 def _run_of(data: Mapping[str, object], where: str) -> Run:
@@ -122,7 +139,7 @@ def parse_latency(text: str) -> float:
         number = float(match[1]) if match else math.nan
     except ValueError:
         number = math.nan
-    if not match or math.isnan(number):
+    if not match or not math.isfinite(number):
         raise UserError(f"cannot read a time from {text!r}; write it like 300ms or 0.3s")
     if match[2] not in _UNITS_MS:
         raise UserError(f"{text!r} has no unit that is known; write us, ms or s, like {match[1]}ms")
@@ -190,8 +207,9 @@ def set_up(run: Run, watch: Watch = unwatched) -> Setup:
     Raises:
         UserError: an unknown name, a bad value, unreadable images or board.
     """
+    _check(run)
     space = look_up(catalog.SPACES, run.space, "space")
-    target = load_target(run.target)
+    target = load_target(run.target, run.runtime)
     inputs = Images(run.images) if run.images else Gaussian()
     search = look_up(catalog.SEARCHES, run.search, "search")
     return Setup(
@@ -202,6 +220,16 @@ def set_up(run: Run, watch: Watch = unwatched) -> Setup:
         _objective(run, target, inputs),
         search(space, run.skeleton, _seeds(run), run.repeats, watch),
     )
+
+
+def _check(run: Run) -> None:
+    """What the parts would not see for themselves."""
+    for name, number, least in (("seed", run.seed, 0), ("repeats", run.repeats, 1)):
+        if number < least:
+            raise UserError(f"{name} must be a whole number of at least {least}, not {number}")
+    flops_weight = _flops_term(run).weight
+    if not any((run.ntk_weight, run.regions_weight, flops_weight, run.latency_weight)):
+        raise UserError("all weights are 0, so no network would be better than another; give one of them a weight")
 
 
 def every_indicator(target: Target) -> tuple[Indicator, ...]:
@@ -221,12 +249,10 @@ def _seeds(run: Run) -> tuple[int, ...]:
 
 def _objective(run: Run, target: Target, inputs: Inputs) -> Objective:
     latency = Latency(target)
-    performance = (("ntk", run.ntk_weight), (run.expressivity, run.regions_weight))
+    trainability = catalog.PERFORMANCE_INDICATORS["ntk"]
+    expressivity = look_up(EXPRESSIVITIES, run.expressivity, "expressivity")
     return Objective(
-        tuple(
-            term(look_up(catalog.PERFORMANCE_INDICATORS, name, "performance indicator")(inputs), weight)
-            for name, weight in performance
-        ),
+        (term(trainability(inputs), run.ntk_weight), term(expressivity(inputs), run.regions_weight)),
         (_flops_term(run), Term(latency, run.latency_weight)),
         (Limit(latency, run.max_latency_ms),) if run.max_latency_ms is not None else (),
     )

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,14 @@ _PATCH_IMAGES = 256  # patches are cut from at most so many different images
 
 class InputError(UserError):
     """The images cannot be used; the message says why and what would do."""
+
+
+class Pictures(Protocol):
+    """Any data set: a length, and items by number."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, at: int, /) -> Any: ...
 
 
 class Inputs(Protocol):
@@ -80,7 +88,7 @@ class Images:
         InputError: there is nothing there, or nothing that can be read.
     """
 
-    source: Path | str | Sequence[Any]
+    source: Path | str | Pictures
 
     def __post_init__(self) -> None:
         if len(self.images) == 0:
@@ -92,7 +100,7 @@ class Images:
         return str(self.source) if isinstance(self.source, (Path, str)) else "the given sequence"
 
     @cached_property
-    def images(self) -> Sequence[Any]:
+    def images(self) -> Pictures:
         """The pictures, not yet read."""
         if not isinstance(self.source, (Path, str)):
             return self.source
@@ -121,7 +129,7 @@ class Images:
             InputError: too few pictures, or one of those drawn cannot be read.
         """
         if count > len(self.images):
-            raise InputError(f"{self.where} holds {len(self.images)} images; {count} are needed")
+            raise InputError(f"{self.where} holds only {len(self.images)} of the {count} images that are needed")
         drawn = generator(seed, f"images {count}").permutation(len(self.images))[:count]
         return _normalised(np.stack([_fitted(pixels, shape) for pixels in self._read(drawn)]))
 
@@ -142,7 +150,8 @@ class Images:
             image = images[at % len(images)]
             if image.shape[0] < height or image.shape[1] < width:
                 raise InputError(f"{self.where} has an image smaller than {height}x{width}; use larger ones")
-            top, left = (chance.integers(image.shape[axis] - size + 1) for axis, size in ((0, height), (1, width)))
+            top = int(chance.integers(image.shape[0] - height + 1, dtype=np.int64))
+            left = int(chance.integers(image.shape[1] - width + 1, dtype=np.int64))
             pieces[at] = image[top : top + height, left : left + width].transpose(2, 0, 1)
         return _normalised(pieces)
 
@@ -154,7 +163,7 @@ class Images:
 
     def _pixels(self, at: int, item: Any) -> Pixels:
         while isinstance(item, tuple):
-            item = item[0]
+            item = cast(tuple[Any, ...], item)[0]
         pixels = np.asarray(item.convert("RGB") if isinstance(item, Image.Image) else item)
         if pixels.ndim == 3 and pixels.shape[2] not in (1, 3) and pixels.shape[0] in (1, 3):
             pixels = pixels.transpose(1, 2, 0)
@@ -273,7 +282,7 @@ def _fitted(pixels: Pixels, shape: Shape) -> Array:
 
 def _coloured(pixels: Pixels, channels: int) -> Array:
     """(height, width, channels): brightness if one channel is wanted, grey repeated if several are."""
-    scaled = pixels / 255.0 if pixels.dtype.kind in "ui" else pixels.astype(np.float64)
+    scaled = pixels.astype(np.float64) / (255.0 if pixels.dtype.kind in "ui" else 1.0)
     if scaled.shape[2] == channels:
         return scaled
     return np.repeat(scaled.mean(axis=2, keepdims=True), channels, axis=2)

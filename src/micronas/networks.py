@@ -70,7 +70,7 @@ def _module(layer: Layer, seed: int, frozen: bool) -> nn.Module | None:
             groups = channels if signature.kind is Kind.DEPTHWISE else 1
             conv = nn.Conv2d(channels, out, signature.kernel, signature.stride, groups=groups, bias=False)
             _fill(conv, layer, seed)
-            module = nn.Sequential(nn.ZeroPad2d(signature.padding * 2), conv)
+            module = nn.Sequential(nn.ZeroPad2d((*signature.padding, *signature.padding)), conv)
     return module
 
 

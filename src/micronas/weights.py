@@ -48,7 +48,7 @@ def uniform(seed: int, name: str, shape: tuple[int, ...]) -> Array:
     Made from the raw words of PCG64, which numpy promises to keep, unlike its distributions (NEP 19).
     """
     words = _bits(seed, f"{name} {shape}").random_raw(math.prod(shape))
-    return ((words >> np.uint64(11)) * 2.0**-52 - 1.0).reshape(shape)
+    return ((words >> np.uint64(11)).astype(np.float64) * 2.0**-52 - 1.0).reshape(shape)
 
 
 def generator(seed: int, name: str) -> np.random.Generator:

@@ -11,7 +11,10 @@ from micronas.graph import Graph
 from micronas.hardware.compute import Flops, LiveFlops, Parameters
 from micronas.indicator import Better, Indicator
 from micronas.proxies.linear_regions import LinearRegions
+from micronas.proxies.naswot import Naswot
 from micronas.proxies.ntk import Ntk
+from micronas.proxies.synflow import SynFlow
+from micronas.proxies.zen import ZenScore
 from micronas.spaces.nasbench201 import NasBench201
 from micronas.spaces.space import Skeleton
 
@@ -24,6 +27,10 @@ INDICATORS: Sequence[Indicator] = (
     Ntk(batch=6, mode="coupled"),
     LinearRegions(backend="torch"),
     LinearRegions(),
+    Naswot(batch=6, backend="torch"),
+    Naswot(batch=6),
+    ZenScore(batch=4),
+    SynFlow(),
 )
 COUNTS_WHAT_IS_DEAD = {"flops", "params"}
 """Indicators that score a disconnected network for what it is: its layers are there, and cost."""
@@ -74,7 +81,10 @@ def test_many_answer_as_one_by_one(indicator: Indicator):
 
 
 def test_order_and_company_do_not_matter(indicator: Indicator):
-    forward, backward = indicator.measure_many(lower(indicator, *CELLS)), indicator.measure_many(lower(indicator, *CELLS[::-1]))
+    forward, backward = (
+        indicator.measure_many(lower(indicator, *CELLS)),
+        indicator.measure_many(lower(indicator, *CELLS[::-1])),
+    )
     np.testing.assert_allclose(forward, backward[::-1], rtol=1e-5)
 
 

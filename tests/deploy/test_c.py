@@ -120,7 +120,7 @@ def test_random_cells_run_one_after_the_other_in_one_arena(tmp_path: Path) -> No
             continue
         network = random_network(graph, seed=done)
         images = saturating(network)
-        program = built(emit(network), tmp_path / str(done), ("gcc", *SANITIZED))
+        program = built(emit(network), tmp_path / str(done), ("gcc", "-O1"))
         assert answers(program, images) == [logits(network, image).tolist() for image in images]
         done += 1
 

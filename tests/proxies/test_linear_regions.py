@@ -11,6 +11,7 @@ from tests.proxies.test_ntk import BACKENDS, DISCONNECTED
 
 from micronas.deployed import Disconnected, live
 from micronas.errors import UserError
+from micronas.graph import Shape
 from micronas.inputs import Gaussian
 from micronas.proxies.engine.backend import BackendName
 from micronas.proxies.linear_regions import ONE_CELL, LinearRegions
@@ -39,8 +40,8 @@ class TestCounts:
         patches = np.repeat(Gaussian().patches((8, 8, 3), 20, 0), 2, axis=0)
 
         class Twice(Gaussian):
-            def patches(self, shape: object, count: int, seed: int) -> np.ndarray:
-                return patches
+            def patches(self, shape: Shape, count: int, seed: int) -> np.ndarray:
+                return np.repeat(super().patches(shape, count // 2, seed), 2, axis=0)
 
         counted = LinearRegions(samples=40, precision="float64", backend=backend, inputs=Twice()).counts([graph])
         assert counted == [20] == [pairwise_regions(signs(graph, patches, 0))]

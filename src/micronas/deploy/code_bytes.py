@@ -35,11 +35,11 @@ _USES = 9
 """Calls in the larger image: their code is the mean of what the additional ones add."""
 
 
-def measure_code(core: Core, toolchain: Toolchain) -> dict[str, int]:
+def measure_code(core: Core, toolchain: Toolchain, kernels: int = len(_SMALLEST)) -> dict[str, int]:
     """Bytes of each part of an image's code on a core, by the names that `code_bytes.csv` uses.
 
     A kernel counts what it adds to an image that has those before it: functions of the compiler's runtime that they
-    share count once. What is needed before the first kernel counts with `start`.
+    share count once. What is needed before the first kernel counts with `start`. Only the first `kernels` are measured.
     """
 
     @cache
@@ -49,11 +49,10 @@ def measure_code(core: Core, toolchain: Toolchain) -> dict[str, int]:
     found: dict[str, int] = {}
     conv, linear = _SMALLEST[:2]
     found["start"] = before = size(conv) + size(linear) - size(conv, linear)
-    for number, signature in enumerate(_SMALLEST, 1):
-        source, total = operator(signature).source, size(*_SMALLEST[:number])
-        call = (size(*[signature] * _USES) - size(signature)) // (_USES - 1)
-        found[f"call {source}"] = call
-        found[source] = total - before - call
+    found["call"] = (size(*[conv] * _USES) - size(conv)) // (_USES - 1)
+    for number, signature in enumerate(_SMALLEST[:kernels], 1):
+        total = size(*_SMALLEST[:number])
+        found[operator(signature).source] = total - before - found["call"]
         before = total
     return found
 

@@ -143,3 +143,24 @@ class Parameters:
     def measure_many(self, graphs: Sequence[Graph]) -> Scores:
         """Parameters of each graph, shape (graphs,)."""
         return np.array([self.measure(graph) for graph in graphs])
+
+
+@dataclass(frozen=True)
+class Layers:
+    """Convolutions and linear layers that reach the output; a disconnected network has none: 0."""
+
+    name: str = "layers"
+    unit: str = "layers"
+    better: Better = Better.HIGHER
+    source: str = "computed"
+
+    def measure(self, graph: Graph) -> float:
+        """Layers with weights in the live graph."""
+        try:
+            return float(sum(bool(macs(layer.signature)) for layer in live(graph)))
+        except Disconnected:
+            return 0.0
+
+    def measure_many(self, graphs: Sequence[Graph]) -> Scores:
+        """Layers of each live graph, shape (graphs,)."""
+        return np.array([self.measure(graph) for graph in graphs])

@@ -22,7 +22,7 @@ from micronas.mcu.operators import operator
 from micronas.mcu.samples import sample
 
 TABLE = Path(__file__).parent / "code_bytes.csv"
-"""Columns core, part, bytes; a part is `start` (start-up, main), a kernel's C file, or `call <file>`: one use of it."""
+"""Columns core, part, bytes. A part is `start` (start-up, main), a kernel's C file, or `call` (each use of one)."""
 
 
 @cache
@@ -77,6 +77,5 @@ class Flash:
 def image_bytes(signatures: Sequence[Signature], code: Mapping[str, int]) -> int:
     """Flash of an image that runs these operations one after the other."""
     sources = [operator(signature).source for signature in signatures]
-    calls = sum(code[f"call {source}"] for source in sources)
     kernels = sum(code[source] for source in {*sources})
-    return code["start"] + kernels + calls + sum(map(constant_bytes, signatures))
+    return code["start"] + kernels + len(sources) * code["call"] + sum(map(constant_bytes, signatures))

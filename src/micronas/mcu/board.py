@@ -94,7 +94,7 @@ class SerialBoard:
             UserError: pyserial is not installed.
         """
         try:
-            import serial  # noqa: PLC0415 - an optional dependency
+            import serial
         except ImportError as error:
             raise UserError('a board needs pyserial: pip install "micronas[mcu]"') from error
         try:

@@ -12,7 +12,8 @@ from micronas.errors import UserError
 from micronas.graph import Graph
 from micronas.indicator import Better, Scores
 from micronas.inputs import Gaussian, Inputs
-from micronas.proxies.engine.backend import BackendName, Device, Precision, choose
+from micronas.proxies.engine.backend import BackendName, Device, Precision
+from micronas.proxies.engine.choose import choose
 from micronas.spaces.space import Skeleton
 
 ONE_CELL = Skeleton(input_shape=(3, 3, 1), channels=1, cells=1, stages=1, stem=False)

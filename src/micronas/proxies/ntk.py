@@ -13,7 +13,8 @@ from micronas.errors import UserError
 from micronas.graph import Graph
 from micronas.indicator import Better, Scores
 from micronas.inputs import Gaussian, Inputs
-from micronas.proxies.engine.backend import BackendName, Device, Kernels, Precision, choose
+from micronas.proxies.engine.backend import BackendName, Device, Kernels, Precision
+from micronas.proxies.engine.choose import choose
 from micronas.spaces.space import Skeleton
 
 REDUCED = Skeleton(channels=3, cells=1)
@@ -68,7 +69,8 @@ class Ntk:
     @property
     def fingerprint(self) -> str:
         """Everything its numbers depend on but the network and the code."""
-        return f"batch {self.batch}, {self.mode}, {self.precision}, {self.skeleton}, seed {self.seed}, {self.inputs.digest}"
+        settings = f"batch {self.batch}, {self.mode}, {self.precision}, {self.skeleton}"
+        return f"{settings}, seed {self.seed}, {self.inputs.digest}"
 
     def with_seed(self, seed: int) -> Self:
         """The same with fresh weights, and fresh inputs where these are random."""

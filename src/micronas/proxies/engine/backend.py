@@ -1,4 +1,4 @@
-"""What the indicators ask of an engine, and which engine answers."""
+"""What the indicators ask of an engine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from micronas.errors import UserError
 from micronas.graph import Graph
 
 Precision = Literal["float32", "float64"]
@@ -36,25 +35,9 @@ class Backend(Protocol):
         """How many different sign patterns of the live ReLU tensors the samples show, (graphs,); 0 if disconnected."""
         ...
 
+    def agreements(self, graphs: Sequence[Graph], images: Images, seed: int) -> Kernels:
+        """In how many signs of the live ReLU tensors each two samples agree, (graphs, samples, samples).
 
-def choose(name: BackendName, device: Device, precision: Precision) -> Backend:
-    """The compiled engine on a CPU, torch elsewhere and where numba is missing or broken.
-
-    Raises:
-        UserError: what was asked for by name is not there.
-    """
-    if name not in ("auto", "numba", "torch") or device not in ("cpu", "cuda"):
-        raise UserError(f"no engine {name!r} on {device!r}; engines: auto, numba, torch; devices: cpu, cuda")
-    if device == "cpu" and name != "torch":
-        try:
-            from micronas.proxies.engine.numba_backend import NumbaBackend
-
-            return NumbaBackend(precision)
-        except ImportError as error:
-            if name == "numba":
-                raise UserError(f"numba cannot be used here ({error}); take the engine torch") from error
-    if name == "numba":
-        raise UserError("the engine numba runs on the device cpu only; on cuda take torch")
-    from micronas.proxies.engine.torch_backend import TorchBackend
-
-    return TorchBackend(device, precision)
+        Zero for a disconnected graph.
+        """
+        ...

@@ -8,22 +8,28 @@ plain loops over rows that it vectorises well. A loop over taps serves any kerne
 All of this is one file because numba's cache of compiled code follows the file of the function that was called.
 """
 
-# ruff: noqa: N803, PLR0912, PLR0914, PLR0915
+# numba knows no `in` for enum members, and its generators take arguments that not all of them use.
+# ruff: noqa: ARG001, PLR0912, PLR1714
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
+from numba import njit, types
+from numba.core import cgutils, config
+from numba.extending import intrinsic as typed_intrinsic
 
 from micronas.cache import cache_dir
 from micronas.proxies.engine.program import LANES, Op
+
+# numba's types are half unknown, and what `intrinsic` decorates is called with one argument less.
+intrinsic: Any = typed_intrinsic
+compile_: Any = njit
+settings: Any = config
+Value = Any  # of LLVM
 
 _FAST = {"contract", "reassoc", "nsz", "arcp"}  # sums may be reordered; infinities and NaN stay what they are
 
@@ -31,13 +37,13 @@ _FAST = {"contract", "reassoc", "nsz", "arcp"}  # sums may be reordered; infinit
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compiled when first called, without the interpreter's lock, and kept in the cache where that can be written."""
     options: Any = {"nogil": True, "fastmath": _FAST, "error_model": "numpy"}
-    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, numba.config.CACHE_DIR or str(cache_dir() / "numba")
+    before, settings.CACHE_DIR = settings.CACHE_DIR, settings.CACHE_DIR or str(cache_dir() / "numba")
     try:
-        return numba.njit(cache=True, **options)(function)
+        return compile_(cache=True, **options)(function)
     except RuntimeError:  # no folder to write to
-        return numba.njit(**options)(function)
+        return compile_(**options)(function)
     finally:
-        numba.config.CACHE_DIR = before
+        settings.CACHE_DIR = before
 
 
 def _part(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -46,7 +52,7 @@ def _part(function: Callable[..., Any]) -> Callable[..., Any]:
     Compiling takes seconds, so these avoid what numba is slow at: array expressions, assignments to slices, numpy's
     own functions, and literal arguments, each of which makes a version of its own.
     """
-    return numba.njit(nogil=True, fastmath=_FAST, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(
+    return compile_(nogil=True, fastmath=_FAST, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(
         function
     )
 
@@ -63,37 +69,37 @@ def _constant(value: int) -> ir.Constant:
 class _Vectors:
     """Writes LLVM code on vectors of LANES numbers at pointers into arrays of one type."""
 
-    def __init__(self, builder: ir.IRBuilder, pointer: ir.Value) -> None:
+    def __init__(self, builder: ir.IRBuilder, pointer: Value) -> None:
         self.builder = builder
         self.type = ir.VectorType(pointer.type.pointee, LANES)
         name = "f32" if isinstance(pointer.type.pointee, ir.FloatType) else "f64"
         signature = ir.FunctionType(self.type, [self.type] * 3)
         self._fma = cgutils.get_or_insert_function(builder.module, signature, f"llvm.fmuladd.v{LANES}{name}")
 
-    def _at(self, pointer: ir.Value, index: ir.Value) -> ir.Value:
+    def _at(self, pointer: Value, index: Value) -> Value:
         return self.builder.bitcast(self.builder.gep(pointer, [index]), self.type.as_pointer())
 
-    def load(self, pointer: ir.Value, index: ir.Value) -> ir.Value:
+    def load(self, pointer: Value, index: Value) -> Value:
         return self.builder.load(self._at(pointer, index), align=4)
 
-    def store(self, value: ir.Value, pointer: ir.Value, index: ir.Value) -> None:
+    def store(self, value: Value, pointer: Value, index: Value) -> None:
         self.builder.store(value, self._at(pointer, index), align=4)
 
-    def splat(self, pointer: ir.Value, index: ir.Value) -> ir.Value:
+    def splat(self, pointer: Value, index: Value) -> Value:
         """The number at an index, in all lanes."""
         undefined, lane = ir.Constant(self.type, ir.Undefined), ir.IntType(32)
         number = self.builder.load(self.builder.gep(pointer, [index]))
         vector = self.builder.insert_element(undefined, number, ir.Constant(lane, 0))
         return self.builder.shuffle_vector(vector, undefined, ir.Constant(ir.VectorType(lane, LANES), [0] * LANES))
 
-    def fma(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
+    def fma(self, a: Value, b: Value, c: Value) -> Value:
         return self.builder.call(self._fma, [a, b, c])
 
-    def zero(self) -> ir.Value:
+    def zero(self) -> Value:
         return ir.Constant(self.type, None)
 
-    def loop(self, count: ir.Value, carried: list[ir.Value], body: Callable[..., list[ir.Value]]) -> list[ir.Value]:
-        """carried = body(number, *carried), `count` >= 1 times, all in registers."""
+    def loop(self, count: Value, carried: list[Value], body: Callable[..., list[Value]]) -> list[Value]:
+        """Carried = body(number, *carried), `count` >= 1 times, all in registers."""
         builder, entry = self.builder, self.builder.block
         block, done = builder.append_basic_block("loop"), builder.append_basic_block("done")
         builder.branch(block)
@@ -117,7 +123,7 @@ class _Vectors:
 def _address(_: Any, array: Any, index: Any) -> Any:
     """A pointer to an element of a contiguous array."""
 
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
         data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
         return builder.gep(data, [arguments[1]])
 
@@ -128,7 +134,7 @@ def _address(_: Any, array: Any, index: Any) -> Any:
 def _keep_apart(_: Any) -> Any:
     """Keeps LLVM from copying the function this stands in into its callers: half the time of compiling."""
 
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
         builder.function.attributes.add("noinline")
         return context.get_dummy_value()
 
@@ -143,7 +149,7 @@ def _taps(outputs: int, pixels: int) -> Any:
         _: Any, y: Any, y_pixel: Any, y_output: Any, adds: Any, x: Any, x_pixel: Any,
         w: Any, w_tap: Any, w_output: Any, offsets: Any, count: Any,
     ) -> Any:  # fmt: skip
-        def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+        def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
             y, y_pixel, y_output, adds, x, x_pixel, w, w_tap, w_output, offsets, count = arguments
             vectors = _Vectors(builder, y)
             tiles = [(o, p) for o in range(outputs) for p in range(pixels)]
@@ -152,15 +158,13 @@ def _taps(outputs: int, pixels: int) -> Any:
             ]
             old = [builder.select(adds, vectors.load(y, place), vectors.zero()) for place in places]
 
-            def body(tap: ir.Value, *totals: ir.Value) -> list[ir.Value]:
+            def body(tap: Value, *totals: Value) -> list[Value]:
                 shifted = builder.gep(x, [builder.load(builder.gep(offsets, [tap]))])
                 values = [vectors.load(shifted, builder.mul(x_pixel, _constant(p))) for p in range(pixels)]
                 first = builder.mul(w_tap, tap)
                 steps = [builder.mul(w_output, _constant(o)) for o in range(outputs)]
                 weights = [vectors.splat(w, builder.add(first, step)) for step in steps]
-                return [
-                    vectors.fma(values[p], weights[o], total) for (o, p), total in zip(tiles, totals, strict=True)
-                ]
+                return [vectors.fma(values[p], weights[o], total) for (o, p), total in zip(tiles, totals, strict=True)]
 
             for place, total in zip(places, vectors.loop(count, old, body), strict=True):
                 vectors.store(total, y, place)
@@ -180,17 +184,17 @@ def _slopes(outputs: int, taps: int) -> Any:
         _: Any, g: Any, g_output: Any, g_tap: Any, scale: Any, d: Any, d_output: Any, d_row: Any,
         x: Any, x_row: Any, x_pixel: Any, offsets: Any, rows: Any, columns: Any,
     ) -> Any:  # fmt: skip
-        def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+        def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
             g, g_output, g_tap, scale, d, d_output, d_row, x, x_row, x_pixel, offsets, rows, columns = arguments
             vectors = _Vectors(builder, g)
             tiles = [(o, t) for o in range(outputs) for t in range(taps)]
             shifts = [builder.load(builder.gep(offsets, [_constant(t)])) for t in range(taps)]
 
-            def row(number: ir.Value, *totals: ir.Value) -> list[ir.Value]:
+            def row(number: Value, *totals: Value) -> list[Value]:
                 d_here = builder.gep(d, [builder.mul(number, d_row)])
                 x_here = builder.gep(x, [builder.mul(number, x_row)])
 
-                def pixel(column: ir.Value, *totals: ir.Value) -> list[ir.Value]:
+                def pixel(column: Value, *totals: Value) -> list[Value]:
                     d_at = builder.mul(column, _constant(LANES))
                     x_at = builder.mul(column, x_pixel)
                     steps = [builder.mul(d_output, _constant(o)) for o in range(outputs)]
@@ -315,7 +319,15 @@ def _windows(arena, op, target, source, adds, scale, shape, border, blocks, weig
         some = min(3, c_out - first)
         place = target + first * plane_out + inside_out
         if op == Op.CONV:
-            sums, start, row, plane, step, factor, adding = arena, place, row_out, plane_out, c_out * plane_out, scale, adds
+            sums, start, row, plane, step, factor, adding = (
+                arena,
+                place,
+                row_out,
+                plane_out,
+                c_out * plane_out,
+                scale,
+                adds,
+            )
             for block in range(blocks):
                 for c in range(some):  # only linear layers have a bias
                     bias = weights[at + c_out * count + first + c] * scale
@@ -362,7 +374,7 @@ def _norm(arena, target, source, adds, scale, shape, border, blocks, deviations,
 
 @_part
 def _normalise(y, y_at, y_row, y_block, x, x_at, x_row, x_block, height, width, blocks, samples, scale, adds):
-    """y (+)= scale (x - mean) / deviation for one channel; 1 / deviation, with torch's 1e-5 below the root."""
+    """Y (+)= scale (x - mean) / deviation for one channel; 1 / deviation, with torch's 1e-5 below the root."""
     _keep_apart()
     mean = x.dtype.type(_moment(x, x_at, x_row, x_block, height, width, blocks, samples, x.dtype.type(0), np.int64(1)))
     variance = _moment(x, x_at, x_row, x_block, height, width, blocks, samples, mean, np.int64(2))
@@ -635,7 +647,7 @@ def _weight_slopes(arena, gradient, read, scale, shape, border, blocks, deviatio
 
 @_part
 def _accumulate(kernel, slopes, weights, lanes):
-    """kernel += slopesᵀ slopes, summed over the weights of the layer before it is widened to float64.
+    """Kernel += slopesᵀ slopes, summed over the weights of the layer before it is widened to float64.
 
     A sweep too: each sample is an output, each block of samples a pixel, each weight a tap.
     """
@@ -726,16 +738,15 @@ def _agree(kernel, bits, count, samples):
 
 
 @_compiled
-def execute(code, factors, geometries, weights, border, blocks, samples, arena, scratch, statistics, bits, grams, counts):
+def execute(
+    code, factors, geometries, weights, border, blocks, samples, arena, scratch, statistics, bits, grams, counts
+):
     """Run a program.
 
-    Args:
-        code, factors, geometries, weights: see `Program`.
-        border, blocks, samples: see `Store`.
-        arena, scratch, statistics: room for tensors, one operation's intermediates, and the 1/σ of batch norms.
-        bits: room for signs, (words, blocks x LANES), all zero.
-        grams: kernels to be filled, (networks, blocks x LANES, blocks x LANES).
-        counts: regions to be filled, (networks,).
+    `code`, `factors`, `geometries` and `weights` are those of a `Program`; `border`, `blocks` and `samples` of its
+    `Store`. `arena`, `scratch` and `statistics` are room for tensors, one operation's intermediates and the 1/σ of
+    batch norms; `bits`, (words, blocks x LANES) of zeros, for signs. The results are `grams`, kernels of
+    (networks, blocks x LANES, blocks x LANES), to which is added, and `counts`, the regions of the networks.
     """
     for number in range(len(code)):
         op, target, source, other, adds, geometry, weight, at, network = code[number]

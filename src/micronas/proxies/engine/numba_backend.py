@@ -36,6 +36,10 @@ class NumbaBackend:
         """See `Backend`."""
         return self._run(graphs, images, seed, "region counts")[1]
 
+    def agreements(self, graphs: Sequence[Graph], images: Images, seed: int) -> Kernels:
+        """See `Backend`."""
+        return self._run(graphs, images, seed, "agreements")[0]
+
     def _run(
         self, graphs: Sequence[Graph], images: Images, seed: int, goal: Goal
     ) -> tuple[Kernels, npt.NDArray[np.int64]]:
@@ -66,7 +70,7 @@ class NumbaBackend:
         store = Store(len(images), seed, self.precision, border=0)
         for start in range(0, len(graphs), chunk):
             merged = Merged.of(graphs[start : start + chunk])
-            reach = max((border(value.layer.signature) for value in merged.values), default=0)
+            reach = max(map(border, merged.signatures), default=0)
             if reach > store.border:
                 store = Store(len(images), seed, self.precision, reach)
             connected = [network is not None for network in merged.networks]

@@ -130,11 +130,11 @@ class Store:
         """Channels, height and width in and out, kernel, stride, padding before, whether depthwise; a row each."""
         if len(self._geometry_rows) < len(self._geometries):
             rows = [
-                (*np.roll(its.in_shape, 1), *np.roll(its.out_shape, 1), its.kernel, its.stride, its.padding[0])
-                + (its.kind in (Kind.DEPTHWISE, Kind.AVG_POOL),)
+                [*np.roll(its.in_shape, 1), *np.roll(its.out_shape, 1), its.kernel, its.stride, its.padding[0]]
                 for its in self._geometries
             ]
-            self._geometry_rows = np.array(rows, np.int64)
+            apart = [[its.kind in (Kind.DEPTHWISE, Kind.AVG_POOL)] for its in self._geometries]
+            self._geometry_rows = np.hstack([rows, apart]).astype(np.int64)
         return self._geometry_rows
 
     def weight(self, layer: Layer) -> int:
@@ -203,13 +203,12 @@ class _Gradient(NamedTuple):
 
 
 class _Part(NamedTuple):
-    """One summand of a gradient that is still to be computed: an operation on the gradient of a reader."""
+    """One summand of a gradient that is still to be computed: an operation of a reader on its own gradient."""
 
     op: Op
     of: _Gradient
-    signature: Signature
+    reader: int
     other: int = 0
-    weight: int = 0
     statistics: int = -1
 
 
@@ -223,6 +222,7 @@ class _Writer:
         self.values, self.networks, self.store = merged.values, merged.networks, store
         self.goal: Goal = goal
         self.code, self.coefficients = array("q"), array("d")
+        self.layers: dict[int, tuple[int, int]] = {}  # (geometry, weight) of the layer that computes a value
         self.place: dict[int, int] = {}  # of the values that lie in the arena at this point of the program
         self.statistics: dict[int, int] = {}  # where the 1/σ of each batch norm are
         self.statistics_size = self.bits = 0
@@ -278,17 +278,21 @@ class _Writer:
         op: Op,
         target: int,
         source: int,
-        signature: Signature,
-        *,
+        value: int,
         other: int = 0,
         adds: bool = False,
         scale: float = 1.0,
-        weight: int = 0,
         statistics: int = -1,
         network: int = 0,
     ) -> None:
-        geometry = self.store.geometry(signature)
-        self.code.extend((op, target, source, other, adds, geometry, weight, statistics, network))
+        """Write one instruction for the layer of a value; of a norm with its convolution, the convolution's."""
+        found = self.layers.get(value)
+        if found is None:
+            layer = self.values[self.conv_of.get(value, value)].layer
+            weighted = layer.signature.kind in _WEIGHTED
+            found = self.store.geometry(layer.signature), self.store.weight(layer) if weighted else 0
+            self.layers[value] = found
+        self.code.extend((op, target, source, other, adds, *found, statistics, network))
         self.coefficients.append(scale)
 
     def _needed(self, network: Network) -> list[int]:
@@ -320,8 +324,7 @@ class _Writer:
                 if term in self.folded:
                     self._compute(term, place, adds=number > 0, scale=scale)
                 else:
-                    signature = self.values[at].layer.signature
-                    self._emit(Op.COPY, place, self.place[term], signature, adds=number > 0, scale=scale)
+                    self._emit(Op.COPY, place, self.place[term], at, adds=number > 0, scale=scale)
 
     def _materialise(self, value: int) -> int:
         if value not in self.place:
@@ -343,18 +346,16 @@ class _Writer:
         return 1.0 / signature.operands if signature.kind is Kind.MEAN else 1.0
 
     def _compute(self, value: int, place: int, adds: bool = False, scale: float = 1.0) -> None:
-        layer, op = self.values[self.conv_of.get(value, value)].layer, _FORWARD[self.kinds[value]]
-        source, signature = self.place[self.inputs[value][0]], layer.signature
-        weight = self.store.weight(layer) if signature.kind in _WEIGHTED else 0
+        op, source = _FORWARD[self.kinds[value]], self.place[self.inputs[value][0]]
         if op is Op.SHARES:
-            sums = self.store.take(signature.out_shape)
-            self._emit(Op.CONV, sums, source, signature, weight=weight)
-            self._emit(Op.SHARES, place, sums, signature, adds=adds, scale=scale)
-            self.store.give_back(signature.out_shape, sums)
+            sums = self.store.take(self.shapes[value])
+            self._emit(Op.CONV, sums, source, value)
+            self._emit(Op.SHARES, place, sums, value, adds=adds, scale=scale)
+            self.store.give_back(self.shapes[value], sums)
             return
         statistics = self._statistics(value) if op is Op.NORM else -1
         op = Op.CONV_NORM if value in self.conv_of else op
-        self._emit(op, place, source, signature, adds=adds, scale=scale, weight=weight, statistics=statistics)
+        self._emit(op, place, source, value, adds=adds, scale=scale, statistics=statistics)
 
     def _statistics(self, norm: int) -> int:
         if norm not in self.statistics:
@@ -370,7 +371,7 @@ class _Writer:
         self.held = Counter[tuple[Shape, int]]()  # parts still to be computed from each gradient
         output = network.values[-1]
         ones = _Gradient(self.shapes[output], self.store.take(self.shapes[output]), 1.0)
-        self._emit(Op.FILL, ones.place, 0, self.values[output].layer.signature)
+        self._emit(Op.FILL, ones.place, 0, output)
         self._pass_down(number, output, ones)
         for value in reversed(network.values[:-1]):
             if value in self.parts:
@@ -385,18 +386,8 @@ class _Writer:
         in_place = len(parts) == 1 and first.op in (Op.RELU_BACK, Op.NORM_BACK)
         in_place = in_place and self.held[first.of.shape, first.of.place] == 1
         place = first.of.place if in_place else self.store.take(shape)
-        for number, (op, of, signature, other, weight, statistics) in enumerate(parts):
-            self._emit(
-                op,
-                place,
-                of.place,
-                signature,
-                other=other,
-                adds=number > 0,
-                scale=of.scale,
-                weight=weight,
-                statistics=statistics,
-            )
+        for number, (op, of, reader, other, statistics) in enumerate(parts):
+            self._emit(op, place, of.place, reader, other, number > 0, of.scale, statistics)
             self.held[of.shape, of.place] -= 1
             if not in_place:
                 self._give_back(of)
@@ -408,35 +399,24 @@ class _Writer:
 
     def _pass_down(self, number: int, value: int, gradient: _Gradient) -> None:
         """Use the gradient of a value for its layer's weights, and leave its operands their parts."""
-        layer, inputs = self.values[self.conv_of.get(value, value)].layer, self.inputs[value]
-        signature, kind = layer.signature, layer.signature.kind
+        kind, inputs = self.kinds[self.conv_of.get(value, value)], self.inputs[value]
+        statistics = self.statistics.get(value, -1)
         if kind in _SUMS:
             scaled = gradient._replace(scale=gradient.scale * self._share(value))
             for source in inputs:
-                self._leave(source, _Part(Op.COPY, scaled, signature))
+                self._leave(source, _Part(Op.COPY, scaled, value))
         elif kind in LEARNED:
-            weight, statistics = self.store.weight(layer), self.statistics.get(value, -1)
             read = self.place[inputs[0]]
-            self._emit(
-                Op.SLOPES,
-                0,
-                gradient.place,
-                signature,
-                other=read,
-                scale=gradient.scale,
-                statistics=statistics,
-                network=number,
-            )
-            self._leave(inputs[0], _Part(Op.CONV_BACK, gradient, signature, 0, weight, statistics))
+            self._emit(Op.SLOPES, 0, gradient.place, value, read, False, gradient.scale, statistics, number)
+            self._leave(inputs[0], _Part(Op.CONV_BACK, gradient, value, 0, statistics))
         elif kind is Kind.AVG_POOL:
             shares = _Gradient(gradient.shape, self.store.take(gradient.shape), 1.0)
-            self._emit(Op.SHARES, shares.place, gradient.place, signature, scale=gradient.scale)
-            self._leave(inputs[0], _Part(Op.CONV_BACK, shares, signature, 0, self.store.weight(layer)))
+            self._emit(Op.SHARES, shares.place, gradient.place, value, scale=gradient.scale)
+            self._leave(inputs[0], _Part(Op.CONV_BACK, shares, value))
             self._give_back(shares)
         else:
             other = {Kind.RELU: value, Kind.MAX_POOL: inputs[0]}.get(kind, -1)
-            part = _Part(_BACKWARD[kind], gradient, signature, self.place.get(other, 0))
-            self._leave(inputs[0], part._replace(statistics=self.statistics.get(value, -1)))
+            self._leave(inputs[0], _Part(_BACKWARD[kind], gradient, value, self.place.get(other, 0), statistics))
         self._give_back(gradient)
 
     def _leave(self, value: int, part: _Part) -> None:
@@ -451,9 +431,9 @@ class _Writer:
         bits = 0
         for value in network.values:
             if self.kinds[value] is Kind.RELU:
-                self._emit(Op.SIGNS, 0, self.place[value], self.values[value].layer.signature, other=bits)
+                self._emit(Op.SIGNS, 0, self.place[value], value, other=bits)
                 height, width, channels = self.shapes[value]
                 bits += height * width * channels
         op = Op.COUNT if self.goal == "region counts" else Op.AGREE
-        self._emit(op, 0, bits, self.values[network.values[-1]].layer.signature, network=number)
+        self._emit(op, 0, bits, network.values[-1], network=number)
         self.bits = max(self.bits, bits)

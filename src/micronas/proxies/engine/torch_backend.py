@@ -20,9 +20,12 @@ from micronas.proxies.engine.backend import Device, Images, Kernels, Precision
 from micronas.proxies.engine.values import LEARNED, Merged, Value
 from micronas.weights import draw_bias, draw_weight
 
+Index = npt.NDArray[np.int64]
+
 EPSILON = 1e-5  # torch's batch norm
-_BYTES = {"cpu": 2**28, "cuda": 2**34}
-"""How much a chunk of networks may hold at once, about."""
+_BYTES = {"cpu": 2**27, "cuda": 2**33}
+"""How much the tensors of a chunk of networks may hold at once, about."""
+_BITS = 48  # neurons to a word, beside which a number of a sample has room
 
 
 @dataclass(frozen=True)
@@ -34,35 +37,52 @@ class TorchBackend:
 
     def __post_init__(self) -> None:
         if self.device == "cuda" and not torch.cuda.is_available():
-            raise UserError("this torch sees no CUDA device; use --device cpu")
+            raise UserError("this torch sees no CUDA device; use the device cpu")
 
     def tangent_kernels(self, graphs: Sequence[Graph], images: Images, seed: int) -> Kernels:
         """See `Backend`."""
         kernels = np.full((len(graphs), len(images), len(images)), np.nan)
-        for at, run in self._chunks(graphs, images, seed):
-            found = run.tangent_kernels().double().cpu().numpy()
-            kernels[[index + at for index in run.connected]] = found
+        with _exact():
+            found = [(run.connected + at, _Backward(run).kernels()) for at, run in self._runs(graphs, images, seed)]
+        for rows, each in found:  # copied at the end: until then nothing waits for the device
+            kernels[rows] = each.double().cpu().numpy()
         return kernels
 
     def region_counts(self, graphs: Sequence[Graph], images: Images, seed: int) -> npt.NDArray[np.int64]:
         """See `Backend`."""
         counts = np.zeros(len(graphs), dtype=np.int64)
-        for at, run in self._chunks(graphs, images, seed):
-            counts[[index + at for index in run.connected]] = list(run.region_counts())
+        with _exact():
+            found = [(run.connected + at, run.region_counts()) for at, run in self._runs(graphs, images, seed)]
+        for rows, each in found:
+            counts[rows] = each.cpu().numpy()
         return counts
 
-    def _chunks(self, graphs: Sequence[Graph], images: Images, seed: int) -> Iterator[tuple[int, _Run]]:
+    def agreements(self, graphs: Sequence[Graph], images: Images, seed: int) -> Kernels:
+        """See `Backend`."""
+        kernels = np.zeros((len(graphs), len(images), len(images)))
+        with _exact():
+            for at, run in self._runs(graphs, images, seed):
+                kernels[run.connected + at] = run.agreements().cpu().numpy()
+        return kernels
+
+    def _runs(self, graphs: Sequence[Graph], images: Images, seed: int) -> Iterator[tuple[int, _Run]]:
         """Runs of consecutive graphs that fit the memory, each with the number of its first graph."""
         batch = torch.from_numpy(images).to(self.device, getattr(torch, self.precision))
+        weights: dict[tuple[str, Signature], Tensor] = {}
         start, held = 0, 0
         for at, graph in enumerate(graphs):
-            bytes_ = 2 * batch.element_size() * len(batch) * sum(_elements(layer.signature) for layer in graph)
+            bytes_ = batch.element_size() * len(batch) * sum(_elements(layer.signature) for layer in graph)
             if at > start and held + bytes_ > _BYTES[self.device]:
-                yield start, _Run(Merged.of(graphs[start:at]), batch, seed)
+                yield start, _Run(Merged.of(graphs[start:at]), batch, seed, weights)
                 start, held = at, 0
             held += bytes_
-        if len(graphs):
-            yield start, _Run(Merged.of(graphs[start:]), batch, seed)
+        if graphs:
+            yield start, _Run(Merged.of(graphs[start:]), batch, seed, weights)
+
+
+def _exact():
+    """No 10-bit products (TF32), no algorithm that adds in another order every time; restored afterwards."""
+    return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
 
 
 def _elements(signature: Signature) -> int:
@@ -72,10 +92,14 @@ def _elements(signature: Signature) -> int:
 
 @dataclass(frozen=True)
 class _Step:
-    """Values with one name and signature, computed by one call. `operands` of a sum differ from row to row."""
+    """Values with one name and signature, computed by one call. Sums differ in operands from row to row."""
 
     layer: Layer
-    rows: list[int]
+    values: Index
+
+    @property
+    def kind(self) -> Kind:
+        return self.layer.signature.kind
 
 
 @dataclass(frozen=True)
@@ -85,30 +109,60 @@ class _Run:
     merged: Merged
     images: Tensor
     seed: int
+    weights: dict[tuple[str, Signature], Tensor]
 
     @cached_property
-    def connected(self) -> list[int]:
+    def connected(self) -> Index:
         """Which graphs have a network."""
-        return [at for at, network in enumerate(self.merged.networks) if network is not None]
+        return np.array([at for at, network in enumerate(self.merged.networks) if network is not None], np.int64)
+
+    @cached_property
+    def members(self) -> list[Index]:
+        """The values of every connected network."""
+        return [np.array(network.values) for network in self.merged.networks if network is not None]
 
     @cached_property
     def steps(self) -> list[_Step]:
         """Values by (name, signature) in an order in which inputs come first."""
-        return [_Step(self.merged.values[rows[0]].layer, rows) for rows in _schedule(self.merged.values)]
+        return [_Step(self.merged.values[rows[0]].layer, np.array(rows)) for rows in _schedule(self.merged.values)]
 
     @cached_property
-    def place(self) -> dict[int, tuple[int, int]]:
-        """The (step, row) of every value."""
-        return {value: (at, row) for at, step in enumerate(self.steps) for row, value in enumerate(step.rows)}
+    def place(self) -> Index:
+        """(step, row) of every value, (values, 2)."""
+        place = np.empty((len(self.merged.values), 2), np.int64)
+        for at, step in enumerate(self.steps):
+            place[step.values, 0], place[step.values, 1] = at, np.arange(len(step.values))
+        return place
+
+    @cached_property
+    def operands(self) -> Index:
+        """The inputs of every value, (values, most inputs); -1 where it has fewer."""
+        most = max(len(value.inputs) for value in self.merged.values)
+        return np.array([value.inputs + (-1,) * (most - len(value.inputs)) for value in self.merged.values], np.int64)
+
+    def index(self, rows: Index) -> Tensor:
+        """Rows as a tensor on the device."""
+        return torch.from_numpy(rows).to(self.images.device, non_blocking=True)
+
+    def rows(self, tensor: Tensor, rows: Index) -> Tensor:
+        """These rows of a tensor; the tensor itself if they are all of them in order."""
+        return tensor if _all_in_order(tensor, rows) else tensor[self.index(rows)]
+
+    def add_rows(self, tensor: Tensor, rows: Index, addend: Tensor) -> None:
+        """tensor[rows] += addend, in place; no row occurs twice."""
+        if _all_in_order(tensor, rows):
+            tensor += addend
+        else:
+            tensor[self.index(rows)] += addend
 
     # --- forward ---------------------------------------------------------------------------------
 
-    @cached_property
+    @property
     def tensors(self) -> list[Tensor]:
         """The values of every step."""
         return self._forward[0]
 
-    @cached_property
+    @property
     def inverse_deviations(self) -> dict[int, Tensor]:
         """1/σ of every batch-norm step, (rows, 1, channels, 1, 1)."""
         return self._forward[1]
@@ -118,69 +172,71 @@ class _Run:
         tensors: list[Tensor] = []
         deviations: dict[int, Tensor] = {}
         for at, step in enumerate(self.steps):
-            signature = step.layer.signature
-            if signature.kind is Kind.INPUT:
+            if step.kind is Kind.INPUT:
                 tensors.append(self.images[None])
-            elif signature.kind in (Kind.ADD, Kind.MEAN):
+            elif step.kind in (Kind.ADD, Kind.MEAN):
                 tensors.append(self._sum(step, tensors))
-            elif signature.kind is Kind.BATCH_NORM:
-                value = self._operand(tensors, step.rows, 0)
-                variance, mean = torch.var_mean(value, dim=(1, 3, 4), correction=0, keepdim=True)
-                deviations[at] = (variance + EPSILON).rsqrt()
-                tensors.append((value - mean) * deviations[at])
             else:
-                value = self._operand(tensors, step.rows, 0)
-                folded = value.flatten(0, 1)
-                tensors.append(self._apply(step.layer, folded).unflatten(0, value.shape[:2]))
+                value = self.operand(tensors, step.values)
+                if step.kind is Kind.BATCH_NORM:
+                    variance, mean = torch.var_mean(value, dim=(1, 3, 4), correction=0, keepdim=True)
+                    deviations[at] = (variance + EPSILON).rsqrt()
+                    tensors.append((value - mean) * deviations[at])
+                else:
+                    result = self.apply(step.layer, value.flatten(0, 1))
+                    tensors.append(result.unflatten(0, value.shape[:2]))
         return tensors, deviations
 
-    def _operand(self, tensors: list[Tensor], rows: list[int], position: int) -> Tensor:
+    def operand(self, tensors: list[Tensor], values: Index, position: int = 0) -> Tensor:
         """The operands at one position of these values, one below the other."""
-        values = self.merged.values
-        return self._gather(tensors, [self.place[values[row].inputs[position]] for row in rows])
-
-    def _gather(self, tensors: list[Tensor], places: list[tuple[int, int]]) -> Tensor:
-        sources = _by_first(places)
+        places = self.place[self.operands[values, position]]
+        sources = list(_by_step(places))
         if len(sources) == 1:
-            ((step, (_, rows)),) = sources.items()
-            return _rows(tensors[step], rows)
-        gathered = tensors[places[0][0]].new_empty((len(places), *tensors[places[0][0]].shape[1:]))
-        for step, (targets, rows) in sources.items():
-            gathered[self._index(targets)] = _rows(tensors[step], rows)
+            return self.rows(tensors[places[0, 0]], places[:, 1])
+        gathered = tensors[places[0, 0]].new_empty((len(values), *tensors[places[0, 0]].shape[1:]))
+        for step, chosen in sources:
+            gathered[self.index(chosen)] = self.rows(tensors[step], places[chosen, 1])
         return gathered
-
-    def _index(self, rows: list[int]) -> Tensor:
-        return torch.tensor(rows, device=self.images.device)
 
     def _sum(self, step: _Step, tensors: list[Tensor]) -> Tensor:
         height, width, channels = step.layer.signature.out_shape
-        total = self.images.new_zeros((len(step.rows), len(self.images), channels, height, width))
-        values = [self.merged.values[row] for row in step.rows]
-        for position in range(max(len(value.inputs) for value in values)):
-            having = [row for row, value in enumerate(values) if position < len(value.inputs)]
-            operand = self._operand(tensors, [step.rows[row] for row in having], position)
-            _add_rows(total, having, operand)
-        return total * self._divisors(step) if step.layer.signature.kind is Kind.MEAN else total
+        total = self.images.new_zeros((len(step.values), len(self.images), channels, height, width))
+        for position, rows in self.positions(step.values):
+            self.add_rows(total, rows, self.operand(tensors, step.values[rows], position))
+        return total * self.shares(step.values) if step.kind is Kind.MEAN else total
 
-    def _divisors(self, step: _Step) -> Tensor:
-        operands = [self.merged.values[row].layer.signature.operands for row in step.rows]
-        return (1 / self.images.new_tensor(operands))[:, None, None, None, None]
+    def positions(self, values: Index) -> Iterator[tuple[int, Index]]:
+        """Every position of an operand, with which of the values have one there."""
+        for position in range(self.operands.shape[1]):
+            rows = np.flatnonzero(self.operands[values, position] >= 0)
+            if len(rows):
+                yield position, rows
 
-    def _weight(self, layer: Layer) -> Tensor:
-        return torch.from_numpy(draw_weight(self.seed, layer)).to(self.images)
+    def shares(self, values: Index) -> Tensor:
+        """1 / operands of each MEAN, ready to multiply with."""
+        operands = np.array([self.merged.values[value].layer.signature.operands for value in values])
+        return torch.from_numpy(1 / operands).to(self.images)[:, None, None, None, None]
 
-    def _apply(self, layer: Layer, value: Tensor) -> Tensor:  # (rows x samples, channels, height, width)
+    def weight(self, layer: Layer) -> Tensor:
+        """The weights of a layer, on the device."""
+        key = (layer.name, layer.signature)
+        if key not in self.weights:
+            self.weights[key] = torch.from_numpy(draw_weight(self.seed, layer)).to(self.images)
+        return self.weights[key]
+
+    def apply(self, layer: Layer, value: Tensor) -> Tensor:
+        """An operation on one operand, (rows x samples, channels, height, width)."""
         signature = layer.signature
         match signature.kind:
             case Kind.RELU:
                 return F.relu(value)
             case Kind.CONV | Kind.DEPTHWISE:
                 padded = F.pad(value, signature.padding * 2)
-                return F.conv2d(padded, self._weight(layer), stride=signature.stride, groups=_groups(signature))
+                return F.conv2d(padded, self.weight(layer), stride=signature.stride, groups=_groups(signature))
             case Kind.LINEAR:
                 bias = draw_bias(self.seed, layer)
                 assert bias is not None
-                logits = F.linear(value.flatten(1), self._weight(layer), torch.from_numpy(bias).to(value))
+                logits = F.linear(value.flatten(1), self.weight(layer), torch.from_numpy(bias).to(value))
                 return logits[:, :, None, None]
             case Kind.AVG_POOL:
                 return average_pool(value, signature)
@@ -194,122 +250,149 @@ class _Run:
             case Kind.INPUT | Kind.ADD | Kind.MEAN | Kind.BATCH_NORM:
                 raise AssertionError(f"{signature} is no operation on one operand")
 
-    # --- backward --------------------------------------------------------------------------------
-
-    def tangent_kernels(self) -> Tensor:
-        """(connected graphs, samples, samples)."""
-        return _Backward(self).kernels()
-
     # --- patterns --------------------------------------------------------------------------------
 
-    def region_counts(self) -> Iterator[int]:
-        """Of every connected graph, the number of different rows of its signs."""
-        signs = {
-            value: tensor[row].flatten(1) > 0
-            for step, tensor in zip(self.steps, self.tensors, strict=True)
-            if step.layer.signature.kind is Kind.RELU
-            for row, value in enumerate(step.rows)
-        }
-        for at in self.connected:
-            network = self.merged.networks[at]
-            assert network is not None
-            bits = [signs[value] for value in network.values if value in signs]
-            if not bits:
-                yield 1
-                continue
-            packed = np.packbits(torch.cat(bits, 1).cpu().numpy(), axis=1)
-            yield len(np.unique(np.ascontiguousarray(packed).view(f"V{packed.shape[1]}")))
+    def _signs(self) -> Iterator[tuple[Index, Tensor]]:
+        """For every ReLU step: the networks that have it, and its signs there, (networks, samples, neurons)."""
+        for at, step in enumerate(self.steps):
+            if step.kind is Kind.RELU:
+                owners = [
+                    (network, row)
+                    for network, values in enumerate(self.members)
+                    for row in self.place[values, 1][self.place[values, 0] == at]
+                ]
+                for once in _without_repeats(owners):  # a name may hold two values of one network
+                    networks, rows = np.array(once).T
+                    yield networks, self.rows(self.tensors[at], rows).flatten(2) > 0
+
+    def region_counts(self) -> Tensor:
+        """Of every connected network, how many samples differ in some sign.
+
+        Samples alike so far have the same number; each word of signs splits them further.
+        """
+        samples = len(self.images)
+        numbers = torch.zeros((len(self.connected), samples), dtype=torch.int64, device=self.images.device)
+        for networks, signs in self._signs():
+            index = self.index(networks)
+            for word in signs.split(_BITS, dim=2):
+                powers = 2 ** torch.arange(word.shape[2], device=word.device)
+                codes = (numbers[index] << _BITS) + (word * powers).sum(2)
+                ordered, order = codes.sort(dim=1)
+                rank = F.pad((ordered[:, 1:] != ordered[:, :-1]).cumsum(1), (1, 0))
+                numbers[index] = torch.empty_like(rank).scatter_(1, order, rank)
+        return numbers.amax(1) + 1
+
+    def agreements(self) -> Tensor:
+        """Of every connected network, in how many signs each two samples agree, (networks, samples, samples)."""
+        samples = len(self.images)
+        total = torch.zeros((len(self.connected), samples, samples), dtype=torch.float64, device=self.images.device)
+        for networks, signs in self._signs():
+            plus_minus = 2 * signs.double() - 1
+            total[self.index(networks)] += (plus_minus @ plus_minus.transpose(1, 2) + signs.shape[2]) / 2
+        return total
 
 
 class _Backward:
     """One backward of the summed logits for every network of a run, batch statistics frozen.
 
-    A gradient belongs to a (network, value); those of one step are rows of one tensor.
+    A gradient belongs to a (network, value); those of one step are rows of one tensor, in the order of their keys.
     """
 
     def __init__(self, run: _Run) -> None:
         self.run = run
-        networks = [network for network in run.merged.networks if network is not None]
-        self.owners: list[list[tuple[int, int]]] = [[] for _ in run.steps]  # (network, row of the forward)
-        self.row: dict[tuple[int, int], tuple[int, int]] = {}  # (network, value) -> (step, row of the gradient)
-        for at, network in enumerate(networks):
-            for value in network.values:
-                step, row = run.place[value]
-                self.row[at, value] = (step, len(self.owners[step]))
-                self.owners[step].append((at, row))
-        self.gradients: list[Tensor | None] = [None] * len(run.steps)
-        self.outputs = [network.values[-1] for network in networks]
+        networks = np.repeat(np.arange(len(run.members)), [len(values) for values in run.members])
+        values = np.concatenate([*run.members, np.empty(0, np.int64)])
+        self.keys = [np.empty(0, np.int64)] * len(run.steps)  # network * all values + value, ascending
+        by_step = np.argsort(run.place[values, 0], kind="stable")
+        for step, chosen in _by_step(run.place[values][by_step]):
+            self.keys[step] = np.sort((networks * len(run.place) + values)[by_step][chosen])
+        self.gradients: dict[int, Tensor] = {}
         samples = len(run.images)
-        self.total = run.images.new_zeros((len(networks), samples, samples))
+        self.total = run.images.new_zeros((len(run.members), samples, samples))
 
     def kernels(self) -> Tensor:
-        for at, value in enumerate(self.outputs):
-            step, row = self.row[at, value]
-            self._gradient(step)[row] = 1.0  # of the sum of the logits by each logit
+        """Σ over layers of G Gᵀ, with G the per-sample weight gradients, (networks, samples, samples)."""
+        if not len(self.total):
+            return self.total
+        outputs = np.array([values[-1] for values in self.run.members])
+        for step, rows in self._rows_of(np.arange(len(outputs)), outputs):
+            self._gradient(step)[self.run.index(rows[1])] = 1.0  # of the sum of the logits by each logit
         for at in reversed(range(len(self.run.steps))):
-            gradient, self.gradients[at] = self.gradients[at], None
-            if gradient is not None:
-                self._step(at, gradient)
+            if at in self.gradients:
+                self._step(at, self.gradients.pop(at))
         return self.total
 
+    def _rows_of(self, networks: Index, values: Index) -> Iterator[tuple[int, tuple[Index, Index]]]:
+        """By step: (which of the pairs lie there, the rows of their gradients)."""
+        for step, chosen in _by_step(self.run.place[values]):
+            keys = networks[chosen] * len(self.run.place) + values[chosen]
+            yield step, (chosen, np.searchsorted(self.keys[step], keys))
+
     def _gradient(self, step: int) -> Tensor:
-        found = self.gradients[step]
-        if found is None:
-            shape = (len(self.owners[step]), *self.run.tensors[step].shape[1:])
-            found = self.gradients[step] = self.run.images.new_zeros(shape)
-        return found
+        if step not in self.gradients:
+            shape = (len(self.keys[step]), *self.run.tensors[step].shape[1:])
+            self.gradients[step] = self.run.images.new_zeros(shape)
+        return self.gradients[step]
 
     def _step(self, at: int, gradient: Tensor) -> None:
-        step, owners = self.run.steps[at], self.owners[at]
-        kind = step.layer.signature.kind
-        if kind is Kind.INPUT:
+        run, step = self.run, self.run.steps[at]
+        networks, values = np.divmod(self.keys[at], len(run.place))
+        rows = run.place[values, 1]
+        if step.kind is Kind.INPUT:
             return
-        rows = [row for _, row in owners]
-        values = [step.rows[row] for row in rows]
-        if kind is Kind.MEAN:
-            gradient = gradient * _rows(self.run._divisors(step), rows)
-        if kind in (Kind.ADD, Kind.MEAN):
-            most = max(len(self.run.merged.values[value].inputs) for value in values)
-            for position in range(most):
-                self._pass_down(owners, values, position, gradient)
+        if step.kind in (Kind.ADD, Kind.MEAN):
+            if step.kind is Kind.MEAN:
+                gradient = gradient * run.shares(values)
+            for position, having in run.positions(values):
+                self._pass_down(networks[having], values[having], position, run.rows(gradient, having))
             return
-        if kind is Kind.BATCH_NORM:
-            below = gradient * _rows(self.run.inverse_deviations[at], rows)
-        elif kind is Kind.RELU:
-            below = gradient * (_rows(self.run.tensors[at], rows) > 0)
+        if step.kind is Kind.BATCH_NORM:
+            below = gradient * run.rows(run.inverse_deviations[at], rows)
+        elif step.kind is Kind.RELU:
+            below = gradient * (run.rows(run.tensors[at], rows) > 0)
         else:
-            operand = self.run._operand(self.run.tensors, values, 0)
-            if kind in LEARNED:
-                networks = self.run._index([network for network, _ in owners])
-                per_sample = _weight_gradients(step.layer.signature, operand, gradient)
-                self.total[networks] += per_sample @ per_sample.transpose(1, 2)
-            if self._is_input(values[0]):
+            operand = run.operand(run.tensors, values)
+            if step.kind in LEARNED:
+                slopes = _weight_slopes(step.layer.signature, operand, gradient)
+                run.add_rows(self.total, networks, slopes @ slopes.transpose(1, 2))
+            source = run.merged.values[int(run.operands[values[0], 0])].layer.signature.kind
+            if source is Kind.INPUT:
                 return
-            below = self._input_gradient(step.layer, operand, gradient)
-        self._pass_down(owners, values, 0, below)
+            below = self._below(step.layer, operand, gradient)
+        self._pass_down(networks, values, 0, below)
 
-    def _is_input(self, value: int) -> bool:
-        values = self.run.merged.values
-        return values[values[value].inputs[0]].layer.signature.kind is Kind.INPUT
-
-    def _pass_down(self, owners: list[tuple[int, int]], values: list[int], position: int, gradient: Tensor) -> None:
+    def _pass_down(self, networks: Index, values: Index, position: int, gradient: Tensor) -> None:
         """Add gradients to those of the operands at one position."""
-        merged = self.run.merged.values
-        having = [row for row, value in enumerate(values) if position < len(merged[value].inputs)]
-        places = [self.row[owners[row][0], merged[values[row]].inputs[position]] for row in having]
-        for step, (chosen, targets) in _by_first(places).items():
-            _add_rows(self._gradient(step), targets, _rows(gradient, [having[at] for at in chosen]))
+        for step, (chosen, rows) in self._rows_of(networks, self.run.operands[values, position]):
+            self.run.add_rows(self._gradient(step), rows, self.run.rows(gradient, chosen))
 
-    def _input_gradient(self, layer: Layer, operand: Tensor, gradient: Tensor) -> Tensor:
-        """The gradient by the operand of a step, through autograd of the same operation."""
+    def _below(self, layer: Layer, operand: Tensor, gradient: Tensor) -> Tensor:
+        """The gradient by the operand of a step."""
+        signature = layer.signature
+        if signature.kind in (Kind.CONV, Kind.DEPTHWISE):
+            return _conv_back(signature, self.run.weight(layer), gradient.flatten(0, 1)).unflatten(0, operand.shape[:2])
         with torch.enable_grad():
             leaf = operand.flatten(0, 1).detach().requires_grad_()
-            output = self.run._apply(layer, leaf)
+            output = self.run.apply(layer, leaf)
         (found,) = torch.autograd.grad(output, leaf, gradient.flatten(0, 1))
         return found.unflatten(0, operand.shape[:2])
 
 
-def _weight_gradients(signature: Signature, operand: Tensor, gradient: Tensor) -> Tensor:
+def _conv_back(signature: Signature, weight: Tensor, gradient: Tensor) -> Tensor:
+    """The transpose of a convolution: on its padded operand, whose padding is then cut off."""
+    before, after = signature.padding
+    (height, width), stride = signature.in_shape[:2], signature.stride
+    missing = [
+        size + before + after - ((out - 1) * stride + signature.kernel)
+        for size, out in zip((height, width), signature.out_shape[:2], strict=True)
+    ]
+    padded = F.conv_transpose2d(
+        gradient, weight, stride=stride, output_padding=tuple(missing), groups=_groups(signature)
+    )
+    return padded[:, :, before : before + height, before : before + width]
+
+
+def _weight_slopes(signature: Signature, operand: Tensor, gradient: Tensor) -> Tensor:
     """Per-sample gradients by the weights, (rows, samples, weights)."""
     rows = operand.shape[:2]
     value, slope = operand.flatten(0, 1), gradient.flatten(0, 1)
@@ -330,28 +413,22 @@ def _groups(signature: Signature) -> int:
     return signature.in_shape[2] if signature.kind is Kind.DEPTHWISE else 1
 
 
-def _rows(tensor: Tensor, rows: list[int]) -> Tensor:
-    """These rows of a tensor; the tensor itself if they are all of them in order."""
-    if len(rows) == len(tensor) and rows == list(range(len(rows))):
-        return tensor
-    return tensor[torch.tensor(rows, device=tensor.device)]
+def _all_in_order(tensor: Tensor, rows: Index) -> bool:
+    return len(rows) == len(tensor) and bool((rows[1:] > rows[:-1]).all())
 
 
-def _add_rows(tensor: Tensor, rows: list[int], addend: Tensor) -> None:
-    """tensor[rows] += addend, in place; the rows are different ones."""
-    if len(rows) == len(tensor) and rows == list(range(len(rows))):
-        tensor += addend
-    else:
-        tensor[torch.tensor(rows, device=tensor.device)] += addend
+def _by_step(places: Index) -> Iterator[tuple[int, Index]]:
+    """The steps that occur among places (step, row), each with the positions where it does."""
+    for step in np.flatnonzero(np.bincount(places[:, 0])):
+        yield int(step), np.flatnonzero(places[:, 0] == step)
 
 
-def _by_first(places: list[tuple[int, int]]) -> dict[int, tuple[list[int], list[int]]]:
-    """Places (step, row) by their step: (their positions in the list, their rows)."""
-    found: dict[int, tuple[list[int], list[int]]] = defaultdict(lambda: ([], []))
-    for position, (step, row) in enumerate(places):
-        found[step][0].append(position)
-        found[step][1].append(row)
-    return found
+def _without_repeats(owners: list[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
+    """The pairs in as many parts as are needed for no network to occur twice in one."""
+    while owners:
+        first = {network: (network, row) for network, row in reversed(owners)}
+        yield sorted(first.values())
+        owners = [owner for owner in owners if first[owner[0]] != owner]
 
 
 def _schedule(values: list[Value]) -> list[list[int]]:
@@ -360,25 +437,29 @@ def _schedule(values: list[Value]) -> list[list[int]]:
     A group waits until all its members can run. Where groups wait for one another (networks that use one name
     at different depths), the one with most members ready runs those.
     """
-    members: dict[tuple[str, Signature], list[int]] = defaultdict(list)
+    groups: dict[tuple[str, Signature], list[int]] = defaultdict(list)
+    alike = {signature: replace(signature, operands=1) for signature in {value.layer.signature for value in values}}
     for at, value in enumerate(values):
-        members[value.layer.name, replace(value.layer.signature, operands=1)].append(at)
-    group = {at: key for key, rows in members.items() for at in rows}
+        groups[value.layer.name, alike[value.layer.signature]].append(at)
+    waiting = list(groups.values())  # from here on a group is its number
+    group = {at: number for number, rows in enumerate(waiting) for at in rows}
+    size = [len(rows) for rows in waiting]
     readers: list[list[int]] = [[] for _ in values]
     missing = [len(value.inputs) for value in values]
     for at, value in enumerate(values):
         for source in value.inputs:
             readers[source].append(at)
-    ready: dict[tuple[str, Signature], list[int]] = defaultdict(list)
+    ready: dict[int, list[int]] = defaultdict(list)
     for at, count in enumerate(missing):
         if not count:
             ready[group[at]].append(at)
     schedule: list[list[int]] = []
     while ready:
-        whole = (key for key, rows in ready.items() if len(rows) == len(members[key]))
-        chosen = next(whole, None) or max(ready, key=lambda key: len(ready[key]))
-        rows = ready.pop(chosen)
-        members[chosen] = [at for at in members[chosen] if at not in set(rows)]
+        whole = (number for number, rows in ready.items() if len(rows) == size[number])
+        chosen = next(whole, None)
+        chosen = max(ready, key=lambda number: len(ready[number])) if chosen is None else chosen
+        rows = sorted(ready.pop(chosen))
+        size[chosen] -= len(rows)
         schedule.append(rows)
         for row in rows:
             for reader in readers[row]:

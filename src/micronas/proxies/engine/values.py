@@ -37,12 +37,13 @@ class Merged:
     Attributes:
         values: inputs before readers.
         networks: one for each graph, None for a disconnected one.
+        signatures: every signature that occurs, numbered.
     """
 
     values: list[Value] = field(default_factory=list)
     networks: list[Network | None] = field(default_factory=list)
+    signatures: dict[Signature, int] = field(default_factory=dict)
     _found: dict[tuple[int, str, tuple[int, ...]], int] = field(default_factory=dict)
-    _signatures: dict[Signature, int] = field(default_factory=dict)
 
     @staticmethod
     def of(graphs: Sequence[Graph]) -> Merged:
@@ -68,7 +69,7 @@ class Merged:
 
     def _value(self, layer: Layer, inputs: tuple[int, ...]) -> int:
         signature = layer.signature
-        kind = self._signatures.setdefault(signature, len(self._signatures))
+        kind = self.signatures.setdefault(signature, len(self.signatures))
         key = (kind, layer.name if signature.kind in LEARNED else "", inputs)
         found = self._found.setdefault(key, len(self.values))
         if found == len(self.values):

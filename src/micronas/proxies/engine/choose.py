@@ -1,0 +1,29 @@
+"""Which engine answers: the compiled one on a CPU, torch elsewhere."""
+
+from __future__ import annotations
+
+from micronas.errors import UserError
+from micronas.proxies.engine.backend import Backend, BackendName, Device, Precision
+
+
+def choose(name: BackendName, device: Device, precision: Precision) -> Backend:
+    """The compiled engine on a CPU, torch elsewhere and where numba is missing or broken.
+
+    Raises:
+        UserError: what was asked for by name is not there.
+    """
+    if name not in ("auto", "numba", "torch") or device not in ("cpu", "cuda"):
+        raise UserError(f"no engine {name!r} on {device!r}; engines: auto, numba, torch; devices: cpu, cuda")
+    if device == "cpu" and name != "torch":
+        try:
+            from micronas.proxies.engine.numba_backend import NumbaBackend
+
+            return NumbaBackend(precision)
+        except (ImportError, OSError, RuntimeError) as error:  # missing, or broken: its libraries, its cache
+            if name == "numba":
+                raise UserError(f"numba cannot be used here ({error}); take the engine torch") from error
+    if name == "numba":
+        raise UserError("the engine numba runs on the device cpu only; on cuda take torch")
+    from micronas.proxies.engine.torch_backend import TorchBackend
+
+    return TorchBackend(device, precision)
