@@ -1,8 +1,9 @@
 """How well training-free scores rank NAS-Bench-201 on CIFAR-10, beside the plain count of FLOPs.
 
 Kendall tau and Spearman over all connected networks (one representative a network), for each indicator and
-combination, each of five seeds and their ensemble, and the accuracy of the top 1 and the mean of the top 10. Combinations and weights were
-decided before this was first run (ADR 0004). Accuracies (published table) are read here only.
+combination, each of five seeds and their ensemble, and the accuracy of the top 1 and the mean of the top 10.
+Combinations and weights were decided before this was first run (ADR 0004). Accuracies (published table) are read here
+only.
 
     python benchmarks/ranking.py [--seeds 0-4] [--table TABLE.csv.gz --column cifar10_test]
 """

@@ -1,10 +1,11 @@
 """The Python API in ten lines; README shows this very text."""
 
-from micronas.graph import GraphBuilder
+import micronas
 
-network = GraphBuilder((32, 32, 3))
-stem = network.relu("relu", network.batch_norm("norm", network.conv("stem", "input", channels=16, kernel=3)))
-network.linear("logits", network.global_pool("pool", stem), classes=10)
+found = micronas.find(micronas.Run(target="nucleo-f746zg", max_latency_ms=300, repeats=1))
+print(found.text)
+for name, reading in found.indicators.items():
+    print(f"{name:15} {reading.value:12.4g} {reading.unit:10} {reading.source}")
 
-for layer in network.graph():
-    print(f"{layer.name:8}{layer.signature}")
+elsewhere = micronas.measure(micronas.Run(target="nucleo-l4r5zi"), found.text, only=["latency"])
+print(f"on a nucleo-l4r5zi: {elsewhere.indicators['latency'].value:.0f} ms (simulated)")

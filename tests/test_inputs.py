@@ -115,7 +115,7 @@ class TestUnusable:
             Images(tmp_path)
 
     def test_too_few(self, tmp_path: Path):
-        with pytest.raises(InputError, match="holds 40 images; 41 are needed"):
+        with pytest.raises(InputError, match="holds only 40 of the 41 images"):
             Images(folder(tmp_path)).batch((10, 12, 3), 41, 0)
 
     @pytest.mark.parametrize("content", [b"", b"no picture at all", b"\x89PNG\r\n\x1a\n\0\0\0\0"])

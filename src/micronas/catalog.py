@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from micronas.hardware.compute import Flops, LiveFlops, Parameters
+from micronas.hardware.compute import Flops, Layers, LiveFlops, Parameters
 from micronas.hardware.flash import Flash
 from micronas.hardware.latency import Latency
 from micronas.hardware.memory import Sram, SramTflm
@@ -12,7 +12,10 @@ from micronas.hardware.target import Target
 from micronas.indicator import Indicator, PerformanceIndicator
 from micronas.inputs import Inputs
 from micronas.proxies.linear_regions import LinearRegions
+from micronas.proxies.naswot import Naswot
 from micronas.proxies.ntk import Ntk
+from micronas.proxies.synflow import SynFlow
+from micronas.proxies.zen import ZenScore
 from micronas.search.exact import ExactSearch
 from micronas.search.pruning import PruningSearch
 from micronas.search.random import RandomSearch
@@ -36,12 +39,16 @@ SEARCHES: Mapping[str, MakeSearch] = {
 PERFORMANCE_INDICATORS: Mapping[str, Callable[[Inputs], PerformanceIndicator]] = {
     "ntk": lambda inputs: Ntk(inputs=inputs),
     "linear-regions": lambda inputs: LinearRegions(inputs=inputs),
+    "naswot": lambda inputs: Naswot(inputs=inputs),
+    "zen-score": lambda inputs: ZenScore(inputs=inputs),
+    "synflow": lambda _: SynFlow(),
 }
 
 COUNTS: Mapping[str, Indicator] = {
     "flops": Flops(),
     "live-flops": LiveFlops(),
     "params": Parameters(),
+    "layers": Layers(),
 }
 
 HARDWARE_INDICATORS: Mapping[str, Callable[[Target], Indicator]] = {

@@ -7,7 +7,7 @@ import json
 import math
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -16,6 +16,7 @@ from micronas import catalog
 from micronas.errors import UserError
 from micronas.hardware.compute import LiveFlops
 from micronas.hardware.latency import Latency
+from micronas.hardware.table import OUR_RUNTIME
 from micronas.hardware.target import Target, load_target
 from micronas.indicator import Better, HardwareIndicator, Indicator
 from micronas.inputs import Gaussian, Images, Inputs
@@ -25,6 +26,9 @@ from micronas.spaces.space import SearchSpace, Skeleton
 
 _Named = TypeVar("_Named")
 _Indicator = TypeVar("_Indicator", bound=Indicator)
+
+EXPRESSIVITIES = {name: make for name, make in catalog.PERFORMANCE_INDICATORS.items() if name != "ntk"}
+"""What may stand beside the NTK: indicators of how much a network can express."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ class Run:
         flops_weight, latency_weight: weights of the hardware indicators. FLOPs are a cost to the
             pruning search (0 unless given) and capacity to the exact one (1 unless given).
         expressivity: the indicator that `regions_weight` weighs.
+        runtime: whose kernels are timed on the board; another's table comes of its own profile or calibration.
         max_latency_ms: hard limit, or None.
         images: folder of images or `.npz` for the indicators; None for a seeded Gaussian batch.
         seed, repeats: of weights and random inputs.
@@ -47,6 +52,7 @@ class Run:
     space: str = "nasbench201"
     search: str = "pruning"
     target: str = "nucleo-f746zg"
+    runtime: str = OUR_RUNTIME
     channels: int = 16
     cells: int = 5
     input: int = 32
@@ -72,24 +78,35 @@ class Run:
         return asdict(self)
 
 
-def read_run(path: Path) -> Run:
-    """A run from a `result.json` of an earlier one, or from a TOML file of the same keys.
+def read_config(path: Path) -> Run:
+    """A run from a TOML file whose keys are the attributes of `Run`.
 
     Raises:
-        UserError: unreadable, not JSON/TOML, an unknown key or a value of the wrong type.
+        UserError: unreadable, no TOML, an unknown key or a value of the wrong type.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-        data: object = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {path}: {error}") from error
-    except ValueError as error:
-        raise UserError(f"{path} is not valid {'TOML' if path.suffix == '.toml' else 'JSON'}: {error}") from error
-    if isinstance(data, dict) and "run" in data:
-        data = cast(dict[str, object], data)["run"]
-    if not isinstance(data, dict):
+    return _run_of(_read(path, tomllib.loads, "TOML"), str(path))
+
+
+def read_result(path: Path) -> Run:
+    """The run that an earlier `result.json` came of.
+
+    Raises:
+        UserError: unreadable, no JSON, no result of ours.
+    """
+    data = _read(path, json.loads, "JSON")
+    run = cast(dict[str, object], data).get("run") if isinstance(data, dict) else None
+    if not isinstance(run, dict) or not run:
         raise UserError(f"{path} holds no run; give a result.json written by 'micronas search'")
-    return _run_of(cast(dict[str, object], data), str(path))
+    return _run_of(cast(dict[str, object], run), str(path))
+
+
+def _read(path: Path, load: Callable[[str], Any], language: str) -> Any:
+    try:
+        return load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
+        raise UserError(f"{path} is not valid {language}: {error}") from error
 
 
 def _run_of(data: Mapping[str, object], where: str) -> Run:
@@ -105,7 +122,10 @@ def _run_of(data: Mapping[str, object], where: str) -> Run:
     return Run(**cast(dict[str, Any], dict(data)))
 
 
-_UNITS_MS = {"us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1e3}
+_UNITS_MS = {"us": 1e-3, "\u00b5s": 1e-3, "\u03bcs": 1e-3, "ms": 1.0, "s": 1e3}  # micro sign and Greek mu
+
+MOST_SEEDS = 1000
+"""An ensemble of more is a typing mistake: each is a pass over the whole space."""
 
 
 def parse_latency(text: str) -> float:
@@ -114,18 +134,19 @@ def parse_latency(text: str) -> float:
     Raises:
         UserError: no unit, no number, or not above 0.
     """
-    match = re.fullmatch(r"\s*([-+]?[0-9.]+(?:e[-+]?\d+)?)\s*([a-zA-Zµ]*)\s*", text)
+    match = re.fullmatch(r"\s*([-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?)\s*([a-zA-Z\u00b5\u03bc]*)\s*", text)
     try:
         number = float(match[1]) if match else math.nan
     except ValueError:
         number = math.nan
-    if not match or math.isnan(number):
+    if not match or not math.isfinite(number):
         raise UserError(f"cannot read a time from {text!r}; write it like 300ms or 0.3s")
     if match[2] not in _UNITS_MS:
         raise UserError(f"{text!r} has no unit that is known; write us, ms or s, like {match[1]}ms")
-    if number <= 0:
-        raise UserError(f"a latency limit must be above 0, not {text!r}")
-    return number * _UNITS_MS[match[2]]
+    milliseconds = number * _UNITS_MS[match[2]]
+    if not 0 < milliseconds < math.inf:
+        raise UserError(f"a latency limit must be above 0 and finite, not {text!r}")
+    return milliseconds
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
@@ -136,10 +157,13 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     """
     found: list[int] = []
     for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
+        match = re.fullmatch(r"\s*([0-9]{1,9})(?:-([0-9]{1,9}))?\s*", part)
         if not match or (match[2] and int(match[2]) < int(match[1])):
             raise UserError(f"cannot read seeds from {text!r}; write them like 0-4 or 1,3,5")
-        found += range(int(match[1]), int(match[2] or match[1]) + 1)
+        one_after = int(match[2] or match[1]) + 1
+        if one_after - int(match[1]) + len(found) > MOST_SEEDS:
+            raise UserError(f"{text!r} is more than {MOST_SEEDS} seeds; each is a pass over the whole space")
+        found += range(int(match[1]), one_after)
     return tuple(dict.fromkeys(found))
 
 
@@ -183,8 +207,9 @@ def set_up(run: Run, watch: Watch = unwatched) -> Setup:
     Raises:
         UserError: an unknown name, a bad value, unreadable images or board.
     """
+    _check(run)
     space = look_up(catalog.SPACES, run.space, "space")
-    target = load_target(run.target)
+    target = load_target(run.target, run.runtime)
     inputs = Images(run.images) if run.images else Gaussian()
     search = look_up(catalog.SEARCHES, run.search, "search")
     return Setup(
@@ -195,6 +220,16 @@ def set_up(run: Run, watch: Watch = unwatched) -> Setup:
         _objective(run, target, inputs),
         search(space, run.skeleton, _seeds(run), run.repeats, watch),
     )
+
+
+def _check(run: Run) -> None:
+    """What the parts would not see for themselves."""
+    for name, number, least in (("seed", run.seed, 0), ("repeats", run.repeats, 1)):
+        if number < least:
+            raise UserError(f"{name} must be a whole number of at least {least}, not {number}")
+    flops_weight = _flops_term(run).weight
+    if not any((run.ntk_weight, run.regions_weight, flops_weight, run.latency_weight)):
+        raise UserError("all weights are 0, so no network would be better than another; give one of them a weight")
 
 
 def every_indicator(target: Target) -> tuple[Indicator, ...]:
@@ -214,12 +249,10 @@ def _seeds(run: Run) -> tuple[int, ...]:
 
 def _objective(run: Run, target: Target, inputs: Inputs) -> Objective:
     latency = Latency(target)
-    performance = (("ntk", run.ntk_weight), (run.expressivity, run.regions_weight))
+    trainability = catalog.PERFORMANCE_INDICATORS["ntk"]
+    expressivity = look_up(EXPRESSIVITIES, run.expressivity, "expressivity")
     return Objective(
-        tuple(
-            term(look_up(catalog.PERFORMANCE_INDICATORS, name, "performance indicator")(inputs), weight)
-            for name, weight in performance
-        ),
+        (term(trainability(inputs), run.ntk_weight), term(expressivity(inputs), run.regions_weight)),
         (_flops_term(run), Term(latency, run.latency_weight)),
         (Limit(latency, run.max_latency_ms),) if run.max_latency_ms is not None else (),
     )

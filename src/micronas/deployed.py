@@ -277,8 +277,12 @@ def segments(graph: Graph) -> tuple[tuple[Layer, ...], ...]:
     return tuple(parts)
 
 
+DISCONNECTED = "disconnected"
+"""The live key of every network in which no path leads from the input to the output."""
+
+
 def live_key(graph: Graph) -> str:
-    """Equal for networks that are equal for every weight assignment; "disconnected" where nothing is live.
+    """Equal for networks that are equal for every weight assignment; `DISCONNECTED` where nothing is live.
 
     Dead layers are gone, sums of sums flattened to multisets, equal layers without weights merged,
     and each layer with weights kept distinct: the key is that of the resulting DAG up to
@@ -288,7 +292,7 @@ def live_key(graph: Graph) -> str:
     try:
         graph = _merge_twins(_drop_single_adds(live(graph)))
     except Disconnected:
-        return "disconnected"
+        return DISCONNECTED
     keys: list[str] = []
     outside: tuple[str, ...] = ()
     for part in segments(graph):

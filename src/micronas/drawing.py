@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from micronas.spaces.space import Edge
@@ -37,6 +38,12 @@ def draw_cell(edges: Sequence[Edge]) -> str:
     return "\n".join("".join(row).rstrip() for row in canvas)
 
 
+def title(operation: str) -> str:
+    """An operation as it is read aloud: `conv 3x3` of `nor_conv_3x3` or `conv3x3`, `avg pool 3x3`, `skip connect`."""
+    words = operation.removeprefix("nor_").replace("_", " ")
+    return re.sub(r"(?<=[a-z])(?=\d+x\d)", " ", words)
+
+
 def _before(edge: Edge, long: Sequence[Edge]) -> int:
     """How many long edges to the same node come before this one."""
     return sum(other.target == edge.target for other in long[: long.index(edge)])
@@ -46,7 +53,7 @@ def _label(row: list[str], left: int, right: int, operation: str) -> None:
     """A horizontal line with the operation written where no other line crosses it."""
     for x in range(left, right + 1):
         row[x] = "┼" if row[x] == "│" else "─"
-    text = f" {operation.removeprefix('nor_').replace('_', ' ')} "
+    text = f" {title(operation)} "
     middle = (left + right + 1 - len(text)) // 2
     places = sorted(range(left + 1, right + 1 - len(text)), key=lambda x: abs(x - middle))
     _write(row, next((x for x in places if "┼" not in row[x : x + len(text)]), middle), text)

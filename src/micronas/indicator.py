@@ -87,6 +87,7 @@ class PerformanceIndicator(Indicator, Protocol):
         ...
 
 
+@runtime_checkable
 class HardwareIndicator(Indicator, Protocol):
     """An indicator of what a network costs on the chip (§II-B)."""
 

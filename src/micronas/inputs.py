@@ -129,7 +129,7 @@ class Images:
             InputError: too few pictures, or one of those drawn cannot be read.
         """
         if count > len(self.images):
-            raise InputError(f"{self.where} holds {len(self.images)} images; {count} are needed")
+            raise InputError(f"{self.where} holds only {len(self.images)} of the {count} images that are needed")
         drawn = generator(seed, f"images {count}").permutation(len(self.images))[:count]
         return _normalised(np.stack([_fitted(pixels, shape) for pixels in self._read(drawn)]))
 

@@ -52,6 +52,7 @@ class Outcome:
         limits: (what was asked, the value reached), ready to read.
         misfits: what the board has too little of.
         emulation: the whole network run as firmware, where that was asked for.
+        notes: what else the user should be told, a line each.
     """
 
     space: SearchSpace
@@ -68,6 +69,7 @@ class Outcome:
     limits: Sequence[tuple[str, str]] = field(default_factory=tuple[tuple[str, str], ...])
     misfits: Sequence[str] = ()
     emulation: Emulation | None = None
+    notes: Sequence[str] = ()
 
     @property
     def text(self) -> str:
@@ -89,6 +91,7 @@ class Outcome:
             "latency": _latency(self.breakdown),
             "limits": [{"asked": asked, "reached": reached} for asked, reached in self.limits],
             "misfits": list(self.misfits),
+            "notes": list(self.notes),
             "run": dict(self.run),
             "versions": versions(),
         }
@@ -124,12 +127,12 @@ def read_indicators(
     search does; what a search has measured is `known`, and taken as it is. The others judge the
     architecture itself on the deployed skeleton.
     """
-    graph, canonical = space.lower(architecture, skeleton), space.canonical(architecture)
+    graph = space.lower(architecture, skeleton)
     readings: dict[str, Reading] = {}
     for one in performance:
         value = known.get(one.name)
-        if value is None:
-            value = one.measure(space.lower(canonical, one.skeleton))
+        if value is None:  # only then: finding the representative takes a while
+            value = one.measure(space.lower(space.canonical(architecture), one.skeleton))
         readings[one.name] = _reading(one, value, f" on {one.skeleton}", one.caveat(value))
     return readings | {one.name: _reading(one, one.measure(graph)) for one in others}
 
@@ -186,7 +189,7 @@ def _emulated(emulation: Emulation) -> dict[str, object]:
 
 def _how_found(space: SearchSpace, result: SearchResult) -> dict[str, object]:
     return {
-        "measured_networks": result.measured,
+        "measurements": result.measured,
         "finalists": [
             {
                 "architecture": space.format(one.architecture),

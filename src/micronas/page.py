@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.bar import Bar
@@ -12,7 +14,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from micronas.drawing import draw_cell
+from micronas.drawing import draw_cell, title
 from micronas.hardware.latency import Breakdown
 from micronas.outcome import Outcome, Reading
 
@@ -22,101 +24,188 @@ if TYPE_CHECKING:
 _TITLES = {
     "ntk": "NTK condition number",
     "linear-regions": "linear regions",
-    "flops": "FLOPs (all edges)",
-    "live-flops": "FLOPs (live edges)",
+    "naswot": "NASWOT",
+    "zen-score": "Zen-score",
+    "flops": "FLOPs, all edges",
+    "live-flops": "FLOPs, live edges",
     "params": "parameters",
-    "latency": "latency",
+    "layers": "layers with weights (live)",
     "sram": "peak SRAM",
     "sram-tflm": "peak SRAM, TFLite-Micro",
-    "flash": "flash",
 }
+_MARGIN = 2
+_SIDE_BY_SIDE = 96
+"""Columns from which on two tables of bars stand beside each other."""
 
 
 def show(outcome: Outcome, console: Console) -> None:
-    """Print the page."""
-    console.print(Group(*_parts(outcome)))
+    """Print the page, as wide as the console."""
+    console.print(Group(*_parts(outcome, console.width - _MARGIN)))
 
 
-def _parts(outcome: Outcome) -> Iterable[RenderableType]:
-    yield Rule(_headline(outcome), align="left")
-    yield _indented(Text(outcome.text, style="bold", overflow="fold"))
-    yield _indented(Text(draw_cell(outcome.space.edges(outcome.architecture)), no_wrap=True))
-    yield _indented(_readings(outcome))
-    if outcome.breakdown:
-        yield Rule("where the time goes", align="left", style="dim")
-        yield _indented(_breakdown(outcome.breakdown))
-    else:
-        yield _indented(Text("No path leads from the input to the output: this network computes a constant."))
+def close(path: Path, console: Console) -> None:
+    """The last lines: where the result is and the command that repeats it, never broken, so that they can be copied."""
+    words = shlex.quote(str(path))
+    for label, text in (("kept in", str(path)), ("again", f"micronas search --repeat {words}")):
+        console.print(Text(f"  {label:9}", style="dim", end="") + Text(text), soft_wrap=True)
+
+
+def heading(text: str, style: str = "dim") -> Rule:
+    """A line with words at its left end."""
+    return Rule(Text(text), align="left", style=style)
+
+
+def indented(what: RenderableType) -> Padding:
+    """Something below a heading, with an empty line behind it."""
+    return Padding(what, (0, 0, 1, _MARGIN), expand=False)
+
+
+def facts(pairs: Iterable[tuple[str, str]]) -> Table:
+    """A column of names and a column of words; a name stands once where the words of several lines follow."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column()
+    for name, words in pairs:
+        table.add_row(name, Text(words))
+    return table
+
+
+def count(number: int, noun: str) -> str:
+    """`1 cell`, `2 cells`, `1,500 measurements`."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def band(share: float) -> str:
+    """`±20 %`."""
+    return f"±{100 * share:.0f} %"
+
+
+def _parts(outcome: Outcome, width: int) -> Iterable[RenderableType]:
+    yield heading(_headline(outcome), style="bold")
+    yield Text()
+    yield indented(Text("\n".join(_lines(outcome.text, width)), style="bold", overflow="fold"))
+    yield indented(Text(draw_cell(outcome.space.edges(outcome.architecture)), no_wrap=True, overflow="crop"))
+    yield indented(_readings(outcome))
     if outcome.misfits:
-        yield _indented(Text("\n".join(outcome.misfits), style="bold red"))
+        yield indented(Text("\n".join(outcome.misfits), style="bold red"))
+    if outcome.breakdown:
+        yield heading("where the time goes")
+        yield indented(_breakdown(outcome.breakdown, width))
+    elif "latency" in outcome.indicators:
+        yield indented(Text("No path leads from the input to the output: this network computes a constant."))
     if outcome.emulation:
-        yield Rule("run as firmware in the emulator", align="left", style="dim")
-        yield _indented(Text("\n".join(_emulated(outcome.emulation))))
+        yield heading("run as firmware in the emulator")
+        yield indented(facts(_emulated(outcome.emulation)))
     if outcome.limits:
-        yield Rule("what the limit allowed", align="left", style="dim")
-        yield _indented(Text("\n".join(_limits(outcome))))
-    yield Rule("how the numbers were obtained", align="left", style="dim")
-    yield _indented(Text("\n".join(_provenance(outcome)), style="dim"))
-
-
-def _indented(what: RenderableType) -> Padding:
-    return Padding(what, (0, 0, 1, 2))
+        yield heading("what the limit allowed")
+        yield indented(Group(*map(Text, _limits(outcome))))
+    yield heading("how the numbers were obtained")
+    yield indented(facts(_provenance(outcome)))
 
 
 def _headline(outcome: Outcome) -> str:
-    if outcome.search:
-        return f"[bold]{outcome.target}[/]  found by {outcome.search}, seed {outcome.seed}, in {outcome.seconds:.1f} s"
-    return f"[bold]{outcome.target}[/]  {outcome.skeleton}"
+    how = f"found by {outcome.search}, seed {outcome.seed}, in {outcome.seconds:.1f} s"
+    return f"{outcome.target}: {how if outcome.search else outcome.skeleton}"
+
+
+def _lines(architecture: str, width: int) -> list[str]:
+    """The architecture in as few lines as fit, broken only where a node ends."""
+    nodes = architecture.split("+")
+    lines = [nodes[0]]
+    for node in nodes[1:]:
+        if len(lines[-1]) + len(node) + 1 <= width:
+            lines[-1] += f"+{node}"
+        else:
+            lines[-1] += "+"
+            lines.append(node)
+    return lines
+
+
+# --- numbers ------------------------------------------------------------------------------------
 
 
 def _readings(outcome: Outcome) -> Table:
-    table = Table.grid(padding=(0, 2))
-    table.add_column()
-    table.add_column(justify="right")
+    """Name, number, unit, band, and in one word how it was obtained."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(justify="right", no_wrap=True, style="bold")
+    table.add_column(no_wrap=True)
     table.add_column(style="dim")
     for name, reading in outcome.indicators.items():
-        table.add_row(_TITLES.get(name, name), _quantity(name, reading, outcome.breakdown), reading.source)
+        number, unit = quantity(reading.value, reading.unit)
+        if name == "latency" and outcome.breakdown and outcome.breakdown.band:
+            unit += f" {band(outcome.breakdown.band)}"
+        table.add_row(_TITLES.get(name, name), number, unit, _word(reading))
     return table
 
 
-def _quantity(name: str, reading: Reading, breakdown: Breakdown | None) -> str:
-    if reading.value is None:
-        return "none"
-    if name == "latency" and breakdown and breakdown.band:
-        return f"[bold]{reading.value:.4g} ms[/] ±{breakdown.band:.0%}"
-    return _with_unit(reading.value, reading.unit)
+def _word(reading: Reading) -> str:
+    """`computed`, `simulated`, ...: the first word of the source, and the caveat if there is one."""
+    word = reading.source.replace(":", " ").split()[0].rstrip(",;")
+    caveat = reading.source.partition("; ")[2]
+    return f"{word}; {caveat}" if caveat else word
 
 
-def _with_unit(value: float, unit: str) -> str:
-    """`120.3 MMAC`, `312 ms`, `64.0 KiB`: four digits and a scale that reads well."""
+def quantity(value: float | None, unit: str) -> tuple[str, str]:
+    """A number and its unit, scaled so that it reads well: `120.3 MMAC`, `312 ms`, `64.0 KiB`."""
+    if value is None:
+        return "none", ""
     match unit:
         case "bytes":
-            return f"{value / 1024:,.1f} KiB"
-        case "MAC" | "parameters":
-            short = {"MAC": "MMAC", "parameters": "M"}[unit]
-            return f"{value / 1e6:,.3f} {short}"
+            return f"{value / 1024:,.1f}", "KiB"
+        case "MAC":
+            return f"{value / 1e6:,.2f}", "MMAC"
+        case "parameters":
+            return f"{value / 1e6:,.3f}", "million"
+        case "ms":
+            return milliseconds(value), "ms"
         case _:
-            digits = f"{value:,.0f}" if value == int(value) else f"{value:,.4g}"
-            return f"{digits} {unit}".strip()
+            return (f"{value:,.0f}" if value == int(value) else f"{value:,.4g}"), unit
 
 
-def _breakdown(breakdown: Breakdown) -> Group:
-    return Group(
-        _bars(breakdown.by_operation(), breakdown.latency_ms),
-        Text(),
-        _bars(breakdown.by_stage(), breakdown.latency_ms),
-    )
+def milliseconds(value: float) -> str:
+    """Four digits, or three behind the point where it is small: `304.8`, `1,204`, `0.026`."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.1f}" if value >= 100 else f"{value:.3g}"
 
 
-def _bars(milliseconds: dict[str, float], total: float) -> Table:
-    table = Table.grid(padding=(0, 2))
-    table.add_column(width=18)
-    table.add_column(justify="right")
-    table.add_column(justify="right", style="dim")
-    table.add_column(width=40)
-    for name, cost in milliseconds.items():
-        table.add_row(name, f"{cost:.2f} ms", f"{cost / total:.0%}", Bar(total, 0, cost, color="cyan"))
+# --- where the time goes ------------------------------------------------------------------------
+
+
+def _breakdown(breakdown: Breakdown, width: int) -> RenderableType:
+    tables = (breakdown.by_operation(), _in_order(breakdown))
+    if width < _SIDE_BY_SIDE:
+        return Group(bars(tables[0]), Text(), bars(tables[1]))
+    both = Table.grid(padding=(0, 6, 0, 0))
+    both.add_row(*(bars(table, bar=14) for table in tables))
+    return both
+
+
+def _in_order(breakdown: Breakdown) -> dict[str, float]:
+    """Milliseconds of each part of the skeleton as they run; the overhead last."""
+    costs = breakdown.by_stage()
+    order = [*dict.fromkeys(cost.stage for cost in breakdown.costs), "overhead"]
+    return {name: costs[name] for name in order if name in costs}
+
+
+def bars(costs: Mapping[str, float], bar: int = 32) -> Table:
+    """Milliseconds by name, with their share of the whole as a number and as a bar."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    for _ in range(2):
+        table.add_column(justify="right", no_wrap=True)
+    table.add_column(width=bar)
+    total = sum(costs.values())
+    longest = max(costs.values(), default=0.0)
+    for name, cost in costs.items():
+        table.add_row(title(name), f"{cost:,.2f} ms", _share(cost / total), Bar(longest, 0, cost, color="cyan"))
     return table
+
+
+def _share(share: float) -> str:
+    return "< 1 %" if share < 0.005 else f"{100 * share:.0f} %"
+
+
+# --- what was asked, and how we know ------------------------------------------------------------
 
 
 def _limits(outcome: Outcome) -> Iterable[str]:
@@ -124,33 +213,60 @@ def _limits(outcome: Outcome) -> Iterable[str]:
         yield f"asked for {asked}; reached {reached}"
     result = outcome.result
     if result and result.steps:
-        skipped = sum(len(step.skipped) for step in result.steps)
-        yield (
-            f"{len(result.finalists)} different cells came of the hardware weights tried; this one is the best by "
-            f"performance alone (hardware weights x {result.finalists[0].hardware_factor:g})"
-        )
-        yield f"{skipped} removals were skipped because they would have put the limit out of reach"
+        cells, skipped = len(result.finalists), sum(len(step.skipped) for step in result.steps)
+        factor = f"(hardware weights x {result.finalists[0].hardware_factor:g})"
+        if cells == 1:
+            yield f"every hardware weight that was tried led to this cell {factor}"
+        else:
+            yield f"{cells} cells came of the hardware weights that were tried; this is the best by performance alone"
+            yield f"it was found with {factor[1:-1]}"
+        if skipped:
+            yield f"{count(skipped, 'removal')} skipped: the limit would have been out of reach"
 
 
-def _emulated(emulation: Emulation) -> Iterable[str]:
-    yield f"{emulation.latency_ms:.4g} ms from reset to halt, {emulation.cycles:,.0f} cycles (simulated)"
+def _emulated(emulation: Emulation) -> Iterable[tuple[str, str]]:
     yield (
-        f"SRAM {emulation.sram_bytes / 1024:,.1f} KiB: arena {emulation.arena_bytes:,} bytes, "
-        f"stack {emulation.stack_bytes:,}, statics {sum(emulation.statics.values()):,}"
+        "latency",
+        f"{milliseconds(emulation.latency_ms)} ms from reset to halt, {emulation.cycles:,.0f} cycles, simulated",
     )
-    yield f"flash {emulation.flash_bytes / 1024:,.1f} KiB"
+    parts = {
+        "arena": emulation.arena_bytes,
+        "stack": emulation.stack_bytes,
+        "statics": sum(emulation.statics.values()),
+    }
+    listed = ", ".join(f"{name} {size:,}" for name, size in parts.items())
+    yield "SRAM", f"{emulation.sram_bytes / 1024:,.1f} KiB: {listed} bytes"
+    yield "flash", f"{emulation.flash_bytes / 1024:,.1f} KiB"
     same = "equal to" if emulation.matches_reference else "NOT equal to"
-    yield f"logits {same} the integer reference's (random int8 weights)"
+    yield "logits", f"{same} the integer reference's (random int8 weights)"
 
 
-def _provenance(outcome: Outcome) -> Iterable[str]:
-    if outcome.breakdown:
-        low, high = outcome.breakdown.range_ms
-        yield f"latency: {outcome.breakdown.source}"
-        if outcome.breakdown.band:
-            yield f"         expect {low:.4g} to {high:.4g} ms on the board; no board was attached"
-        yield f"         overhead {outcome.breakdown.overhead_ms:g} ms besides the layers"
-    yield f"network: {outcome.skeleton}, int8"
+def _provenance(outcome: Outcome) -> Iterable[tuple[str, str]]:
+    yield "network", f"{outcome.skeleton}, int8"
+    for names, source in _by_source(outcome.indicators):
+        yield names, source
+        if names == "latency" and outcome.breakdown:
+            yield from (("", line) for line in _expectation(outcome.breakdown))
     if outcome.result:
-        measured = outcome.result.measured
-        yield f"search:  {measured} measurements of untrained networks; nothing was trained, no label was read"
+        measured = count(outcome.result.measured, "measurement")
+        yield "search", f"{measured} of untrained networks; nothing was trained, no label was read"
+
+
+def _by_source(readings: Mapping[str, Reading]) -> Iterable[tuple[str, str]]:
+    """Indicators that are merely counted are told in one line."""
+    plain: list[str] = []
+    for name, reading in readings.items():
+        if reading.source == "computed":
+            plain.append({"flops": "FLOPs", "live-flops": "FLOPs"}.get(name, _TITLES.get(name, name)))
+        else:
+            yield _TITLES.get(name, name), reading.source
+    if plain:
+        yield ", ".join(dict.fromkeys(plain)), "computed"
+
+
+def _expectation(breakdown: Breakdown) -> Sequence[str]:
+    overhead = f"of it {milliseconds(breakdown.overhead_ms)} ms overhead around the layers"
+    if not breakdown.band:
+        return [overhead]
+    low, high = map(milliseconds, breakdown.range_ms)
+    return [f"expect {low} to {high} ms on the board; no board was attached", overhead]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING
 from micronas import catalog
 from micronas.cache import atomic_write
 from micronas.choices import Choices
-from micronas.config import Run, Setup, parse_seeds, set_up
+from micronas.config import Run, Setup, look_up, parse_seeds, set_up
 from micronas.deployed import Disconnected
 from micronas.errors import UserError
 from micronas.hardware.counted import count_space, network_signatures
 from micronas.hardware.latency import Latency
 from micronas.hardware.profiled import complete
 from micronas.hardware.target import Target
-from micronas.indicator import Indicator
-from micronas.objective import Limit
+from micronas.indicator import Indicator, PerformanceIndicator
+from micronas.objective import Limit, Term
 from micronas.outcome import Outcome, Reading, break_down, read_indicators
 from micronas.search.exact import ExactSearch, score_rows
 from micronas.search.search import SearchResult, Watch, unwatched
@@ -41,15 +41,25 @@ def search(run: Run, watch: Watch = unwatched) -> Outcome:
     parts = set_up(run, watch)
     if run.max_latency_ms is not None or run.latency_weight:
         everything = count_space(parts.space, parts.skeleton).signatures
-        parts = parts.on(complete(parts.target, everything, progress=_profiling(watch), workers=2))
+        parts = parts.on(complete(parts.target, everything, progress=_profiling(watch)))
     started = time.perf_counter()
     result = parts.search.run(parts.objective)
     seconds = time.perf_counter() - started
     return _outcome(run, parts, result.architecture, seconds, result)
 
 
-def measure(run: Run, architecture: str, watch: Watch = unwatched, emulated: bool = False) -> Outcome:
-    """Judge one given architecture; `emulated`: also build its firmware and run it from reset to halt.
+def measure(
+    run: Run,
+    architecture: str,
+    watch: Watch = unwatched,
+    *,
+    emulated: bool = False,
+    only: Collection[str] | None = None,
+) -> Outcome:
+    """Judge one given architecture.
+
+    `emulated`: also build its firmware and run it from reset to halt. `only`: by these indicators; a latency alone
+    needs no untrained network, so it is there at once.
 
     Raises:
         ArchitectureError: the text is no architecture of the run's space.
@@ -58,7 +68,7 @@ def measure(run: Run, architecture: str, watch: Watch = unwatched, emulated: boo
     parts = set_up(run)
     choices = parts.space.parse(architecture)
     started = time.perf_counter()
-    outcome = _outcome(run, parts, choices, 0.0, watch=watch)
+    outcome = _outcome(run, parts, choices, 0.0, watch=watch, only=only)
     emulation = _emulate(parts, choices, run.seed, watch) if emulated else None
     return replace(outcome, emulation=emulation, seconds=time.perf_counter() - started)
 
@@ -84,13 +94,18 @@ def _outcome(
     seconds: float,
     result: SearchResult | None = None,
     watch: Watch = unwatched,
+    only: Collection[str] | None = None,
 ) -> Outcome:
     graph = parts.space.lower(architecture, parts.skeleton)
-    with suppress(Disconnected):
-        parts = parts.on(complete(parts.target, network_signatures(graph), progress=_profiling(watch)))
-    performance = [term.indicator.with_seed(run.seed) for term in parts.objective.performance]
+    wanted = _wanted(only, parts.objective.performance)
+    if "latency" in wanted:
+        with suppress(Disconnected):
+            parts = parts.on(complete(parts.target, network_signatures(graph), progress=_profiling(watch)))
+    performance = [
+        term.indicator.with_seed(run.seed) for term in parts.objective.performance if term.indicator.name in wanted
+    ]
     hardware: list[Indicator] = [make(parts.target) for make in catalog.HARDWARE_INDICATORS.values()]
-    others = [*catalog.COUNTS.values(), *hardware]
+    others = [one for one in (*catalog.COUNTS.values(), *hardware) if one.name in wanted]
     known = result.finalists[0].values if result else {}
     readings = read_indicators(parts.space, architecture, parts.skeleton, performance, others, known)
     return Outcome(
@@ -99,7 +114,7 @@ def _outcome(
         parts.skeleton,
         parts.target.name,
         readings,
-        break_down(Latency(parts.target), parts.space, architecture, parts.skeleton),
+        break_down(Latency(parts.target), parts.space, architecture, parts.skeleton) if "latency" in wanted else None,
         run.seed,
         run.to_dict(),
         run.search if result else None,
@@ -107,7 +122,17 @@ def _outcome(
         seconds,
         _reached(parts.objective.limits, readings),
         _misfits(parts.target, readings),
+        notes=result.notes if result else (),
     )
+
+
+def _wanted(only: Collection[str] | None, performance: Sequence[Term[PerformanceIndicator]]) -> Collection[str]:
+    """Names of the indicators to read."""
+    known = [term.indicator.name for term in performance]
+    known += [*catalog.COUNTS, *catalog.HARDWARE_INDICATORS]
+    for name in only or ():
+        look_up(dict.fromkeys(known), name, "indicator")
+    return known if only is None else only
 
 
 def _misfits(target: Target, readings: Mapping[str, Reading]) -> list[str]:
@@ -120,7 +145,7 @@ def _misfits(target: Target, readings: Mapping[str, Reading]) -> list[str]:
     return [
         f"does not fit {target.name}: needs {reading.value / 1024:,.0f} KiB of {name}, {what} has {size / 1024:,.0f}"
         for name, (size, what) in room.items()
-        if (reading := readings[name]).value is not None and reading.value > size
+        if (reading := readings.get(name)) and reading.value is not None and reading.value > size
     ]
 
 
@@ -161,8 +186,16 @@ def _fresh(folder: Path, name: str) -> Path:
     raise FileExistsError(17, "too many runs within one second")
 
 
-def export_scores(run: Run, path: Path, unique: bool, watch: Watch = unwatched) -> int:
-    """Write every architecture's indicators, one column for each seed, and its score; the number of rows.
+@dataclass(frozen=True)
+class Exported:
+    """What was written: how many rows, and what else the user should be told, a line each."""
+
+    rows: int
+    notes: tuple[str, ...]
+
+
+def export_scores(run: Run, path: Path, unique: bool, watch: Watch = unwatched) -> Exported:
+    """Write every architecture's indicators, one column for each seed, and its score.
 
     `unique`: one row for each distinct network, its representative. A disconnected network has no
     score: its cells are empty.
@@ -177,6 +210,4 @@ def export_scores(run: Run, path: Path, unique: bool, watch: Watch = unwatched) 
         atomic_write(path, score_rows(table, search.seeds, unique))
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}; choose another --out") from error
-    for line in search.store.said:
-        watch(1, 1, line)
-    return len(table.census) if unique else len(table.census.members)
+    return Exported(len(table.census if unique else table.census.members), tuple(search.store.said))

@@ -2,29 +2,49 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
+import os
 import sqlite3
 import zlib
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 from micronas.cache import cache_dir
 from micronas.errors import UserError
 
-_LAYOUT = 1  # PRAGMA user_version; another number is another layout
-_TABLES = """
-    CREATE TABLE IF NOT EXISTS series (id INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL);
-    CREATE TABLE IF NOT EXISTS scores (
+LAYOUT = 2
+"""Of the tables, kept as the file's `user_version`; another number is another layout."""
+
+_TABLES = (
+    """CREATE TABLE series (
+        id INTEGER PRIMARY KEY, indicator TEXT NOT NULL, fingerprint TEXT NOT NULL, code TEXT NOT NULL,
+        UNIQUE (indicator, fingerprint, code)
+    )""",
+    """CREATE TABLE scores (
         series INTEGER NOT NULL, key TEXT NOT NULL, value REAL NOT NULL, checksum INTEGER NOT NULL,
         PRIMARY KEY (series, key)
-    ) WITHOUT ROWID;
-"""
+    ) WITHOUT ROWID""",
+    f"PRAGMA user_version = {LAYOUT}",
+)
+_SERIES = "indicator = ? AND fingerprint = ? AND code = ?"
 _PATIENCE_S = 60.0  # how long one run waits for another's write
 
-_SCORING_CODE = ("graph.py", "deployed.py", "weights.py", "inputs.py", "proxies", "spaces")
+_DAMAGE = {
+    *(sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_FORMAT),
+    sqlite3.SQLITE_CONSTRAINT,  # a sound file never breaks one: rows are replaced
+}
+"""What sqlite says of a file that is not as we wrote it; all else (locked, full) is no damage."""
+
+_ATTEMPTS = 3  # a file that was just mended is not damaged again, unless the disk is
+
+_SCORING_CODE = ("graph.py", "choices.py", "deployed.py", "weights.py", "inputs.py", "proxies", "spaces")
+
+_T = TypeVar("_T")
 
 
 @cache
@@ -45,7 +65,7 @@ class Series:
 
     Attributes:
         indicator: its name.
-        fingerprint: skeleton, settings, seed and inputs, in words.
+        fingerprint: space, skeleton, settings, seed and inputs, in words.
         code: the version of the code that makes the numbers.
     """
 
@@ -54,9 +74,13 @@ class Series:
     code: str
 
     @property
-    def name(self) -> str:
-        """One line that names it in the file."""
-        return f"{self.indicator} | {self.fingerprint} | code {self.code}"
+    def words(self) -> tuple[str, str, str]:
+        """As the file names it."""
+        return self.indicator, self.fingerprint, self.code
+
+
+class _Unlike(sqlite3.DatabaseError):
+    """The file is a database, but its tables are not ours."""
 
 
 class ScoreStore:
@@ -76,76 +100,82 @@ class ScoreStore:
         """Every sound score of a series by live key.
 
         Raises:
-            UserError: the folder cannot be used.
+            UserError: the file cannot be used.
         """
-        query = "SELECT key, value, checksum FROM scores JOIN series ON series.id = series WHERE name = ?"
-        rows: list[tuple[str, float, int]] = []
-        with self._open() as connection:
-            try:
-                rows += connection.execute(query, (series.name,))
-            except sqlite3.DatabaseError as error:
-                self._rescue(error)
-                return self.read(series)
-        sound = {key: value for key, value, checksum in rows if checksum == _checksum(series.name, key, value)}
+        query = f"SELECT key, value, checksum FROM scores JOIN series ON series.id = series WHERE {_SERIES}"
+
+        def select(connection: sqlite3.Connection) -> list[tuple[str, float, int]]:
+            return connection.execute(query, series.words).fetchall()
+
+        rows = self._with_file(select)
+        sound = {key: value for key, value, checksum in rows if checksum == _checksum(series, key, value)}
         if len(sound) < len(rows):
-            self.said.append(f"{self.path} holds {len(rows) - len(sound)} damaged scores; they are made again")
+            self._say(f"{self.path} holds {len(rows) - len(sound)} damaged scores; they are made again")
         return sound
 
     def write(self, series: Series, scores: Mapping[str, float]) -> None:
-        """Keep scores, all or none of them.
+        """Keep scores, all or none of them. Those that other code made of the same series are dropped.
 
         Raises:
-            UserError: the folder cannot be used, or the disk is full.
+            UserError: the file cannot be used, or the disk is full.
         """
-        with self._open() as connection:
-            try:
-                _insert(connection, series.name, scores)
-            except sqlite3.OperationalError:
-                raise
-            except sqlite3.DatabaseError as error:
-                self._rescue(error)
-                self.write(series, scores)
+        self._with_file(lambda connection: _insert(connection, series, scores))
 
-    @contextmanager
-    def _open(self) -> Generator[sqlite3.Connection]:
+    def _with_file(self, use: Callable[[sqlite3.Connection], _T]) -> _T:
+        """What `use` makes of the open file; a damaged file is mended first."""
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with closing(self._connect()) as connection:
-                yield connection
-        except (OSError, sqlite3.OperationalError) as error:
+            for attempt in range(1, _ATTEMPTS + 1):
+                file = self._identity()
+                with _connection(self.path) as connection:
+                    try:
+                        _lay_out(connection)
+                        return use(connection)
+                    except sqlite3.DatabaseError as error:
+                        if attempt == _ATTEMPTS or not self._is_damage(error):
+                            raise
+                        self._rescue(file, error)
+            raise AssertionError("the last attempt returns or raises")
+        except (OSError, sqlite3.Error) as error:
             raise UserError(
                 f"cannot use the score store {self.path}: {error}; set MICRONAS_CACHE to a folder you can write to"
             ) from error
 
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, timeout=_PATIENCE_S)
-        try:
-            layout: int = connection.execute("PRAGMA user_version").fetchone()[0]
-            empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
-            if layout != _LAYOUT and not empty:
-                raise sqlite3.DatabaseError(f"its layout is {layout}, not {_LAYOUT}")
-            with connection:
-                connection.executescript(_TABLES + f"PRAGMA user_version = {_LAYOUT};")
-        except sqlite3.OperationalError:
-            connection.close()
-            raise
-        except sqlite3.DatabaseError as error:
-            connection.close()
-            self._rescue(error)
-            return self._connect()
-        return connection
+    def _identity(self) -> int:
+        """Which file lies at the path now; an empty one is made where there is none."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        if not self.path.exists():
+            self.path.touch()
+        return self.path.stat().st_ino
 
-    def _rescue(self, error: sqlite3.DatabaseError) -> None:
-        """Put the damaged file aside and copy what it still tells truly into a new one."""
-        aside = self.path.with_suffix(".damaged.sqlite3")
-        self.path.replace(aside)
-        self.path.with_name(self.path.name + "-journal").unlink(missing_ok=True)
-        kept = 0
-        with closing(self._connect()) as connection:
-            for name, rows in _readable(aside).items():
-                _insert(connection, name, rows)
-                kept += len(rows)
-        self.said.append(f"{self.path} was damaged ({error}); {kept} scores were saved from it, the rest is made again")
+    def _is_damage(self, error: sqlite3.DatabaseError) -> bool:
+        code: int = getattr(error, "sqlite_errorcode", 0) & 0xFF  # extended codes keep the plain one in the low byte
+        if code == sqlite3.SQLITE_READONLY:  # the file's own header may say so
+            return os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)
+        return isinstance(error, _Unlike) or code in _DAMAGE
+
+    def _rescue(self, file: int, error: sqlite3.DatabaseError) -> None:
+        """Put the damaged file aside and copy what it still tells truly into a new one; one run does it for all."""
+        with _alone(self.path.with_name(self.path.name + ".lock")):
+            if not self.path.exists() or self.path.stat().st_ino != file:
+                return  # another run was quicker
+            aside = self.path.with_suffix(".damaged.sqlite3")
+            for ending in ("", "-journal"):
+                if (part := self.path.with_name(self.path.name + ending)).exists():
+                    part.replace(aside.with_name(aside.name + ending))
+            kept = 0
+            with _connection(self.path) as connection:
+                _lay_out(connection)
+                for series, scores in _readable(aside).items():
+                    _insert(connection, series, scores)
+                    kept += len(scores)
+        self._say(
+            f"the score store {self.path} could not be read ({error}); {kept:,} scores were saved from it, "
+            f"what is missing is made again; the old file is now {aside.name}"
+        )
+
+    def _say(self, line: str) -> None:
+        if line not in self.said:
+            self.said.append(line)
 
 
 def default_store() -> ScoreStore:
@@ -153,29 +183,97 @@ def default_store() -> ScoreStore:
     return ScoreStore(cache_dir() / "scores.sqlite3")
 
 
-def _insert(connection: sqlite3.Connection, series: str, scores: Mapping[str, float]) -> None:
-    with connection:
-        connection.execute("INSERT OR IGNORE INTO series (name) VALUES (?)", (series,))
-        number: int = connection.execute("SELECT id FROM series WHERE name = ?", (series,)).fetchone()[0]
+@contextmanager
+def _connection(path: Path) -> Generator[sqlite3.Connection]:
+    """An open file whose transactions are ours to begin; damaged text is read as other text, not as an error."""
+    with closing(sqlite3.connect(path, timeout=_PATIENCE_S, isolation_level=None)) as connection:
+        connection.text_factory = _text
+        yield connection
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode(errors="replace")
+
+
+def _lay_out(connection: sqlite3.Connection) -> None:
+    """Make the tables of a new file; two runs may do so at once.
+
+    Raises:
+        _Unlike: there are tables already, in another layout.
+    """
+    if _layout(connection) == LAYOUT:
+        return
+    with _transaction(connection):
+        found = _layout(connection)
+        if found == LAYOUT:
+            return
+        if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            raise _Unlike(f"its layout is {found}, this version's is {LAYOUT}")
+        for statement in _TABLES:
+            connection.execute(statement)
+
+
+def _layout(connection: sqlite3.Connection) -> int:
+    return connection.execute("PRAGMA user_version").fetchone()[0]
+
+
+def _insert(connection: sqlite3.Connection, series: Series, scores: Mapping[str, float]) -> None:
+    with _transaction(connection):
+        number = _number(connection, series)
         connection.executemany(
             "INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?)",
             ((number, key, value, _checksum(series, key, value)) for key, value in scores.items()),
         )
 
 
-def _readable(path: Path) -> dict[str, dict[str, float]]:
-    """The sound rows of a damaged file, as far as it can be read."""
-    found: dict[str, dict[str, float]] = {}
+def _number(connection: sqlite3.Connection, series: Series) -> int:
+    """The number of a series in the file; a new one takes the place of what other code made."""
+    found = connection.execute(f"SELECT id FROM series WHERE {_SERIES}", series.words).fetchone()
+    if found:
+        return found[0]
+    others = "SELECT id FROM series WHERE indicator = ? AND fingerprint = ?"
+    connection.execute(f"DELETE FROM scores WHERE series IN ({others})", series.words[:2])
+    connection.execute("DELETE FROM series WHERE indicator = ? AND fingerprint = ?", series.words[:2])
+    cursor = connection.execute("INSERT INTO series (indicator, fingerprint, code) VALUES (?, ?, ?)", series.words)
+    assert cursor.lastrowid is not None
+    return cursor.lastrowid
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Generator[None]:
+    """All or nothing; the lock is taken at the start, so that what is read in it stays true."""
+    connection.execute("BEGIN IMMEDIATE")
     try:
-        with closing(sqlite3.connect(path)) as connection:
-            query = "SELECT name, key, value, checksum FROM scores JOIN series ON series.id = series"
-            for name, key, value, checksum in connection.execute(query):
-                if checksum == _checksum(name, key, value):
-                    found.setdefault(name, {})[key] = value
-    except (sqlite3.DatabaseError, UnicodeDecodeError, TypeError):
+        yield
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+@contextmanager
+def _alone(path: Path) -> Generator[None]:
+    """One process at a time; a killed one lets go."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _readable(path: Path) -> dict[Series, dict[str, float]]:
+    """The sound rows of a damaged file, as far as it can be read."""
+    found: dict[Series, dict[str, float]] = {}
+    query = "SELECT indicator, fingerprint, code, key, value, checksum FROM scores JOIN series ON series.id = series"
+    try:
+        with _connection(path) as connection:
+            for indicator, fingerprint, code, key, value, checksum in connection.execute(query):
+                series = Series(indicator, fingerprint, code)
+                if checksum == _checksum(series, key, value):
+                    found.setdefault(series, {})[key] = value
+    except sqlite3.Error:
         pass  # what was read before the damage is kept
     return found
 
 
-def _checksum(series: str, key: str, value: float) -> int:
-    return zlib.crc32(f"{series}\0{key}\0{value!r}".encode())
+def _checksum(series: Series, key: str, value: float) -> int:
+    return zlib.crc32(f"{series.words}\0{key}\0{value!r}".encode())

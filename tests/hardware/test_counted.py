@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 
 from micronas.choices import Choices
-from micronas.hardware.counted import CostedSpace, CountedSpace, count_space, network_signatures
+from micronas.hardware.counted import CountedSpace, count_space, network_signatures
 from micronas.hardware.latency import Latency
 from micronas.hardware.table import LatencyTable, Source, UntimedOperation
 from micronas.hardware.target import load_target
@@ -99,48 +98,3 @@ def test_counts_are_kept_and_a_damaged_file_is_made_anew(tmp_path: Path, monkeyp
     path.write_bytes(path.read_bytes()[:100])
     again = count_space.__wrapped__(space, skeleton)
     assert (again.counts == first.counts).all()
-
-
-# --- the cheapest completion --------------------------------------------------------------------
-
-
-def slowly_lowest(costed: CostedSpace, choices: Choices) -> float:
-    return min(costed.cost(each) for each in choices.completions())
-
-
-def test_lowest_is_the_minimum_over_all_completions() -> None:
-    counted = count_space(SPACE, Skeleton())
-    costed = counted.costed(drawn_table(counted))
-    chance = random.Random(5)
-    for _ in range(25):
-        drawn = [chance.sample(OPERATIONS, 2) for _ in range(6)]
-        alive = tuple(tuple(option for option in OPERATIONS if option in two) for two in drawn)
-        choices = Choices(alive)
-        found = costed.lowest(choices)
-        if found is None:
-            assert math.isinf(slowly_lowest(costed, choices))
-        else:
-            assert found.cost == slowly_lowest(costed, choices) == costed.cost(found.choices)
-            assert found.choices in set(choices.completions())
-
-
-def test_the_cheapest_connected_network_of_all_is_the_bare_skeleton() -> None:
-    counted = count_space(SPACE, Skeleton())
-    found = counted.costed(drawn_table(counted)).lowest(EVERYTHING)
-    assert found is not None
-    bare = {"skip_connect": 1, "none": 5}
-    assert {option: [o for (o,) in found.choices.alive].count(option) for option in bare} == bare
-    assert found.choices.alive[3] == ("skip_connect",)
-
-
-def test_choices_without_a_path_have_no_cheapest_completion() -> None:
-    counted = count_space(SPACE, Skeleton())
-    assert counted.costed(drawn_table(counted)).lowest(Choices((("none",),) * 6)) is None
-
-
-def test_the_cost_of_one_architecture_is_looked_up() -> None:
-    counted = count_space(SPACE, Skeleton())
-    table = drawn_table(counted)
-    costed, costs = counted.costed(table), counted.latency_ms(table)
-    for row in (0, 7, 4321, 15624):
-        assert costed.cost(ALL[row]) == costs[row]

@@ -12,6 +12,7 @@ import numpy as np
 from micronas.choices import Removal
 from micronas.deployed import Disconnected, live
 from micronas.graph import Graph, Kind, Signature
+from micronas.hardware.counted import count_space
 from micronas.hardware.options import option_layers
 from micronas.indicator import Better, Scores
 from micronas.spaces.space import SearchSpace, Skeleton
@@ -90,7 +91,7 @@ class LiveFlops:
     """Multiply-accumulates that reach the output; a cell without a path only *looks* cheap.
 
     A disconnected network has none that count: 0. As a measure of capacity more is better; as a
-    price (`Term` with a negative weight) it is what `flops` would be were dead edges removed.
+    cost (`Term(LiveFlops(), better=Better.LOWER)`) it is what `flops` would be were dead edges removed.
     """
 
     name: str = "live-flops"
@@ -109,9 +110,21 @@ class LiveFlops:
         """MACs of each live graph, shape (graphs,)."""
         return np.array([self.measure(graph) for graph in graphs])
 
+    def of_space(self, space: SearchSpace, skeleton: Skeleton) -> Scores:
+        """MACs of every architecture of a space, shape (architectures,); +infinity where disconnected.
+
+        Of what is deployed, a 1x1 depthwise layer is a batch norm that found no convolution to be
+        folded into; it counts nothing, as in the plain graph.
+        """
+        return count_space(space, skeleton).total(lambda ran: 0 if _is_batch_norm(ran) else macs(ran))
+
     def price(self, space: SearchSpace, skeleton: Skeleton, removal: Removal) -> float:
         """MACs of one option on one decision, at every place of the cell: what striking it saves."""
         return option_macs(space, skeleton, removal)
+
+
+def _is_batch_norm(deployed_as: Signature) -> bool:
+    return deployed_as.kind is Kind.DEPTHWISE and deployed_as.kernel == 1
 
 
 @dataclass(frozen=True)
@@ -129,4 +142,25 @@ class Parameters:
 
     def measure_many(self, graphs: Sequence[Graph]) -> Scores:
         """Parameters of each graph, shape (graphs,)."""
+        return np.array([self.measure(graph) for graph in graphs])
+
+
+@dataclass(frozen=True)
+class Layers:
+    """Convolutions and linear layers that reach the output; a disconnected network has none: 0."""
+
+    name: str = "layers"
+    unit: str = "layers"
+    better: Better = Better.HIGHER
+    source: str = "computed"
+
+    def measure(self, graph: Graph) -> float:
+        """Layers with weights in the live graph."""
+        try:
+            return float(sum(bool(macs(layer.signature)) for layer in live(graph)))
+        except Disconnected:
+            return 0.0
+
+    def measure_many(self, graphs: Sequence[Graph]) -> Scores:
+        """Layers of each live graph, shape (graphs,)."""
         return np.array([self.measure(graph) for graph in graphs])

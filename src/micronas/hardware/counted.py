@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import inspect
-import io
 import math
-import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -21,7 +18,7 @@ import numpy.typing as npt
 from micronas import choices as choices_module
 from micronas import deployed as deployed_module
 from micronas import graph as graph_module
-from micronas.cache import atomic_write, cache_dir
+from micronas.cache import Arrays, cache_dir, keep_arrays, kept_arrays
 from micronas.choices import Choices
 from micronas.deployed import Disconnected, deployed, runs
 from micronas.errors import UserError
@@ -59,63 +56,16 @@ class CountedSpace:
         Raises:
             UntimedOperation: the table lacks an operation that one of them runs.
         """
-        costs = np.array([table[signature] for signature in self.signatures])
-        return np.where(self.connected, table.overhead_ms + self._counts @ costs, np.inf)
+        return table.overhead_ms + self.total(table.__getitem__)
 
-    def costed(self, table: LatencyTable) -> CostedSpace:
-        """The space with the latency of every architecture."""
-        return CostedSpace(self.everything, self.latency_ms(table))
+    def total(self, cost: Callable[[Signature], float]) -> Scores:
+        """A cost summed over all that each architecture runs, shape (architectures,); +infinity where disconnected."""
+        costs = np.array([cost(signature) for signature in self.signatures])
+        return np.where(self.connected, self._counts @ costs, np.inf)
 
     @cached_property
     def _counts(self) -> Scores:
         return self.counts.astype(np.float64)  # BLAS multiplies floats only
-
-
-@dataclass(frozen=True)
-class Completion:
-    """An architecture that open choices still allow, and what it costs."""
-
-    cost: float
-    choices: Choices
-
-
-@dataclass(frozen=True)
-class CostedSpace:
-    """One cost (latency, memory, ...) of every architecture of an enumerable space.
-
-    Attributes:
-        everything: all options alive; costs come in the order of its `completions()`.
-        costs: (architectures,), +infinity for what can never be built.
-    """
-
-    everything: Choices
-    costs: Scores
-
-    def cost(self, choices: Choices) -> float:
-        """The cost of one architecture."""
-        return float(self._grid[self._where(choices)].item())
-
-    def lowest(self, choices: Choices) -> Completion | None:
-        """The cheapest connected architecture that these choices still allow, exactly; None if there is none.
-
-        Among equals the first in the order of the options alive.
-        """
-        costs = self._grid[self._where(choices)]
-        at = int(costs.argmin())
-        cost = float(costs.flat[at])
-        if math.isinf(cost):
-            return None
-        place = np.unravel_index(at, costs.shape)
-        return Completion(cost, Choices(tuple((options[i],) for options, i in zip(choices.alive, place, strict=True))))
-
-    @cached_property
-    def _grid(self) -> Scores:
-        """The costs with one axis for each decision."""
-        return self.costs.reshape([len(options) for options in self.everything.alive])
-
-    def _where(self, choices: Choices) -> tuple[npt.NDArray[np.intp], ...]:
-        pairs = zip(self.everything.alive, choices.alive, strict=True)
-        return np.ix_(*([every.index(option) for option in alive] for every, alive in pairs))
 
 
 @lru_cache(maxsize=8)
@@ -128,12 +78,12 @@ def count_space(space: SearchSpace, skeleton: Skeleton) -> CountedSpace:
     everything = space.everything()
     if math.prod(len(options) for options in everything.alive) > LARGEST:
         raise UserError(f"{space.name} has more than {LARGEST:,} strings; it cannot be counted as a whole")
-    path = cache_dir() / "counts" / f"{_key(space, skeleton)}.npz"
-    stored = _load(path, everything)
-    if stored is None:
-        stored = _count(space, skeleton)
-        atomic_write(path, _dump(stored))
-    return stored
+    path = cache_dir() / "counts" / f"{_key(space, skeleton)}.arrays"
+    if kept := kept_arrays(path):
+        return _unpacked(everything, kept)
+    counted = _count(space, skeleton)
+    keep_arrays(path, _packed(counted))
+    return counted
 
 
 def network_signatures(graph: Graph) -> tuple[Signature, ...]:
@@ -287,25 +237,16 @@ def _key(space: SearchSpace, skeleton: Skeleton) -> str:
     return f"{space.name}-{digest.hexdigest()}"
 
 
-def _dump(counted: CountedSpace) -> bytes:
-    content = io.BytesIO()
-    np.savez_compressed(
-        content,
-        signatures=np.array([encode(signature) for signature in counted.signatures]),
-        counts=counted.counts,
-        connected=counted.connected,
-    )
-    return content.getvalue()
+def _packed(counted: CountedSpace) -> Arrays:
+    return {
+        "signatures": np.array([encode(signature) for signature in counted.signatures]),
+        "counts": counted.counts,
+        "connected": counted.connected,
+    }
 
 
-def _load(path: Path, everything: Choices) -> CountedSpace | None:
-    """What was kept, or None if nothing readable was."""
-    try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as kept:
-            signatures = _decode_all(kept["signatures"].tolist())
-            return CountedSpace(everything, signatures, kept["counts"], kept["connected"])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
-        return None
+def _unpacked(everything: Choices, kept: Arrays) -> CountedSpace:
+    return CountedSpace(everything, _decode_all(kept["signatures"].tolist()), kept["counts"], kept["connected"])
 
 
 def _decode_all(table: Iterable[Iterable[str]]) -> tuple[Signature, ...]:

@@ -10,7 +10,7 @@ from micronas.cache import atomic_write, cache_dir
 from micronas.errors import UserError
 from micronas.graph import Signature
 from micronas.hardware.calibration import Calibration
-from micronas.hardware.table import OUR_RUNTIME, LatencyTable, Source
+from micronas.hardware.table import OUR_RUNTIME, LatencyTable, Source, TableError, read_table
 from micronas.hardware.target import Target, table_path
 
 Progress = Callable[[int, int], None]
@@ -39,12 +39,14 @@ def profile(
     """Times every signature on a board's core, each operation alone, and says with what.
 
     `compiler` is the command of an own cross compiler, by default zig's. `adapter` is a C file that
-    hands another runtime's kernels over (mcu/micronas_adapter.h); by default ours are timed.
+    hands another runtime's kernels over (mcu/micronas_adapter.h), and an operation that it lacks stays
+    untimed; by default ours are timed.
     `with_memory` False: as if every access to flash and SRAM were a hit.
 
     Raises:
         NotInstalledError: the extra `mcu` is missing.
-        UserError: no compiler, an adapter that does not compile, an operation without a kernel.
+        UserError: no compiler, an adapter that does not compile or has nothing of this, an operation
+            without a kernel of ours.
     """
     _need_extra()
     # Only here: whoever only reads tables needs neither emulator nor compiler.
@@ -54,7 +56,10 @@ def profile(
     toolchain = Toolchain(cache_dir() / "toolchain", compiler)
     runtime = adapted_runtime(toolchain, target.core, adapter) if adapter else our_runtime(toolchain, target.core)
     memory = target.memory_model if with_memory else None
-    cycles = time_operations(runtime, list(dict.fromkeys(signatures)), memory, progress)
+    able = [signature for signature in dict.fromkeys(signatures) if not adapter or runtime.has(signature)]
+    if signatures and not able:
+        raise UserError(f"{adapter} defines none of the functions to be timed; micronas_adapter.h lists them")
+    cycles = time_operations(runtime, able, memory, progress)
     to_ms = 1e3 / target.clock_hz
     return LatencyTable(
         target.name,
@@ -82,6 +87,11 @@ def complete(target: Target, signatures: Sequence[Signature], progress: Progress
         return target
     calibration = Calibration.of(target.latency)
     raw = calibration.removed_from(target.latency) if calibration else target.latency
+    if raw.source is Source.MEASURED:
+        raise UserError(
+            f"{target.name} was measured without {missing[0]}; measure it too, with the same skeleton: "
+            f'"micronas profile {target.name} --port PORT", or simulate all: "micronas profile {target.name}"'
+        )
     if raw.runtime != OUR_RUNTIME:
         raise UserError(
             f"{target.name} has no timing for {missing[0]} with {raw.runtime}; profile it with that runtime's "
@@ -95,6 +105,16 @@ def complete(target: Target, signatures: Sequence[Signature], progress: Progress
     table = calibration.applied_to(found) if calibration else found
     keep(table)
     return target.with_latency(table)
+
+
+def extended(table: LatencyTable) -> LatencyTable:
+    """A new table with what this user's own one holds besides, where both were made alike."""
+    try:
+        before = read_table(table_path(table.board, table.runtime))
+    except TableError:
+        return table  # there is none, or a damaged one that will be replaced
+    alike = table.agrees_with(before) and not before.is_calibrated
+    return table.with_more(before.milliseconds) if alike else table
 
 
 def keep(table: LatencyTable) -> Path:

@@ -93,9 +93,11 @@ class LatencyTable:
         return self._made_by == other._made_by
 
     def is_outdated_by(self, newer: LatencyTable) -> bool:
-        """Whether this was profiled with other kernels or another timing model; what was calibrated never is."""
-        ours = (self.kernel_version, self.provenance.get("timing_model"))
-        return not self.is_calibrated and ours != (newer.kernel_version, newer.provenance.get("timing_model"))
+        """Whether this was timed with other kernels, or by another timing model; if calibrated, never."""
+        if self.is_calibrated:
+            return False
+        other_model = self.provenance.get("timing_model") != newer.provenance.get("timing_model")
+        return self.kernel_version != newer.kernel_version or (self.source is Source.SIMULATED and other_model)
 
     def with_more(self, milliseconds: Mapping[Signature, float]) -> LatencyTable:
         """This table with further timings; its own win."""

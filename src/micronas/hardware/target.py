@@ -12,7 +12,7 @@ from typing import cast
 
 from micronas.cache import cache_dir
 from micronas.errors import UserError
-from micronas.hardware.table import OUR_RUNTIME, LatencyTable, read_table, untimed
+from micronas.hardware.table import OUR_RUNTIME, LatencyTable, TableError, read_table, untimed
 from micronas.mcu.cores import Core, core_named
 from micronas.mcu.layout import Region
 from micronas.mcu.memory import MemoryModel
@@ -103,13 +103,31 @@ def load_target(name_or_path: str | Path, runtime: str = OUR_RUNTIME) -> Target:
     return facts.target(_table(path, facts.name(), runtime))
 
 
+def load_board(name_or_path: str | Path) -> Target:
+    """A board as `load_target` finds it, but without its table: all that profiling needs.
+
+    Raises:
+        TargetError: there is no such board, or its file is wrong.
+    """
+    facts = _Facts.read(find_board(name_or_path))
+    return facts.target(untimed(facts.name()))
+
+
 def _table(path: Path, name: str, runtime: str) -> LatencyTable:
-    """The user's table, else the one beside the board's file, else an empty one."""
-    own = _read_if_there(table_path(name, runtime), name)
+    """The user's table, with what the one beside the board's file adds if both were made alike; else that one."""
+    own = _own_table(name, runtime)
     beside = _read_if_there(path.with_name(f"{name}.csv"), name) if runtime == OUR_RUNTIME else None
-    if own is not None and beside is not None and own.is_outdated_by(beside):
-        own = None
+    if own is not None and beside is not None:
+        alike = own.agrees_with(beside) and not own.is_calibrated
+        own = None if own.is_outdated_by(beside) else own.with_more(beside.milliseconds) if alike else own
     return own or beside or untimed(name, runtime)
+
+
+def _own_table(name: str, runtime: str) -> LatencyTable | None:
+    try:
+        return _read_if_there(table_path(name, runtime), name)
+    except TableError as error:
+        raise TableError(f'{error}; "micronas profile {name}" makes it anew') from error
 
 
 def _read_if_there(path: Path, board: str) -> LatencyTable | None:

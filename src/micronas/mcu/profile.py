@@ -81,10 +81,17 @@ class Runtime:
         kernel = operator(signature)
         if self.prefix == OURS:
             return kernel
-        symbol = self.prefix + kernel.symbol.removeprefix(OURS)
+        symbol = self._symbol(kernel)
         if symbol not in self.elf.symbols:
             raise UnsupportedOperationError(f"{self.name} cannot run {signature}: its adapter defines no {symbol}")
         return replace(kernel, symbol=symbol, scratch_bytes=_ADAPTER_SCRATCH_BYTES)
+
+    def has(self, signature: Signature) -> bool:
+        """Whether this runtime has a function for it; raises NoKernelError as `function`."""
+        return self._symbol(operator(signature)) in self.elf.symbols
+
+    def _symbol(self, kernel: Operator) -> str:
+        return self.prefix + kernel.symbol.removeprefix(OURS)
 
 
 def our_runtime(toolchain: Toolchain, core: Core) -> Runtime:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from micronas.cache import atomic_write, cache_dir
+from micronas.cache import cache_dir, keep_arrays, kept_arrays
 from micronas.choices import Choices
-from micronas.deployed import live_key
+from micronas.deployed import DISCONNECTED, live_key
+from micronas.search.search import Watch, unwatched
 from micronas.spaces.space import SearchSpace, Skeleton
 from micronas.store import code_version
 
@@ -46,7 +43,7 @@ class Census:
     @cached_property
     def connected(self) -> npt.NDArray[np.bool_]:
         """Whether each network has a path from input to output, shape (networks,)."""
-        return np.array([key != "disconnected" for key in self.keys])
+        return np.array([key != DISCONNECTED for key in self.keys])
 
     def representative(self, network: int) -> Choices:
         """The architecture that stands for a network."""
@@ -59,32 +56,24 @@ class Census:
         return self.space.everything().completions()
 
 
-def take_census(space: SearchSpace) -> Census:
+def take_census(space: SearchSpace, watch: Watch = unwatched) -> Census:
     """The census of a space, from the cache if this code took it before (counting takes seconds)."""
-    path = cache_dir() / f"census-{space.name}-{code_version()}.npz"
-    return _read(space, path) or _keep(_count(space), path)
+    path = cache_dir() / f"census-{space.name}-{code_version()}.arrays"
+    if kept := kept_arrays(path):
+        return Census(space, kept["members"], kept["first"], tuple(kept["keys"].tolist()))
+    census = _count(space, watch)
+    keep_arrays(path, {"members": census.members, "first": census.first, "keys": np.array(census.keys)})
+    return census
 
 
-def _count(space: SearchSpace) -> Census:
+def _count(space: SearchSpace, watch: Watch) -> Census:
     everything = list(space.everything().completions())
     position = {choices: at for at, choices in enumerate(everything)}
-    firsts = np.array([position[space.canonical(choices)] for choices in everything])
+    firsts: list[int] = []
+    for done, choices in enumerate(everything):
+        if done % 100 == 0:
+            watch(done, len(everything), "telling networks apart")
+        firsts.append(position[space.canonical(choices)])
     first, members = np.unique(firsts, return_inverse=True)
     keys = tuple(live_key(space.lower(everything[int(at)], _PROBE)) for at in first)
     return Census(space, members, first, keys)
-
-
-def _read(space: SearchSpace, path: Path) -> Census | None:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return Census(space, file["members"], file["first"], tuple(file["keys"].tolist()))
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError):
-        return None  # absent or damaged: it is only a cache
-
-
-def _keep(census: Census, path: Path) -> Census:
-    content = io.BytesIO()
-    np.savez_compressed(content, members=census.members, first=census.first, keys=np.array(census.keys))
-    with suppress(OSError):  # a cache that cannot be written costs time, not the answer
-        atomic_write(path, content.getvalue())
-    return census

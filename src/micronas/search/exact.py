@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from micronas.choices import Choices
 from micronas.indicator import Scores
-from micronas.objective import Column, Objective, best_first, rank_score
+from micronas.objective import Column, Objective, Unreachable, best_first, rank_score
 from micronas.search.census import Census, take_census
 from micronas.search.reach import Reach
 from micronas.search.scoring import SpaceScores
@@ -56,13 +56,16 @@ class ExactSearch:
         reach = Reach(self.space, self.skeleton, objective.limits)
         reach.check(self.space.everything())
         table = self.score(objective)
-        best = [at for at in best_first(table.score) if reach.allows(table.architecture(at))]
+        admitted = reach.admitted[table.census.first[table.census.connected]]
+        best = [at for at in best_first(table.score) if admitted[at]]
+        if not best:  # reach knows of one, but it is no representative
+            raise Unreachable("no network meets the limits in its cheapest form; its board's table is out of order")
         finalists = tuple(table.finalist(at) for at in best[:FINALISTS])
-        return SearchResult(finalists[0].architecture, finalists, measured=table.measured)
+        return SearchResult(finalists[0].architecture, finalists, measured=table.measured, notes=tuple(self.store.said))
 
     def score(self, objective: Objective) -> ScoreTable:
         """The score of every connected network, higher is better."""
-        census = take_census(self.space)
+        census = take_census(self.space, self.watch)
         scores = SpaceScores(census, self.store, self.watch)
         performance = {
             term.indicator.name: np.stack([scores.performance(term.indicator.with_seed(seed)) for seed in self.seeds])[

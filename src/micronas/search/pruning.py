@@ -58,7 +58,7 @@ class PruningSearch:
         for number, factor in enumerate(factors):
             progress = _Progress(self.watch, number, len(factors), rounds=_rounds(start))
             pruned, steps = self._prune(adapted.with_hardware_scaled(factor), start, reach, progress)
-            runs.setdefault(self.space.canonical(pruned), (factor, steps))
+            runs.setdefault(reach.representative(pruned), (factor, steps))
         finalists = self._compare(objective, {pruned: factor for pruned, (factor, _) in runs.items()})
         winner = finalists[0].architecture
         return SearchResult(winner, finalists, runs[winner][1], measured=len(self._measurements))
@@ -91,7 +91,7 @@ class PruningSearch:
                 total += term.weight * ranks(self._change(term, choices, removals), term.better)
         for term in objective.hardware:
             if term.weight:
-                total += term.weight * ranks(self._prices(term, removals), Better.HIGHER)
+                total += term.weight * ranks(self._prices(term, removals), _best_to_strike(term))
         return [removals[at] for at in np.argsort(total, kind="stable")]
 
     def _change(self, term: Term[PerformanceIndicator], choices: Choices, removals: Sequence[Removal]) -> Scores:
@@ -108,7 +108,7 @@ class PruningSearch:
         return [term.indicator.with_seed(self.seed * self.repeats + repeat) for repeat in range(self.repeats)]
 
     def _prices(self, term: Term[HardwareIndicator], removals: Sequence[Removal]) -> Scores:
-        """The price of the option each removal strikes; the dearest is the best to strike."""
+        """The price of the option each removal strikes."""
         return np.array([term.indicator.price(self.space, self.skeleton, removal) for removal in removals])
 
     def _compare(self, objective: Objective, factors: dict[Choices, float]) -> tuple[Finalist, ...]:
@@ -152,16 +152,19 @@ def _strike(choices: Choices, ordered: Sequence[Removal], reach: Reach) -> tuple
     return choices, Step(tuple(struck.values()), len(ordered), tuple(skipped))
 
 
+def _best_to_strike(term: Term[HardwareIndicator]) -> Better:
+    """Of a cost the dearest option is the best to strike, of a capacity the least."""
+    return Better.HIGHER if term.better is Better.LOWER else Better.LOWER
+
+
 def _with_limited_terms(objective: Objective) -> Objective:
     """The objective in which what is limited also weighs something, for the hardware factors to scale."""
-    limited = {limit.indicator.name for limit in objective.limits}
-    return replace(
-        objective,
-        hardware=tuple(
-            replace(term, weight=1.0) if term.indicator.name in limited and not term.weight else term
-            for term in objective.hardware
-        ),
-    )
+    limited = {limit.indicator.name: limit.indicator for limit in objective.limits}
+    weighed = tuple(term for term in objective.hardware if term.weight)
+    for term in weighed:
+        limited.pop(term.indicator.name, None)
+    added = tuple(Term(one) for one in limited.values() if isinstance(one, HardwareIndicator))
+    return replace(objective, hardware=weighed + added)
 
 
 def _rounds(choices: Choices) -> int:

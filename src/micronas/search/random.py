@@ -33,21 +33,31 @@ class RandomSearch:
     name: str = "random"
 
     def run(self, objective: Objective) -> SearchResult:
-        """Draw, score by −Σ weight · ln(rank) of the performance terms, take the best."""
+        """Draw, score by −Σ weight · ln(rank) of all terms, take the best.
+
+        Raises:
+            Unreachable: no connected architecture meets the limits.
+        """
         reach = Reach(self.space, self.skeleton, objective.limits)
         reach.check(self.space.everything())
         drawn = self._draw(reach)
         measurements = Measurements(self.space)
-        columns: dict[str, Scores] = {}
+        values: dict[str, Scores] = {}
         for done, term in enumerate(objective.performance):
             self.watch(done, len(objective.performance), f"{term.indicator.name} of {len(drawn)} networks")
-            columns[term.indicator.name] = measurements.of(term.indicator.with_seed(self.seed), drawn)
-        score = rank_score([Column(columns[t.indicator.name], t.better, t.weight) for t in objective.performance])
+            values[term.indicator.name] = measurements.of(term.indicator.with_seed(self.seed), drawn)
+        columns = [Column(values[term.indicator.name], term.better, term.weight) for term in objective.performance]
+        score = rank_score(columns + self._hardware(objective, drawn))
         finalists = tuple(
-            Finalist(drawn[at], float(score[at]), {name: float(column[at]) for name, column in columns.items()})
+            Finalist(drawn[at], float(score[at]), {name: float(column[at]) for name, column in values.items()})
             for at in best_first(score)
         )
         return SearchResult(finalists[0].architecture, finalists, measured=len(measurements))
+
+    def _hardware(self, objective: Objective, drawn: list[Choices]) -> list[Column]:
+        graphs = [self.space.lower(choices, self.skeleton) for choices in drawn]
+        weighed = [term for term in objective.hardware if term.weight]
+        return [Column(term.indicator.measure_many(graphs), term.better, term.weight) for term in weighed]
 
     def _draw(self, reach: Reach) -> list[Choices]:
         """Distinct networks in the order drawn; fewer than `samples` if the limits leave fewer."""
@@ -55,8 +65,8 @@ class RandomSearch:
         for choices in self._permutation():
             if len(drawn) == self.samples:
                 break
-            if self._is_connected(choices) and reach.allows(choices):
-                drawn[self.space.canonical(choices)] = None
+            if reach.allows(choices) and self._is_connected(choices):
+                drawn[reach.representative(choices)] = None
         return [*drawn]
 
     def _permutation(self) -> Iterator[Choices]:

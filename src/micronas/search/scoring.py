@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from micronas.choices import Choices
 from micronas.indicator import Budget, Indicator, PerformanceIndicator, Scores
 from micronas.search.census import Census
 from micronas.search.search import Watch
@@ -34,33 +33,31 @@ class SpaceScores:
 
     def performance(self, indicator: PerformanceIndicator) -> Scores:
         """A performance indicator of every network on its reduced skeleton, shape (networks,)."""
-        return self._of(indicator, indicator.fingerprint, indicator.skeleton)
+        series = Series(indicator.name, f"{self.census.space.name}, {indicator.fingerprint}", code_version())
+        return self._complete(series, lambda networks: self._measure(indicator, indicator.skeleton, networks))
+
+    def _measure(self, indicator: Indicator, skeleton: Skeleton, networks: Sequence[int]) -> Scores:
+        space = self.census.space
+        return indicator.measure_many([space.lower(self.census.representative(at), skeleton) for at in networks])
 
     def hardware(self, indicator: Indicator, skeleton: Skeleton) -> Scores:
         """A hardware indicator of every network in the skeleton that is deployed, shape (networks,).
 
-        Counts are remembered; a latency comes from the counts of the whole space, whatever the board.
+        Nothing of it is kept here: it depends on boards and their tables, and those that matter are
+        quick to sum up from the operations of the whole space.
         """
         if isinstance(indicator, Budget):
             return indicator.of_space(self.census.space, skeleton)[self.census.first]
-        return self._of(indicator, str(skeleton), skeleton)
+        return self._measure(indicator, skeleton, range(len(self.census)))
 
-    def _of(self, indicator: Indicator, fingerprint: str, skeleton: Skeleton) -> Scores:
-        space = self.census.space
-
-        def measure(many: Sequence[Choices]) -> Scores:
-            return indicator.measure_many([space.lower(choices, skeleton) for choices in many])
-
-        return self._complete(Series(indicator.name, f"{space.name}, {fingerprint}", code_version()), measure)
-
-    def _complete(self, series: Series, measure: Callable[[Sequence[Choices]], Scores]) -> Scores:
+    def _complete(self, series: Series, measure: Callable[[Sequence[int]], Scores]) -> Scores:
         """Read what is known of a series, measure the rest chunk by chunk, keep each chunk as it comes."""
         known = self.store.read(series)
         missing = [at for at, key in enumerate(self.census.keys) if key not in known]
         for start in range(0, len(missing), CHUNK):
             self.watch(start, len(missing), f"{series.indicator} of {len(missing)} networks")
             chunk = missing[start : start + CHUNK]
-            values = measure([self.census.representative(at) for at in chunk])
+            values = measure(chunk)
             fresh = {self.census.keys[at]: float(value) for at, value in zip(chunk, values, strict=True)}
             self.store.write(series, fresh)
             known |= fresh

@@ -36,13 +36,15 @@ class SearchResult:
         architecture: the canonical representative of the cell found.
         finalists: what the answer was chosen from, best first; the answer is the first.
         steps: the rounds that led to the answer (empty for searches without rounds).
-        measured: how many networks each performance indicator scored.
+        measured: how many numbers the performance indicators gave, whether now or kept from earlier.
+        notes: what else the user should be told, a line each.
     """
 
     architecture: Choices
     finalists: tuple[Finalist, ...]
     steps: tuple[Step, ...] = ()
     measured: int = 0
+    notes: tuple[str, ...] = ()
 
 
 class Watch(Protocol):

@@ -34,12 +34,12 @@ class NasBench201:
         return Choices((OPERATIONS,) * len(EDGES))
 
     def parse(self, text: str) -> Choices:
-        """Read `|op~0|+|op~0|op~1|+|op~0|op~1|op~2|`.
+        """Read `|op~0|+|op~0|op~1|+|op~0|op~1|op~2|`; spaces and line breaks do not count.
 
         Raises:
             ArchitectureError: wrong number of nodes or edges, or an unknown operation.
         """
-        nodes = text.strip().split("+")
+        nodes = "".join(text.split()).split("+")
         if len(nodes) != 3:
             raise ArchitectureError(
                 f"an architecture of {self.name} has 3 nodes joined by '+', not {len(nodes)}; e.g. {_EXAMPLE}"

@@ -10,6 +10,12 @@ from micronas.choices import Choices
 from micronas.errors import UserError
 from micronas.graph import Graph, GraphBuilder, Shape
 
+LARGEST_BYTES = 16 << 20
+"""A feature map or a layer's weights in int8 beyond this fit no microcontroller, nor the memory it could address."""
+
+MOST_CELLS = 300
+"""Cells of a network; NAS-Bench-201 has 15."""
+
 DrawCell = Callable[[GraphBuilder, str, str], str]
 """Draws one cell: (builder, name prefix, name of the layer it reads) -> name of its output."""
 
@@ -47,15 +53,28 @@ class Skeleton:
         for name, number in numbers.items():
             if number < 1:
                 raise UserError(f"a skeleton needs at least 1 of {name}, not {number}")
-        smallest = 2 ** (self.stages - 1)
-        if min(self.input_shape[:2]) < smallest or self.input_shape[2] < 1:
-            height, width, channels = self.input_shape
+        height, width, channels = self.input_shape
+        halved = 2 ** min(self.stages - 1, 32)
+        if min(height, width, channels) < 1 or height % halved or width % halved:
             raise UserError(
-                f"an input of {height}x{width}x{channels} is too small for {self.stages} stages; "
-                f"use at least {smallest}x{smallest}x1"
+                f"an input of {height}x{width}x{channels} cannot be halved between {self.stages} stages; "
+                f"choose a height and width that {halved} divides"
             )
+        self._check_size()
         if not self.stem and self.input_shape[2] != self.channels:
             raise UserError(f"without a stem the input needs {self.channels} channels, not {self.input_shape[2]}")
+
+    def _check_size(self) -> None:
+        """Refuse what no microcontroller could hold, before it fills this machine's memory."""
+        height, width, depth = self.input_shape
+        widest = self.channels * 2 ** min(self.stages - 1, 32)
+        weights = max(9 * self.channels * depth, 9 * widest * widest if self.stages > 1 else 0, widest * self.classes)
+        features = height * width * max(depth, self.channels)
+        for what, size in (("feature maps", features), ("layers", weights)):
+            if size > LARGEST_BYTES:
+                raise UserError(f"{self} has {what} of {size / 2**20:,.0f} MiB; no microcontroller holds that")
+        if self.stages * self.cells > MOST_CELLS:
+            raise UserError(f"{self} has {self.stages * self.cells} cells; at most {MOST_CELLS} are looked at")
 
     def lower(self, draw_cell: DrawCell) -> Graph:
         """The network with `draw_cell` drawn at every place of a cell."""
@@ -84,12 +103,10 @@ class Skeleton:
 def _reduction(draw: GraphBuilder, name: str, source: str) -> str:
     """The residual block between stages: twice the channels, half the resolution.
 
-    `source` is halved as torch does it: an odd size rounds up in the convolution, so the shortcut's
-    pool gets an even one only for even sizes; odd inputs are refused.
+    Only even sizes can be halved: of an odd one the convolution leaves half rounded up, the shortcut's pool rounded
+    down; `Skeleton` refuses them.
     """
-    height, width, channels = draw.shape(source)
-    if height % 2 or width % 2:
-        raise UserError(f"{name} halves a {height}x{width} feature map; choose an input size divisible by 2 that often")
+    channels = draw.shape(source)[2]
     main = source
     for half, stride in (("a", 2), ("b", 1)):
         main = draw.relu(f"{name}.{half}.relu", main)

@@ -1,0 +1,285 @@
+"""Commands about boards: profile, calibrate, targets."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from micronas import catalog, page
+from micronas.cache import atomic_write, cache_dir
+from micronas.commands.flags import AsJson, Board, Cells, Channels, Classes, Input, Out, run_of, to_write
+from micronas.commands.terminal import console, print_json, progress
+from micronas.config import Run
+from micronas.drawing import title
+from micronas.errors import UserError
+from micronas.graph import Signature
+from micronas.hardware.calibration import Calibration, fit, read_measurements
+from micronas.hardware.counted import count_space
+from micronas.hardware.profiled import Progress, complete, extended, keep
+from micronas.hardware.profiled import profile as profile_in_emulator
+from micronas.hardware.table import OUR_RUNTIME, LatencyTable, Source
+from micronas.hardware.target import Target, load_board, load_target, target_names
+from micronas.search.search import Watch
+
+_SHOWN = 12
+"""Operations that a profile's page lists."""
+
+
+def profile(
+    board: Board,
+    channels: Channels = None,
+    cells: Cells = None,
+    input: Input = None,  # noqa: A002 (the flag is --input)
+    classes: Classes = None,
+    cc: Annotated[str | None, typer.Option(help='An own cross compiler, like "arm-none-eabi-gcc"; else zig.')] = None,
+    adapter: Annotated[
+        Path | None, typer.Option(help="A C file that hands over another runtime's kernels (micronas_adapter.h).")
+    ] = None,
+    memory: Annotated[
+        bool, typer.Option(help="With the waits for flash and SRAM; a table without is not kept.")
+    ] = True,
+    port: Annotated[
+        str | None, typer.Option(help="Measure on the board itself: /dev/ttyACM0, COM3 or a pyserial URL.")
+    ] = None,
+    out: Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """Time every operation of the space on a board: in the emulator, or on the board itself."""
+    run = run_of({"channels": channels, "cells": cells, "input": input, "classes": classes})
+    target, compiler = load_board(board), _command(cc)
+    signatures, file = _signatures(run), to_write(out) if out else None
+    with progress() as watch:
+        if port is None:
+            told = _telling(watch, f"timing {len(signatures)} operations in the emulator")
+            table = profile_in_emulator(
+                target, signatures, compiler=compiler, adapter=adapter, with_memory=memory, progress=told
+            )
+        else:
+            _refuse_beside_port(adapter, memory)
+            table = _measured(target, signatures, port, compiler, watch)
+    path = _kept(table, file) if memory or file else None
+    missing = [str(signature) for signature in table.missing(signatures)]
+    if as_json:
+        print_json(_profile_data(table, path) | {"untimed": missing})
+    else:
+        _show_profile(target, table, path, missing)
+
+
+def calibrate(
+    board: Board,
+    measurements: Annotated[
+        Path, typer.Argument(help="A .csv with the columns name (operation or architecture) and milliseconds.")
+    ],
+    runtime: Annotated[str | None, typer.Option(help="Whose kernels were measured.", show_default=OUR_RUNTIME)] = None,
+    channels: Channels = None,
+    cells: Cells = None,
+    input: Input = None,  # noqa: A002 (the flag is --input)
+    classes: Classes = None,
+    out: Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fit a board's simulated latencies to what was measured on it."""
+    run = run_of({"channels": channels, "cells": cells, "input": input, "classes": classes})
+    file = to_write(out) if out else None
+    space, target = catalog.SPACES[run.space], _to_calibrate(board, runtime)
+    found = read_measurements(measurements, space, run.skeleton, _signatures(run))
+    with progress() as watch:
+        needed = [signature for each in found for signature in each.counts]
+        table = complete(target, needed, _telling(watch, "profiling operations that the board's table lacks")).latency
+        before = Calibration.of(table)
+        simulated = before.removed_from(table) if before else table
+        calibration = fit(simulated, found, runtime, _telling(watch, "leaving out each measurement in turn"))
+    path = _kept(calibration.applied_to(simulated), file)
+    if as_json:
+        print_json(_calibration_data(calibration, target, path))
+    else:
+        _show_calibration(calibration, target, path)
+
+
+def targets(as_json: AsJson = False) -> None:
+    """List the boards."""
+    found = [load_target(name) for name in target_names()]
+    if as_json:
+        print_json([_target_data(one) for one in found])
+        return
+    table = Table("board", "core", "clock", "SRAM", "flash", "latencies", box=None, header_style="bold", pad_edge=False)
+    for column in (2, 3, 4):
+        table.columns[column].justify = "right"
+    for column in range(5):
+        table.columns[column].no_wrap = True
+    for one in found:
+        sram = " + ".join(f"{region.size_bytes / 1024:.0f}" for region in one.sram)
+        clock, flash = f"{one.clock_hz / 1e6:.0f} MHz", f"{one.flash_bytes / 1024:,.0f} KiB"
+        table.add_row(one.name, one.core.name, clock, f"{sram} KiB", flash, one.latency.label)
+    console().print(table)
+
+
+# --- profile ------------------------------------------------------------------------------------
+
+
+def _signatures(run: Run) -> tuple[Signature, ...]:
+    return count_space(catalog.SPACES[run.space], run.skeleton).signatures
+
+
+def _command(cc: str | None) -> tuple[str, ...]:
+    """The words of a compiler's command."""
+    try:
+        words = () if cc is None else tuple(shlex.split(cc))
+    except ValueError as error:
+        raise UserError(f"cannot read the compiler's command {cc!r}: {error}") from error
+    if cc is not None and not words:
+        raise UserError("--cc names no compiler; write it like --cc arm-none-eabi-gcc, or leave it out for zig")
+    return words
+
+
+def _telling(watch: Watch, what: str) -> Progress:
+    return lambda done, total: watch(done, total, what)
+
+
+def _refuse_beside_port(adapter: Path | None, memory: bool) -> None:
+    if adapter is not None:
+        raise UserError("--adapter cannot stand beside --port: the board's image holds our own kernels")
+    if not memory:
+        raise UserError("--no-memory cannot stand beside --port: the board waits for its memory as it does")
+
+
+def _measured(
+    target: Target, signatures: tuple[Signature, ...], port: str, compiler: tuple[str, ...], watch: Watch
+) -> LatencyTable:
+    from micronas.deploy.operations import profile_board
+    from micronas.mcu.toolchain import Toolchain
+
+    watch(0, len(signatures), "building the firmware")
+    return profile_board(
+        target,
+        signatures,
+        port,
+        cache_dir() / "firmware" / f"{target.name}.bin",
+        toolchain=Toolchain(cache_dir() / "toolchain", compiler),
+        progress=_telling(watch, f"timing operations on the board at {port}"),
+    )
+
+
+def _kept(table: LatencyTable, out: Path | None) -> Path:
+    """Write a table to a file, or keep it for the user together with what was timed alike before."""
+    if out is None:
+        return keep(table if table.is_calibrated else extended(table))
+    atomic_write(out, table.dump())
+    return out
+
+
+def _profile_data(table: LatencyTable, path: Path | None) -> dict[str, object]:
+    return {
+        "target": table.board,
+        "runtime": table.runtime,
+        "kernel_version": table.kernel_version,
+        "source": str(table.source),
+        "label": table.label,
+        "overhead_ms": table.overhead_ms,
+        "latency_ms": {str(signature): cost for signature, cost in table.milliseconds.items()},
+        "provenance": dict(table.provenance),
+        "path": str(path) if path else None,
+    }
+
+
+def _show_profile(target: Target, table: LatencyTable, path: Path | None, missing: list[str]) -> None:
+    screen = console()
+    count = page.count(len(table.milliseconds), "operation")
+    screen.print(page.heading(f"{table.board}: {count} {table.source} with {table.runtime}", "bold"))
+    screen.print()
+    screen.print(page.indented(_slowest(table, target.clock_hz)))
+    if missing:
+        screen.print(page.indented(Text(f"{page.count(len(missing), 'operation')} untimed, first of all {missing[0]}")))
+    screen.print(page.heading("how the numbers were obtained"))
+    how = [("kernels", f"{table.runtime} {table.kernel_version}, {table.dtype}")]
+    how += [(name.replace("_", " "), words) for name, words in table.provenance.items() if name != "clock_hz"]
+    how.append(("clock", f"{target.clock_hz / 1e6:g} MHz"))
+    screen.print(page.indented(page.facts(how)))
+    _show_path(path)
+
+
+def _slowest(table: LatencyTable, clock_hz: int) -> Table:
+    slowest = sorted(table.milliseconds.items(), key=lambda item: -item[1])
+    shown = Table("slowest operations", "ms", "cycles", box=None, header_style="dim", pad_edge=False)
+    for column in shown.columns[1:]:
+        column.justify = "right"
+    rows = [(str(signature), cost) for signature, cost in slowest[:_SHOWN]]
+    for name, cost in (*rows, ("overhead of a network", table.overhead_ms)):
+        shown.add_row(name, f"{cost:,.3f}", f"{cost * clock_hz / 1000:,.0f}")
+    return shown
+
+
+def _show_path(path: Path | None) -> None:
+    if path is None:
+        console().print(Text("  not kept: without waits it is no board's latency; --out writes it to a file"))
+        return
+    console().print(Text("  kept in  ", style="dim", end="") + Text(str(path)), soft_wrap=True)
+
+
+# --- calibrate ----------------------------------------------------------------------------------
+
+
+def _to_calibrate(board: str, runtime: str | None) -> Target:
+    """The board with the simulated table of that runtime's kernels, or if it has none, of ours."""
+    target = load_target(board, runtime or OUR_RUNTIME)
+    if not target.latency.milliseconds:
+        target = load_target(board)
+    if target.latency.source is Source.MEASURED:
+        raise UserError(
+            f"the table of {target.name} was measured on the board; there is nothing to calibrate. "
+            f'"micronas profile {target.name}" makes a simulated one'
+        )
+    return target
+
+
+def _calibration_data(calibration: Calibration, target: Target, path: Path) -> dict[str, object]:
+    return {
+        "target": target.name,
+        "runtime": calibration.runtime,
+        "scaled": calibration.source,
+        "source": "simulated, calibrated",
+        "measurements": len(calibration.errors) + len(calibration.outliers),
+        "scales": dict(calibration.scales),
+        "common_scale": calibration.common,
+        "overhead_ms": calibration.overhead_ms,
+        "median_error": calibration.typical_error,
+        "band": calibration.band,
+        "outliers": dict(calibration.outliers),
+        "path": str(path),
+    }
+
+
+def _show_calibration(calibration: Calibration, target: Target, path: Path) -> None:
+    screen = console()
+    screen.print(page.heading(f"{target.name}: calibrated with {calibration.summary}", "bold"))
+    screen.print()
+    scales = [(title(name), f"x {scale:.3f}") for name, scale in sorted(calibration.scales.items())]
+    rows = [*scales, ("all others", f"x {calibration.common:.3f}"), ("overhead", f"{calibration.overhead_ms:.3g} ms")]
+    rows.append(("", f"scale the simulated figures of {calibration.source}; they stay simulated"))
+    screen.print(page.indented(page.facts(rows)))
+    screen.print(page.heading("how well it predicts what it has not seen"))
+    errors = [("median", f"{calibration.typical_error:.1%}"), ("nine of ten within", page.band(calibration.band))]
+    errors += [("outlier, no say", f"{name}: {error:.0%} off") for name, error in calibration.outliers.items()]
+    screen.print(page.indented(page.facts(errors)))
+    _show_path(path)
+
+
+# --- targets ------------------------------------------------------------------------------------
+
+
+def _target_data(one: Target) -> dict[str, object]:
+    return {
+        "name": one.name,
+        "title": one.title,
+        "core": one.core.name,
+        "clock_hz": one.clock_hz,
+        "sram_bytes": {region.name: region.size_bytes for region in one.sram},
+        "flash_bytes": one.flash_bytes,
+        "latency": one.latency.label,
+        "sources": dict(one.sources),
+    }

@@ -1,0 +1,74 @@
+"""Flags that several commands share. None means not given: the run's own default, or its file's value, holds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+
+from micronas.config import EXPRESSIVITIES, Run, read_config, read_result
+from micronas.errors import UserError
+from micronas.hardware.target import user_folder
+
+_DEFAULT = Run()
+
+
+def _option(words: str, *names: str, default: object = None, least: float | None = None) -> Any:
+    """An option whose default is shown though typer sees none."""
+    shown = False if default is None else str(default)
+    return typer.Option(*names, help=words, show_default=shown, min=least)
+
+
+Target = Annotated[
+    str | None, _option("Board: a name from 'micronas targets', or the path of a .toml.", default=_DEFAULT.target)
+]
+Board = Annotated[str, typer.Argument(help="A name from 'micronas targets', or the path of a .toml.")]
+Runtime = Annotated[str | None, _option("Whose kernels are timed on the board.", default=_DEFAULT.runtime)]
+Seed = Annotated[int | None, _option("Of weights and random inputs.", default=_DEFAULT.seed, least=0)]
+ImagesFrom = Annotated[str | None, _option("Folder of images or .npz; else seeded noise.", "--images")]
+Channels = Annotated[int | None, _option("C, channels of the first stage.", default=_DEFAULT.channels)]
+Cells = Annotated[int | None, _option("N, cells per stage.", default=_DEFAULT.cells)]
+Input = Annotated[int | None, _option("Height and width of the input image.", default=_DEFAULT.input)]
+Classes = Annotated[int | None, _option("Outputs of the network.", default=_DEFAULT.classes)]
+Expressivity = Annotated[str | None, _option(f"One of: {', '.join(EXPRESSIVITIES)}.", default=_DEFAULT.expressivity)]
+Config = Annotated[Path | None, _option("A .toml with a run's values; flags given beside it win.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON value on stdout; progress on stderr.")]
+Out = Annotated[
+    Path | None, _option(f"Write the table here; else it is kept for all later commands, in {user_folder()}.")
+]
+
+
+def weight(words: str, default: object) -> Any:
+    """An option for a weight: 0 or more."""
+    return _option(words, default=default, least=0.0)
+
+
+def to_write(path: Path) -> Path:
+    """A file that can be written to, found out before the work and not after it.
+
+    Raises:
+        UserError: it cannot.
+    """
+    folder = next(each for each in path.absolute().parents if each.exists())
+    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise UserError(f"cannot write {path}: it is a folder, or its folder takes no files; choose another --out")
+    return path
+
+
+def run_of(given: Mapping[str, object], *, config: Path | None = None, repeat: Path | None = None) -> Run:
+    """The run that flags ask for; `given` are fields of `Run`, None where a flag was not given.
+
+    Raises:
+        UserError: a file that cannot be read, or a flag beside `repeat`.
+    """
+    said = {name: value for name, value in given.items() if value is not None}
+    if repeat is None:
+        return replace(read_config(config) if config else _DEFAULT, **cast(dict[str, Any], said))
+    if config or said:
+        flag = "config" if config else next(iter(said)).removesuffix("_ms").replace("_", "-")
+        raise UserError(f"--{flag} cannot stand beside --repeat: the run's file says everything; drop one of them")
+    return read_result(repeat)

@@ -1,0 +1,75 @@
+"""The laws of every search in the catalog: it decides, on what is connected, repeats itself, and keeps its limits."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from micronas.catalog import SEARCHES
+from micronas.indicator import Better
+from micronas.objective import Limit, Objective, Unreachable, term
+from micronas.search.search import Search, unwatched
+from tests.search.doubles import TINY, Drawn, Triangle, Weight
+
+SPACE = Triangle()
+PERFORMANCE = (term(Drawn("lower")), term(Drawn("higher", Better.HIGHER)))
+
+
+@pytest.fixture(params=list(SEARCHES))
+def name(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("MICRONAS_CACHE", str(tmp_path))
+    return request.param
+
+
+def make(name: str, seed: int = 0) -> Search:
+    return SEARCHES[name](SPACE, TINY, (seed,), 2, unwatched)
+
+
+def weight(search: Search, *limits: Limit) -> float:
+    found = search.run(Objective(PERFORMANCE, (), limits))
+    assert found.architecture.is_decided
+    assert found.finalists[0].architecture == found.architecture
+    scores = [one.score for one in found.finalists]
+    assert scores == sorted(scores, reverse=True)
+    return Weight().measure(SPACE.lower(found.architecture, TINY))
+
+
+def test_it_goes_by_the_name_it_is_listed_under(name: str) -> None:
+    assert make(name).name == name
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_it_decides_on_a_connected_cell(name: str, seed: int) -> None:
+    assert weight(make(name, seed)) < math.inf
+
+
+def test_it_answers_with_the_representative(name: str) -> None:
+    found = make(name).run(Objective(PERFORMANCE)).architecture
+    assert SPACE.canonical(found) == found
+
+
+def test_the_same_seed_gives_the_same_answer(name: str) -> None:
+    objective = Objective(PERFORMANCE, (), (Limit(Weight(), 12.0),))
+    assert make(name, 7).run(objective) == make(name, 7).run(objective)
+
+
+@pytest.mark.parametrize("at_most", [1.0, 2.0, 3.0, 9.0, 12.0, 20.0])
+def test_it_keeps_its_limits(name: str, at_most: float) -> None:
+    assert weight(make(name), Limit(Weight(), at_most)) <= at_most
+
+
+def test_it_keeps_two_limits_at_once(name: str) -> None:
+    pools = Weight(heavy=0.0, name="pools")  # 1 + 1x1 convolutions + 2 · pools
+    for seed in range(3):
+        found = make(name, seed).run(Objective(PERFORMANCE, (), (Limit(Weight(), 11.0), Limit(pools, 2.0))))
+        graph = SPACE.lower(found.architecture, TINY)
+        assert Weight().measure(graph) <= 11.0
+        assert pools.measure(graph) <= 2.0
+
+
+def test_it_says_what_cannot_be_reached(name: str) -> None:
+    with pytest.raises(Unreachable, match="needs weight 1 kg") as caught:
+        weight(make(name), Limit(Weight(), 0.5))
+    assert caught.value.exit_code == 3

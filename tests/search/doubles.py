@@ -1,0 +1,160 @@
+"""A space of 125 cells and an indicator drawn from names: small enough for brute force and for dozens of runs."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Self
+
+import numpy as np
+
+from micronas.choices import NONE, Choices, Removal
+from micronas.deployed import Disconnected, cost, deployed, live, live_key
+from micronas.graph import Graph, GraphBuilder
+from micronas.indicator import Better, Scores
+from micronas.spaces.space import ArchitectureError, Edge, Skeleton
+
+TINY = Skeleton((4, 4, 3), classes=2, channels=2, cells=1, stages=1)
+
+OPTIONS = (NONE, "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+EDGES = ((0, 1), (0, 2), (1, 2))
+
+
+@dataclass(frozen=True)
+class Triangle:
+    """Three nodes, three edges, five operations: 0 to 1, 0 to 2, 1 to 2."""
+
+    name: str = "triangle"
+
+    def everything(self) -> Choices:
+        return Choices((OPTIONS,) * 3)
+
+    def parse(self, text: str) -> Choices:
+        options = text.split("|")
+        if len(options) != 3 or not set(options) <= set(OPTIONS):
+            raise ArchitectureError(f"no triangle: {text!r}")
+        return Choices(tuple((option,) for option in options))
+
+    def format(self, choices: Choices) -> str:
+        return "|".join(option for (option,) in choices.alive)
+
+    def canonical(self, choices: Choices) -> Choices:
+        return _classes(self)[live_key(self.lower(choices, TINY))]
+
+    def edges(self, choices: Choices) -> tuple[Edge, ...]:
+        return tuple(Edge(*edge, option) for edge, (option,) in zip(EDGES, choices.alive, strict=True))
+
+    def lower(self, choices: Choices, skeleton: Skeleton) -> Graph:
+        def draw_cell(draw: GraphBuilder, name: str, source: str) -> str:
+            shape, nodes = draw.shape(source), [source]
+            for node in (1, 2):
+                values = [
+                    _edge(draw, f"{name}.edge{start}{end}", nodes[start], options)
+                    for (start, end), options in zip(EDGES, choices.alive, strict=True)
+                    if end == node
+                ]
+                nodes.append(draw.add(f"{name}.node{node}", tuple(v for v in values if v is not None), shape))
+            return nodes[-1]
+
+        return skeleton.lower(draw_cell)
+
+
+def _edge(draw: GraphBuilder, name: str, source: str, options: Sequence[str]) -> str | None:
+    drawn = [_option(draw, f"{name}.{option}", source, option) for option in options if option != NONE]
+    if len(options) == 1:
+        return drawn[0] if drawn else None
+    return draw.mean(f"{name}.mean", tuple(drawn), draw.shape(source), operands=len(options))
+
+
+def _option(draw: GraphBuilder, name: str, source: str, option: str) -> str:
+    if option == "skip_connect":
+        return source
+    if option == "avg_pool_3x3":
+        return draw.avg_pool(name, source, 3, 1, 1)
+    relu = draw.relu(f"{name}.relu", source)
+    return draw.batch_norm(f"{name}.bn", draw.conv(f"{name}.conv", relu, draw.shape(source)[2], int(option[-1])))
+
+
+@cache
+def _classes(space: Triangle) -> dict[str, Choices]:
+    """The cheapest member of each class by its live key, the disconnected one's the first."""
+    classes: dict[str, list[Choices]] = {}
+    for choices in space.everything().completions():
+        classes.setdefault(live_key(space.lower(choices, TINY)), []).append(choices)
+
+    def price(choices: Choices) -> tuple[int, int]:
+        try:
+            return cost(deployed(space.lower(choices, TINY)))
+        except Disconnected:
+            return (0, 0)
+
+    return {key: min(members, key=price) for key, members in classes.items()}
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A performance indicator without a network: a number made of the names of the live layers and the seed.
+
+    `asked` lists every graph measured, with the seed.
+    """
+
+    name: str = "drawn"
+    better: Better = Better.LOWER
+    seed: int = 0
+    skeleton: Skeleton = TINY
+    unit: str = ""
+    source: str = "computed"
+    asked: list[tuple[int, Graph]] = field(default_factory=list[tuple[int, Graph]], compare=False)
+
+    @property
+    def fingerprint(self) -> str:
+        return f"{self.skeleton}, seed {self.seed}"
+
+    def caveat(self, value: float) -> str:
+        return ""
+
+    def with_seed(self, seed: int) -> Self:
+        return replace(self, seed=seed)
+
+    def measure(self, graph: Graph) -> float:
+        self.asked.append((self.seed, graph))
+        try:
+            names = [layer.name for layer in live(graph)]
+        except Disconnected:
+            return self.better.worst
+        return 1.0 + sum(zlib.crc32(f"{self.name} {self.seed} {name}".encode()) % 1000 for name in names) / len(names)
+
+    def measure_many(self, graphs: Sequence[Graph]) -> Scores:
+        return np.array([self.measure(graph) for graph in graphs])
+
+
+@dataclass(frozen=True)
+class Weight:
+    """A hardware indicator and budget of the convolutions: 1 for a 1x1, `heavy` for a 3x3, a skip nothing, a pool 2."""
+
+    heavy: float = 9.0
+    name: str = "weight"
+    unit: str = "kg"
+    better: Better = Better.LOWER
+    source: str = "computed"
+
+    def measure(self, graph: Graph) -> float:
+        try:
+            names = [layer.name for layer in live(graph)]
+        except Disconnected:
+            return self.better.worst
+        return 1.0 + sum(self._of(name) for name in names if ".edge" in name and not name.endswith((".bn", ".relu")))
+
+    def measure_many(self, graphs: Sequence[Graph]) -> Scores:
+        return np.array([self.measure(graph) for graph in graphs])
+
+    def price(self, space: object, skeleton: Skeleton, removal: Removal) -> float:
+        return self._of(removal.option)
+
+    def of_space(self, space: Triangle, skeleton: Skeleton) -> Scores:
+        return self.measure_many([space.lower(choices, TINY) for choices in space.everything().completions()])
+
+    def _of(self, name: str) -> float:
+        return self.heavy * ("3x3" in name and "conv" in name) + ("1x1" in name) + 2 * ("avg_pool" in name)

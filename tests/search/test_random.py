@@ -1,0 +1,71 @@
+"""The baseline draws connected, distinct, admitted cells by its seed, and answers with the best of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from micronas.indicator import Better
+from micronas.objective import Column, Limit, Objective, Term, Unreachable, rank_score, term
+from micronas.search.random import RandomSearch
+from micronas.spaces.nasbench201 import NasBench201
+from tests.search.doubles import TINY, Drawn, Triangle, Weight
+
+SPACE = Triangle()
+LOWER, HIGHER = Drawn("lower"), Drawn("higher", Better.HIGHER)
+DRAWN = Objective((term(LOWER), term(HIGHER, 0.5)))
+
+
+def test_the_best_by_log_ranks_among_those_drawn() -> None:
+    found = RandomSearch(SPACE, TINY, seed=2, samples=20).run(DRAWN)
+    drawn = [one.architecture for one in found.finalists]
+    assert len(drawn) == len(set(drawn)) == 20
+    graphs = [SPACE.lower(choices, TINY) for choices in drawn]
+    lower, higher = (one.with_seed(2).measure_many(graphs) for one in (LOWER, HIGHER))
+    score = rank_score([Column(lower, Better.LOWER, 1.0), Column(higher, Better.HIGHER, 0.5)])
+    assert [one.score for one in found.finalists] == score.tolist() == sorted(score.tolist(), reverse=True)
+    assert found.architecture == drawn[0]
+    assert found.finalists[0].values == {"lower": lower[0], "higher": higher[0]}
+    assert found.measured == 40
+
+
+def test_the_seed_decides_what_is_drawn() -> None:
+    one, same, other = (RandomSearch(SPACE, TINY, seed, samples=10).run(DRAWN) for seed in (0, 0, 1))
+    assert one == same
+    assert {f.architecture for f in one.finalists} != {f.architecture for f in other.finalists}
+
+
+def test_by_default_as_many_as_the_pruning_search_looks_at() -> None:
+    found = RandomSearch(NasBench201(), TINY).run(Objective((term(LOWER),)))
+    assert len(found.finalists) == 54
+
+
+def test_every_network_of_a_small_space_is_drawn_once_and_none_that_is_disconnected() -> None:
+    found = RandomSearch(SPACE, TINY, samples=1000).run(DRAWN)
+    connected = {SPACE.canonical(one) for one in SPACE.everything().completions() if _weight(one) < np.inf}
+    assert {one.architecture for one in found.finalists} == connected
+    assert found.measured == 2 * len(connected)
+
+
+@pytest.mark.parametrize("at_most", [1.0, 4.0, 12.0])
+def test_limits_are_kept(at_most: float) -> None:
+    found = RandomSearch(SPACE, TINY, samples=30).run(Objective((term(LOWER),), (), (Limit(Weight(), at_most),)))
+    assert all(_weight(one.architecture) <= at_most for one in found.finalists)
+
+
+def test_a_limit_out_of_reach_says_so() -> None:
+    with pytest.raises(Unreachable, match="the cheapest, none|skip_connect|none, needs weight 1 kg"):
+        RandomSearch(SPACE, TINY).run(Objective((term(LOWER),), (), (Limit(Weight(), 0.5),)))
+
+
+def test_hardware_terms_weigh_in_their_own_direction() -> None:
+    search = RandomSearch(SPACE, TINY, samples=1000)
+    light, heavy = (
+        _weight(search.run(Objective((term(LOWER, 1e-3),), (Term(Weight(), 1.0, better),))).architecture)
+        for better in (Better.LOWER, Better.HIGHER)
+    )
+    assert (light, heavy) == (1.0, 28.0)
+
+
+def _weight(choices: object) -> float:
+    return Weight().measure(SPACE.lower(choices, TINY))  # type: ignore[arg-type]

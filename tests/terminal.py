@@ -1,0 +1,37 @@
+"""The command line as tests call it: in this process, or as a user's own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
+from typing import NamedTuple
+
+from micronas.cli import main
+
+CELL = "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|none~1|avg_pool_3x3~2|"
+DEAD = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
+TINY = ("--channels", "4", "--cells", "1", "--input", "8")
+
+
+class Said(NamedTuple):
+    """What a command answered."""
+
+    code: int
+    out: str
+    err: str
+
+
+def micronas(*arguments: str) -> Said:
+    """Run a command in this process; neither stream is a terminal."""
+    out, err = StringIO(), StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        code = main(arguments)
+    return Said(code, out.getvalue(), err.getvalue())
+
+
+def start(*arguments: str, stdout: int = subprocess.PIPE) -> subprocess.Popen[str]:
+    """Start a command as a process of its own, in a group of its own."""
+    command = [sys.executable, "-m", "micronas", *arguments]
+    return subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE, text=True, start_new_session=True)
