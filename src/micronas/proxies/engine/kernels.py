@@ -14,6 +14,7 @@ All of this is one file because numba's cache of compiled code follows the file 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -791,3 +792,13 @@ def execute(
             for word in range(bits.shape[0]):
                 for sample in range(bits.shape[1]):
                     bits[word, sample] = 0
+
+
+@lru_cache
+def prepare(precision: str) -> None:
+    """Compile `execute`, which takes seconds, or load it from the cache; by running no instructions."""
+    numbers, whole = np.empty(0, precision), np.empty((0, 0), np.int64)
+    execute(
+        whole, numbers, whole, numbers, 0, 0, 0, numbers, numbers, numbers,
+        np.empty((0, 0), np.uint64), np.empty((0, 0, 0)), np.empty(0, np.int64),
+    )  # fmt: skip

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from micronas.graph import Graph
 from micronas.proxies.engine.backend import Images, Kernels, Precision
-from micronas.proxies.engine.kernels import execute
+from micronas.proxies.engine.kernels import execute, prepare
 from micronas.proxies.engine.program import LANES, Goal, Program, Store, border, write
 from micronas.proxies.engine.values import Merged
 
@@ -45,7 +45,8 @@ class NumbaBackend:
         self, graphs: Sequence[Graph], images: Images, seed: int, goal: Goal
     ) -> tuple[Kernels, npt.NDArray[np.int64]]:
         """(kernels, counts), whichever the goal fills."""
-        threads = self.threads or len(os.sched_getaffinity(0))
+        prepare(self.precision)
+        threads = self.threads or _cores()
         chunk = max(1, min(_CHUNK, -(-len(graphs) // (2 * threads))))
         kernels: list[Kernels] = []
         counts: list[npt.NDArray[np.int64]] = []
@@ -76,6 +77,11 @@ class NumbaBackend:
                 store = Store(len(images), seed, self.precision, reach)
             connected = [network is not None for network in merged.networks]
             yield write(merged, store, goal) if any(connected) else None, store, connected
+
+
+def _cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _execute(
