@@ -84,10 +84,9 @@ def row_of(title: str, parts: list[tuple[Scores, Better]], truth: Scores) -> str
     tops = [truth[single.argmax()] for single in singles]
     ensemble = score(slice(None))
     ten = truth[np.argsort(-ensemble, kind="stable")[:10]].mean()
-    return (
-        f"{title:56}{np.mean(taus):>10.3f} ± {np.std(taus):.3f}{kendalltau(ensemble, truth).statistic:>16.3f}"
-        f"{spearmanr(ensemble, truth).statistic:>8.3f}{np.mean(tops):>8.2f}, all {truth[ensemble.argmax()]:.2f}{ten:>9.2f}"
-    )
+    spread = f"{np.mean(taus):>10.3f} ± {np.std(taus):.3f}"
+    together = f"{kendalltau(ensemble, truth).statistic:>16.3f}{spearmanr(ensemble, truth).statistic:>8.3f}"
+    return f"{title:56}{spread}{together}{np.mean(tops):>8.2f}, all {truth[ensemble.argmax()]:.2f}{ten:>9.2f}"
 
 
 if __name__ == "__main__":
