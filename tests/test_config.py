@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.search.doubles import TINY, Drawn
 
 from micronas import catalog, runs
-from micronas.config import MOST_SEEDS, Run, parse_latency, parse_seeds, read_run, set_up
+from micronas.config import MOST_SEEDS, Run, parse_latency, parse_seeds, read_config, read_result, set_up
 from micronas.errors import UserError
 from micronas.hardware.compute import LiveFlops
 from micronas.indicator import Better
@@ -114,13 +114,13 @@ def result(path: Path, run: object) -> Path:
 
 
 def test_a_run_survives_its_result_file(tmp_path: Path) -> None:
-    assert read_run(result(tmp_path / "result.json", RUN.to_dict())) == RUN
-    assert read_run(result(tmp_path / "result.json", Run().to_dict())) == Run()
+    assert read_result(result(tmp_path / "result.json", RUN.to_dict())) == RUN
+    assert read_result(result(tmp_path / "result.json", Run().to_dict())) == Run()
 
 
 def test_a_toml_file_says_what_differs(tmp_path: Path) -> None:
     path = toml(tmp_path / "run.toml", 'search = "exact"\nchannels = 8\nntk_weight = 2\nflops_weight = 0\n')
-    assert read_run(path) == Run(search="exact", channels=8, ntk_weight=2, flops_weight=0)
+    assert read_config(path) == Run(search="exact", channels=8, ntk_weight=2, flops_weight=0)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_a_toml_file_says_what_differs(tmp_path: Path) -> None:
 )
 def test_a_file_is_read_strictly(tmp_path: Path, content: str, says: str) -> None:
     with pytest.raises(UserError) as caught:
-        read_run(toml(tmp_path / "run.toml", content))
+        read_config(toml(tmp_path / "run.toml", content))
     assert says in str(caught.value)
     assert str(tmp_path / "run.toml") in str(caught.value)
 
@@ -149,13 +149,13 @@ def test_a_file_is_read_strictly(tmp_path: Path, content: str, says: str) -> Non
 def test_what_is_no_result_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "result.json").write_bytes(content)
     with pytest.raises(UserError, match=r"result\.json"):
-        read_run(tmp_path / "result.json")
+        read_result(tmp_path / "result.json")
 
 
 def test_a_file_that_is_not_there_or_a_folder_is_refused(tmp_path: Path) -> None:
     for path in (tmp_path / "absent.json", tmp_path):
         with pytest.raises(UserError, match="cannot read"):
-            read_run(path)
+            read_result(path)
 
 
 # --- setting up ---------------------------------------------------------------------------------
@@ -222,8 +222,8 @@ def test_a_result_file_alone_repeats_the_search(search: str, tmp_path: Path, mon
     run = Run(search=search, seed=5, repeats=1, max_latency_ms=150.0, target="nucleo-f446re", latency_weight=0.5)
     first = runs.search(run)
     path = runs.keep(first, tmp_path)
-    again = runs.search(read_run(path))
-    assert read_run(path) == run
+    again = runs.search(read_result(path))
+    assert read_result(path) == run
     one, other = first.to_dict() | {"seconds": 0}, again.to_dict() | {"seconds": 0}
     assert one == other
     assert json.loads(path.read_text(encoding="utf-8"))["architecture"] == one["architecture"]
