@@ -72,7 +72,7 @@ def main() -> None:
 
 def tau(score: Scores, truth: Scores) -> float:
     """Kendall's tau-b."""
-    return float(stats.kendalltau(score, truth)[0])
+    return float(np.asarray(stats.kendalltau(score, truth))[0])
 
 
 def row_of(title: str, parts: list[tuple[Scores, Better]], truth: Scores) -> str:
@@ -90,7 +90,7 @@ def row_of(title: str, parts: list[tuple[Scores, Better]], truth: Scores) -> str
     ensemble = score(slice(None))
     ten = truth[np.argsort(-ensemble, kind="stable")[:10]].mean()
     spread = f"{np.mean(taus):>10.3f} ± {np.std(taus):.3f}"
-    together = f"{tau(ensemble, truth):>16.3f}{float(stats.spearmanr(ensemble, truth)[0]):>8.3f}"
+    together = f"{tau(ensemble, truth):>16.3f}{float(np.asarray(stats.spearmanr(ensemble, truth))[0]):>8.3f}"
     return f"{title:56}{spread}{together}{np.mean(tops):>8.2f}, all {truth[ensemble.argmax()]:.2f}{ten:>9.2f}"
 
 
