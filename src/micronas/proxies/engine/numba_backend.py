@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,11 @@ class NumbaBackend:
 
     precision: Precision
     threads: int | None = None
+
+    def compiled(self) -> Self:
+        """Itself, its kernels compiled or loaded: seconds the first time on a machine."""
+        prepare(self.precision)
+        return self
 
     def tangent_kernels(self, graphs: Sequence[Graph], images: Images, seed: int) -> Kernels:
         """See `Backend`."""
