@@ -1,7 +1,7 @@
 # From a clean clone, `make search` and `make test` do all their own set-up in .venv.
 PYTHON ?= python3
 BIN := .venv/bin
-PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e
+PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e
 DECLARED := pyproject.toml constraints.txt
 
 .PHONY: help search test format benchmark clean
@@ -38,9 +38,11 @@ clean:  ## Forget .venv and what the tools cached here
 	$(PYTHON) -m venv .venv
 
 .venv/installed-mcu: $(DECLARED) | .venv/bin/python
+	@echo "Installing into .venv, a minute or two ..."
 	$(PIP_INSTALL) ".[mcu]"
 	@touch $@
 
 .venv/installed-dev: $(DECLARED) | .venv/bin/python
+	@echo "Installing into .venv, a minute or two ..."
 	$(PIP_INSTALL) ".[mcu,dev]"
 	@touch .venv/installed-mcu $@

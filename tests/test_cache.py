@@ -4,10 +4,11 @@ import os
 import stat
 from pathlib import Path
 
+import numpy as np
 import platformdirs
 import pytest
 
-from micronas.cache import atomic_write, cache_dir
+from micronas.cache import atomic_write, cache_dir, keep_arrays, kept_arrays
 
 
 def test_micronas_cache_wins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -74,3 +75,34 @@ def test_an_accident_leaves_the_old_file_and_nothing_else(
         atomic_write(path, "new")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+# --- arrays -------------------------------------------------------------------------------------
+
+ARRAYS = {"numbers": np.arange(12).reshape(3, 4), "flags": np.array([True, False]), "words": np.array(["a", "κ"])}
+
+
+def test_arrays_are_kept_as_they_are(tmp_path: Path) -> None:
+    keep_arrays(tmp_path / "new" / "kept", ARRAYS)
+    kept = kept_arrays(tmp_path / "new" / "kept")
+    assert kept is not None
+    assert {name: (array.dtype, array.tolist()) for name, array in kept.items()} == {
+        name: (array.dtype, array.tolist()) for name, array in ARRAYS.items()
+    }
+
+
+def test_what_is_absent_or_damaged_anywhere_is_not_kept(tmp_path: Path) -> None:
+    path = tmp_path / "kept"
+    assert kept_arrays(path) is None
+    keep_arrays(path, ARRAYS)
+    sound = path.read_bytes()
+    for at in range(0, len(sound), 7):
+        for damaged in (sound[:at], sound[:at] + bytes([sound[at] ^ 1]) + sound[at + 1 :]):
+            path.write_bytes(damaged)
+            assert kept_arrays(path) is None
+
+
+def test_a_folder_that_cannot_be_written_to_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    keep_arrays(tmp_path / "file" / "kept", ARRAYS)
+    assert kept_arrays(tmp_path / "file" / "kept") is None

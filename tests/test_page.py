@@ -133,7 +133,7 @@ def test_the_last_lines_can_be_copied_however_long() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0.0258194, "0.0258"), (71.2005, "71.2"), (304.81, "304.8"), (1204.4, "1,204")]
+    ("value", "text"), [(0.0258194, "0.0258"), (71.2005, "71.2"), (28.98, "29.0"), (304.81, "304.8"), (1204.4, "1,204")]
 )
 def test_milliseconds_have_digits_that_mean_something(value: float, text: str) -> None:
     assert page.milliseconds(value) == text

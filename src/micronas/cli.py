@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
@@ -23,9 +22,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, TextIOWrapper):  # a terminal that cannot draw a line shows a question mark
             stream.reconfigure(errors="replace")
     try:
-        return _run(arguments)
+        code = _run(arguments)
     except KeyboardInterrupt:
-        return _interrupted()
+        code = INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that closing it at exit succeeds
         return 1
@@ -33,6 +32,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _wrong(_disk_trouble(error))
     except MemoryError:
         return _wrong("not enough memory for this; choose fewer channels or cells, or a smaller input")
+    if code == INTERRUPTED:
+        print("interrupted; no result was written", file=sys.stderr, flush=True)
+        if arguments is None:
+            os._exit(code)  # everything is cleaned up; threads that still compile are not worth waiting for
+    return code
 
 
 def _run(arguments: Sequence[str] | None) -> int:
@@ -51,10 +55,8 @@ def _run(arguments: Sequence[str] | None) -> int:
     except mistyped as error:
         return _wrong(str(getattr(error, "format_message", error.__str__)()))
     except typer.Abort:
-        return _interrupted()
-    if code == INTERRUPTED:  # how newer versions of typer tell of Ctrl-C
-        return _interrupted()
-    return code if isinstance(code, int) else 0
+        return INTERRUPTED
+    return code if isinstance(code, int) else 0  # newer versions of typer return 130 after Ctrl-C
 
 
 def _mistyped(example: type[Exception]) -> type[Exception]:
@@ -65,12 +67,6 @@ def _mistyped(example: type[Exception]) -> type[Exception]:
 def _wrong(message: str, code: int = 2) -> int:
     print("error:", " ".join(message.split()), file=sys.stderr)
     return code
-
-
-def _interrupted() -> int:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second one while we leave needs no words
-    print("interrupted; no result was written", file=sys.stderr)
-    return INTERRUPTED
 
 
 def _disk_trouble(error: OSError) -> str:

@@ -111,9 +111,13 @@ class Images:
             return _Npz(path)
         raise InputError(f"{path} is neither a folder of images nor an .npz file; give one of these")
 
-    @cached_property
+    @property
     def digest(self) -> str:
         """Of a folder its names, sizes and times; of an .npz its checksums; else of up to 64 items."""
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:
         known = getattr(self.images, "digest", None)
         if isinstance(known, str):
             return known

@@ -164,8 +164,8 @@ def quantity(value: float | None, unit: str) -> tuple[str, str]:
 
 
 def milliseconds(value: float) -> str:
-    """Four digits, or three behind the point where it is small: `304.8`, `1,204`, `0.026`."""
-    return f"{value:,.0f}" if value >= 1000 else f"{value:.1f}" if value >= 100 else f"{value:.3g}"
+    """As many digits as mean something: `1,204`, `304.8`, `29.0`, `0.0258`."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.1f}" if value >= 10 else f"{value:.3g}"
 
 
 # --- where the time goes ------------------------------------------------------------------------
@@ -174,7 +174,8 @@ def milliseconds(value: float) -> str:
 def _breakdown(breakdown: Breakdown, width: int) -> RenderableType:
     tables = (breakdown.by_operation(), _in_order(breakdown))
     if width < _SIDE_BY_SIDE:
-        return Group(bars(tables[0]), Text(), bars(tables[1]))
+        names = max(len(title(name)) for table in tables for name in table)
+        return Group(bars(tables[0], names=names), Text(), bars(tables[1], names=names))
     both = Table.grid(padding=(0, 6, 0, 0))
     both.add_row(*(bars(table, bar=14) for table in tables))
     return both
@@ -187,10 +188,10 @@ def _in_order(breakdown: Breakdown) -> dict[str, float]:
     return {name: costs[name] for name in order if name in costs}
 
 
-def bars(costs: Mapping[str, float], bar: int = 32) -> Table:
-    """Milliseconds by name, with their share of the whole as a number and as a bar."""
+def bars(costs: Mapping[str, float], bar: int = 32, names: int = 0) -> Table:
+    """Milliseconds by name, with their share of the whole as a number and as a bar; widths in columns."""
     table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, min_width=names)
     for _ in range(2):
         table.add_column(justify="right", no_wrap=True)
     table.add_column(width=bar)
@@ -249,7 +250,7 @@ def _provenance(outcome: Outcome) -> Iterable[tuple[str, str]]:
             yield from (("", line) for line in _expectation(outcome.breakdown))
     if outcome.result:
         measured = count(outcome.result.measured, "measurement")
-        yield "search", f"{measured} of untrained networks; nothing was trained, no label was read"
+        yield "search", f"{measured} of untrained networks; no label was read"
 
 
 def _by_source(readings: Mapping[str, Reading]) -> Iterable[tuple[str, str]]:
@@ -261,7 +262,7 @@ def _by_source(readings: Mapping[str, Reading]) -> Iterable[tuple[str, str]]:
         else:
             yield _TITLES.get(name, name), reading.source
     if plain:
-        yield ", ".join(dict.fromkeys(plain)), "computed"
+        yield "counts", f"computed: {', '.join(dict.fromkeys(plain))}"
 
 
 def _expectation(breakdown: Breakdown) -> Sequence[str]:
@@ -269,4 +270,4 @@ def _expectation(breakdown: Breakdown) -> Sequence[str]:
     if not breakdown.band:
         return [overhead]
     low, high = map(milliseconds, breakdown.range_ms)
-    return [f"expect {low} to {high} ms on the board; no board was attached", overhead]
+    return [f"expect {low} to {high} ms; no board was attached", overhead]

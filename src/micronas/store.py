@@ -40,6 +40,8 @@ _DAMAGE = {
 }
 """What sqlite says of a file that is not as we wrote it; all else (locked, full) is no damage."""
 
+_TROUBLE = (sqlite3.Error, UnicodeDecodeError)  # the latter where sqlite's own message quotes damaged text
+_MOST_BYTES = 2**32  # a header that tells more is itself damaged
 _ATTEMPTS = 3  # a file that was just mended is not damaged again, unless the disk is
 
 _SCORING_CODE = ("graph.py", "choices.py", "deployed.py", "weights.py", "inputs.py", "proxies", "spaces")
@@ -87,14 +89,16 @@ class ScoreStore:
     """Scores by series and live key.
 
     Every write is one transaction, so a killed run loses at most the chunk it was scoring, and
-    runs side by side wait for each other. Each row carries a checksum: what a damaged file still
-    tells truly is kept, the rest is forgotten and scored again. `said` collects what a user should
-    be told about that.
+    runs side by side wait for each other. Each row carries a checksum, and the file is looked
+    through before a run first writes: what a damaged file still tells truly is kept, the rest is
+    forgotten and scored again. `said` collects what a user should be told about that.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.said: list[str] = []
+        self._doubts = ""
+        self._checked = False
 
     def read(self, series: Series) -> dict[str, float]:
         """Every sound score of a series by live key.
@@ -110,7 +114,7 @@ class ScoreStore:
         rows = self._with_file(select)
         sound = {key: value for key, value, checksum in rows if checksum == _checksum(series, key, value)}
         if len(sound) < len(rows):
-            self._say(f"{self.path} holds {len(rows) - len(sound)} damaged scores; they are made again")
+            self._doubts = f"{len(rows) - len(sound)} scores in it are false"
         return sound
 
     def write(self, series: Series, scores: Mapping[str, float]) -> None:
@@ -119,7 +123,24 @@ class ScoreStore:
         Raises:
             UserError: the file cannot be used, or the disk is full.
         """
-        self._with_file(lambda connection: _insert(connection, series, scores))
+
+        def insert(connection: sqlite3.Connection) -> None:
+            self._check(connection)
+            _insert(connection, series, scores)
+
+        self._with_file(insert)
+
+    def _check(self, connection: sqlite3.Connection) -> None:
+        """Look the whole file through before the first write: damage may hide rows without an error.
+
+        Raises:
+            _Unlike: it is damaged.
+        """
+        if self._doubts:
+            raise _Unlike(self._doubts)
+        if not self._checked and connection.execute("PRAGMA integrity_check(1)").fetchone() != ("ok",):
+            raise _Unlike("its pages do not agree with each other")
+        self._checked = True
 
     def _with_file(self, use: Callable[[sqlite3.Connection], _T]) -> _T:
         """What `use` makes of the open file; a damaged file is mended first."""
@@ -130,12 +151,12 @@ class ScoreStore:
                     try:
                         _lay_out(connection)
                         return use(connection)
-                    except sqlite3.DatabaseError as error:
+                    except _TROUBLE as error:
                         if attempt == _ATTEMPTS or not self._is_damage(error):
                             raise
                         self._rescue(file, error)
             raise AssertionError("the last attempt returns or raises")
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, *_TROUBLE) as error:
             raise UserError(
                 f"cannot use the score store {self.path}: {error}; set MICRONAS_CACHE to a folder you can write to"
             ) from error
@@ -147,15 +168,16 @@ class ScoreStore:
             self.path.touch()
         return self.path.stat().st_ino
 
-    def _is_damage(self, error: sqlite3.DatabaseError) -> bool:
+    def _is_damage(self, error: Exception) -> bool:
         code: int = getattr(error, "sqlite_errorcode", 0) & 0xFF  # extended codes keep the plain one in the low byte
         if code == sqlite3.SQLITE_READONLY:  # the file's own header may say so
             return os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)
-        return isinstance(error, _Unlike) or code in _DAMAGE
+        return isinstance(error, (_Unlike, UnicodeDecodeError)) or code in _DAMAGE
 
-    def _rescue(self, file: int, error: sqlite3.DatabaseError) -> None:
+    def _rescue(self, file: int, error: Exception) -> None:
         """Put the damaged file aside and copy what it still tells truly into a new one; one run does it for all."""
         with _alone(self.path.with_name(self.path.name + ".lock")):
+            self._doubts = ""
             if not self.path.exists() or self.path.stat().st_ino != file:
                 return  # another run was quicker
             aside = self.path.with_suffix(".damaged.sqlite3")
@@ -168,14 +190,10 @@ class ScoreStore:
                 for series, scores in _readable(aside).items():
                     _insert(connection, series, scores)
                     kept += len(scores)
-        self._say(
-            f"the score store {self.path} could not be read ({error}); {kept:,} scores were saved from it, "
-            f"what is missing is made again; the old file is now {aside.name}"
+        self.said.append(
+            f"the score store {self.path} was damaged or of another version ({error}); {kept:,} scores were saved "
+            f"from it, what is missing is made again; the old file is now {aside.name}"
         )
-
-    def _say(self, line: str) -> None:
-        if line not in self.said:
-            self.said.append(line)
 
 
 def default_store() -> ScoreStore:
@@ -262,6 +280,7 @@ def _alone(path: Path) -> Generator[None]:
 
 def _readable(path: Path) -> dict[Series, dict[str, float]]:
     """The sound rows of a damaged file, as far as it can be read."""
+    _fill_up(path)
     found: dict[Series, dict[str, float]] = {}
     query = "SELECT indicator, fingerprint, code, key, value, checksum FROM scores JOIN series ON series.id = series"
     try:
@@ -270,9 +289,19 @@ def _readable(path: Path) -> dict[Series, dict[str, float]]:
                 series = Series(indicator, fingerprint, code)
                 if checksum == _checksum(series, key, value):
                     found.setdefault(series, {})[key] = value
-    except sqlite3.Error:
+    except _TROUBLE:
         pass  # what was read before the damage is kept
     return found
+
+
+def _fill_up(path: Path) -> None:
+    """Give a file that was cut short the size its header tells (zeros), else sqlite reads nothing of it."""
+    with path.open("rb") as file:
+        header = file.read(100)
+    if header.startswith(b"SQLite format 3\0") and len(header) == 100:
+        page_bytes, pages = int.from_bytes(header[16:18]), int.from_bytes(header[28:32])
+        if path.stat().st_size < page_bytes * pages < _MOST_BYTES:
+            os.truncate(path, page_bytes * pages)
 
 
 def _checksum(series: Series, key: str, value: float) -> int:

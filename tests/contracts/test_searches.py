@@ -6,12 +6,12 @@ import math
 from pathlib import Path
 
 import pytest
+from tests.search.doubles import TINY, Drawn, Triangle, Weight
 
 from micronas.catalog import SEARCHES
 from micronas.indicator import Better
 from micronas.objective import Limit, Objective, Unreachable, term
 from micronas.search.search import Search, unwatched
-from tests.search.doubles import TINY, Drawn, Triangle, Weight
 
 SPACE = Triangle()
 PERFORMANCE = (term(Drawn("lower")), term(Drawn("higher", Better.HIGHER)))

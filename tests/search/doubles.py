@@ -1,5 +1,7 @@
 """A space of 125 cells and an indicator drawn from names: small enough for brute force and for dozens of runs."""
 
+# ruff: noqa: ARG002 (doubles keep the signatures of their protocols)
+
 from __future__ import annotations
 
 import zlib
@@ -14,7 +16,7 @@ from micronas.choices import NONE, Choices, Removal
 from micronas.deployed import Disconnected, cost, deployed, live, live_key
 from micronas.graph import Graph, GraphBuilder
 from micronas.indicator import Better, Scores
-from micronas.spaces.space import ArchitectureError, Edge, Skeleton
+from micronas.spaces.space import ArchitectureError, Edge, SearchSpace, Skeleton
 
 TINY = Skeleton((4, 4, 3), classes=2, channels=2, cells=1, stages=1)
 
@@ -150,10 +152,10 @@ class Weight:
     def measure_many(self, graphs: Sequence[Graph]) -> Scores:
         return np.array([self.measure(graph) for graph in graphs])
 
-    def price(self, space: object, skeleton: Skeleton, removal: Removal) -> float:
+    def price(self, space: SearchSpace, skeleton: Skeleton, removal: Removal) -> float:
         return self._of(removal.option)
 
-    def of_space(self, space: Triangle, skeleton: Skeleton) -> Scores:
+    def of_space(self, space: SearchSpace, skeleton: Skeleton) -> Scores:
         return self.measure_many([space.lower(choices, TINY) for choices in space.everything().completions()])
 
     def _of(self, name: str) -> float:

@@ -6,12 +6,12 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+from tests.search.doubles import TINY, Triangle
 
 from micronas.deployed import DISCONNECTED, live_key
 from micronas.search.census import Census, take_census
 from micronas.spaces.nasbench201 import NasBench201
 from micronas.spaces.space import Skeleton
-from tests.search.doubles import TINY, Triangle
 
 SPACE = Triangle()
 
@@ -64,8 +64,8 @@ def test_representatives_stand_for_themselves(cache: Path) -> None:
 
 def test_it_is_counted_once_and_then_read(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
-    first = take_census(SPACE, lambda done, total, what: told.append(what))
-    assert told == ["telling networks apart"] * 2
+    first = take_census(SPACE, lambda done, total, what: told.append(f"{what}: {done} of {total}"))
+    assert told == ["telling networks apart: 0 of 125", "telling networks apart: 100 of 125"]
     monkeypatch.setattr("micronas.search.census._count", None)
     assert_equal(take_census(SPACE), first)
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.search.doubles import TINY, Drawn, Triangle, Weight
+from tests.test_objective import slowly_ranked
 
 from micronas.choices import Choices
 from micronas.hardware.compute import LiveFlops
@@ -16,8 +18,6 @@ from micronas.indicator import Better
 from micronas.objective import Limit, Objective, Term, Unreachable, term
 from micronas.search.exact import FINALISTS, ExactSearch, score_rows
 from micronas.store import ScoreStore
-from tests.search.doubles import TINY, Drawn, Triangle, Weight
-from tests.test_objective import slowly_ranked
 
 SPACE = Triangle()
 LOWER, HIGHER = Drawn("lower"), Drawn("higher", Better.HIGHER)

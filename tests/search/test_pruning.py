@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from tests.search.doubles import TINY, Drawn, Triangle, Weight
+from tests.test_objective import slowly_ranked
 
 from micronas.choices import NONE, Choices, Removal
 from micronas.graph import Graph
@@ -22,8 +24,6 @@ from micronas.search.pruning import HARDWARE_FACTORS, PruningSearch
 from micronas.search.reach import Reach
 from micronas.spaces.nasbench201 import NasBench201
 from micronas.spaces.space import SearchSpace, Skeleton
-from tests.search.doubles import TINY, Drawn, Triangle, Weight
-from tests.test_objective import slowly_ranked
 
 SPACE, SMALL = NasBench201(), Triangle()
 LOWER, HIGHER = Drawn("lower"), Drawn("higher", Better.HIGHER)
@@ -162,7 +162,7 @@ def test_the_price_of_a_removal_is_that_of_the_option_struck() -> None:
     asked: list[Removal] = []
 
     class Noting(Weight):
-        def price(self, space: object, skeleton: Skeleton, removal: Removal) -> float:
+        def price(self, space: SearchSpace, skeleton: Skeleton, removal: Removal) -> float:
             asked.append(removal)
             return super().price(space, skeleton, removal)
 
@@ -213,7 +213,7 @@ def test_none_stays_only_where_the_limit_needs_it(at_most: float, rounds: int) -
     """On this board every edge that is there costs 1, a skip too: below 3 one of the three must go."""
 
     class Edges(Weight):
-        def of_space(self, space: Triangle, skeleton: Skeleton) -> Scores:
+        def of_space(self, space: SearchSpace, skeleton: Skeleton) -> Scores:
             edges = [3 - each.alive.count((NONE,)) for each in space.everything().completions()]
             return np.where(np.isfinite(super().of_space(space, skeleton)), np.array(edges, float), math.inf)
 
@@ -238,7 +238,9 @@ def test_real_latency_limits_are_kept(share: float) -> None:
 
 def test_a_limit_out_of_reach_says_so_before_anything_is_measured() -> None:
     indicator, latency = Drawn(), Latency(load_target("nucleo-f746zg"))
-    with pytest.raises(Unreachable, match=r"the cheapest, \|none~0\|\+\|none~0\|none~1\|\+\|skip_connect~0.* needs") as caught:
+    with pytest.raises(
+        Unreachable, match=r"the cheapest, \|none~0\|\+\|none~0\|none~1\|\+\|skip_connect~0.* needs"
+    ) as caught:
         PruningSearch(SPACE, Skeleton()).run(Objective((term(indicator),), (), (Limit(latency, 0.001),)))
     assert caught.value.exit_code == 3
     assert indicator.asked == []
@@ -252,7 +254,7 @@ def test_eight_runs_under_a_limit_share_their_measurements() -> None:
 
 def test_progress_is_told_in_rounds_of_all_runs() -> None:
     told: list[tuple[int, int, str]] = []
-    search = PruningSearch(SMALL, TINY, repeats=1, watch=lambda *news: told.append(news))
+    search = PruningSearch(SMALL, TINY, repeats=1, watch=lambda done, total, what: told.append((done, total, what)))
     search.run(Objective((term(LOWER),), (), (Limit(Weight(), 12),)))
     assert all(0 <= done <= total for done, total, _ in told)
     assert [done for done, _, _ in told] == sorted(done for done, _, _ in told)

@@ -7,6 +7,7 @@ import random
 
 import numpy as np
 import pytest
+from tests.search.doubles import OPTIONS, TINY, Triangle, Weight
 
 from micronas.choices import Choices
 from micronas.hardware.counted import count_space
@@ -15,8 +16,7 @@ from micronas.hardware.target import load_target
 from micronas.objective import Limit, Unreachable
 from micronas.search.reach import Reach
 from micronas.spaces.nasbench201 import NasBench201
-from micronas.spaces.space import Skeleton
-from tests.search.doubles import OPTIONS, TINY, Triangle, Weight
+from micronas.spaces.space import SearchSpace, Skeleton
 
 SPACE, EVERYTHING = Triangle(), Triangle().everything()
 WEIGHT, HEAVY = Weight(), Weight(heavy=0.5, name="other")
@@ -100,7 +100,8 @@ def test_an_answer_is_the_representative_unless_only_the_cell_itself_is_allowed(
     """A board may time an average pool below the skips that stand for it; then the promise is kept all the same."""
 
     class Odd(Weight):
-        def of_space(self, space: Triangle, skeleton: Skeleton) -> np.ndarray:
+        def of_space(self, space: SearchSpace, skeleton: Skeleton) -> np.ndarray:
+            assert skeleton == TINY
             return np.where([one == twin for one in space.everything().completions()], 1.0, 9.0)
 
     twin = next(one for one in EVERYTHING.completions() if SPACE.canonical(one) not in (one, SPACE.canonical(DEAD)))
@@ -117,5 +118,7 @@ def test_on_the_real_space_the_bare_skeleton_is_the_cheapest_and_half_of_it_out_
     milliseconds = latency.measure(space.lower(bare, Skeleton()))
     counted = count_space(space, Skeleton())
     assert milliseconds == pytest.approx(np.min(counted.latency_ms(latency.target.latency)), rel=1e-12)
-    with pytest.raises(Unreachable, match=rf"latency ≤ 1 ms; the cheapest, \|none.* needs latency {milliseconds:.6g} ms"):
+    with pytest.raises(
+        Unreachable, match=rf"latency ≤ 1 ms; the cheapest, \|none.* needs latency {milliseconds:.6g} ms"
+    ):
         its.check(space.everything())

@@ -1,4 +1,4 @@
-"""Scores of a whole space: each network measured once by its representative, kept as they come, completed when cut off."""
+"""Scores of a whole space: each network measured once, kept as they come, completed after an interruption."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.search.doubles import TINY, Drawn, Triangle, Weight
 
 from micronas.graph import Graph
 from micronas.hardware.compute import Flops, LiveFlops
@@ -17,7 +18,6 @@ from micronas.search.census import Census, take_census
 from micronas.search.scoring import SpaceScores
 from micronas.search.search import unwatched
 from micronas.store import ScoreStore
-from tests.search.doubles import TINY, Drawn, Triangle, Weight
 
 SPACE = Triangle()
 
@@ -56,7 +56,7 @@ def test_a_run_cut_off_between_chunks_measures_only_the_rest(census: Census, sto
         SpaceScores(census, store, unwatched).performance(CutOff())
     told: list[tuple[int, int, str]] = []
     rest = Drawn()
-    found = SpaceScores(census, store, lambda *news: told.append(news)).performance(rest)
+    found = SpaceScores(census, store, lambda done, total, what: told.append((done, total, what))).performance(rest)
     assert len(rest.asked) == len(census) - 30 == told[0][1]
     assert told[0] == (0, len(census) - 30, f"drawn of {len(census) - 30} networks")
     assert found.tolist() == one_by_one(census, Drawn())

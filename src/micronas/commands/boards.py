@@ -52,7 +52,8 @@ def profile(
     """Time every operation of the space on a board: in the emulator, or on the board itself."""
     run = run_of({"channels": channels, "cells": cells, "input": input, "classes": classes})
     target, compiler = load_board(board), _command(cc)
-    signatures, file = _signatures(run), to_write(out) if out else None
+    file = to_write(out) if out else None
+    signatures = _signatures(run)
     with progress() as watch:
         if port is None:
             told = _telling(watch, f"timing {len(signatures)} operations in the emulator")
@@ -107,15 +108,17 @@ def targets(as_json: AsJson = False) -> None:
     if as_json:
         print_json([_target_data(one) for one in found])
         return
-    table = Table("board", "core", "clock", "SRAM", "flash", "latencies", box=None, header_style="bold", pad_edge=False)
+    table = Table(
+        "board", "core", "clock", "SRAM KiB", "flash KiB", "latencies", box=None, header_style="bold", pad_edge=False
+    )
     for column in (2, 3, 4):
         table.columns[column].justify = "right"
     for column in range(5):
         table.columns[column].no_wrap = True
     for one in found:
         sram = " + ".join(f"{region.size_bytes / 1024:.0f}" for region in one.sram)
-        clock, flash = f"{one.clock_hz / 1e6:.0f} MHz", f"{one.flash_bytes / 1024:,.0f} KiB"
-        table.add_row(one.name, one.core.name, clock, f"{sram} KiB", flash, one.latency.label)
+        clock, flash = f"{one.clock_hz / 1e6:.0f} MHz", f"{one.flash_bytes / 1024:,.0f}"
+        table.add_row(one.name, one.core.name, clock, sram, flash, _timed(one.latency))
     console().print(table)
 
 
@@ -270,6 +273,15 @@ def _show_calibration(calibration: Calibration, target: Target, path: Path) -> N
 
 
 # --- targets ------------------------------------------------------------------------------------
+
+
+def _timed(table: LatencyTable) -> str:
+    """In few words how latencies are known; every figure itself stands beside the whole label."""
+    if not table.milliseconds:
+        return "none yet: profile it"
+    if table.source is Source.MEASURED:
+        return f"measured, {table.runtime}"
+    return f"simulated, {'calibrated' if table.is_calibrated else 'uncalibrated'}"
 
 
 def _target_data(one: Target) -> dict[str, object]:

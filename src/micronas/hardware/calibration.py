@@ -91,7 +91,8 @@ class Calibration:
     @property
     def summary(self) -> str:
         """`31 measurements, 2 outliers, median leave-one-out error 3.1%`."""
-        outliers = f", {len(self.outliers)} outliers" if self.outliers else ""
+        few = len(self.outliers)
+        outliers = f", {few} outlier{'s' if few > 1 else ''}" if few else ""
         count = len(self.errors) + len(self.outliers)
         return f"{count} measurements{outliers}, median leave-one-out error {self.typical_error:.1%}"
 

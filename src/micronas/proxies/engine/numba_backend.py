@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Self
 
@@ -55,7 +56,7 @@ class NumbaBackend:
         chunk = max(1, min(_CHUNK, -(-len(graphs) // (2 * threads))))
         kernels: list[Kernels] = []
         counts: list[npt.NDArray[np.int64]] = []
-        with ThreadPoolExecutor(threads) as pool:
+        with _workers(threads) as pool:
             running: list[Future[tuple[Kernels, npt.NDArray[np.int64]]]] = []
             local = threading.local()
             for program, store, size in self._programs(graphs, images, seed, goal, chunk):
@@ -132,3 +133,15 @@ def _place(arena: npt.NDArray[np.floating], images: Images, store: Store) -> Non
     padded[: len(images), :, edge : edge + height, edge : edge + width] = images
     blocks = padded.reshape(store.blocks, LANES, *padded.shape[1:])
     arena[: padded.size] = np.moveaxis(blocks, 1, -1).ravel()
+
+
+@contextmanager
+def _workers(threads: int) -> Generator[ThreadPoolExecutor]:
+    """Threads that are waited for, unless something fails: after Ctrl-C nobody waits for a compiler's ten seconds."""
+    pool = ThreadPoolExecutor(threads)
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()

@@ -1,0 +1,85 @@
+"""Once a space is scored, another board or limit is answered without torch, numba or a single measurement."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from micronas.cache import cache_dir
+from micronas.config import Run, set_up
+from micronas.hardware.counted import count_space
+from micronas.search.census import Census, take_census
+from micronas.store import LAYOUT, ScoreStore, Series, code_version
+
+RUN = Run(search="exact")
+
+ASK = """
+import json, sys
+from micronas import runs
+from micronas.config import Run
+
+outcome = runs.search(Run(search="exact", max_latency_ms=500.0, target="raspberry-pi-pico"))
+heavy = [name for name in ("torch", "numba", "scipy", "unicorn") if name in sys.modules]
+print(json.dumps({"heavy": heavy, "outcome": outcome.to_dict()}))
+"""
+
+
+def fill(store: ScoreStore, census: Census, run: Run) -> None:
+    """Numbers without meaning, as if every network had been scored."""
+    chance = np.random.default_rng(0)
+    for term in set_up(run).objective.performance:
+        indicator = term.indicator.with_seed(run.seed)
+        series = Series(indicator.name, f"{census.space.name}, {indicator.fingerprint}", code_version())
+        store.write(series, dict(zip(census.keys, chance.uniform(10, 2000, len(census)).tolist(), strict=True)))
+
+
+@pytest.fixture
+def census() -> Census:
+    return take_census(set_up(RUN).space)
+
+
+@pytest.fixture
+def cache(census: Census, tmp_path: Path) -> Path:
+    """A cache folder of its own in which everything was asked before."""
+    parts = set_up(RUN)
+    count_space(parts.space, parts.skeleton)
+    shutil.copytree(cache_dir() / "counts", tmp_path / "counts")
+    for path in cache_dir().glob("census-*"):
+        shutil.copy(path, tmp_path)
+    fill(ScoreStore(tmp_path / "scores.sqlite3"), census, RUN)
+    return tmp_path
+
+
+def ask(cache: Path) -> dict[str, Any]:
+    environment = os.environ | {"MICRONAS_CACHE": str(cache)}
+    command = [sys.executable, "-c", ASK]
+    asked = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert asked.returncode == 0, asked.stderr
+    answer = json.loads(asked.stdout)
+    assert answer["heavy"] == []
+    return answer["outcome"]
+
+
+def test_a_second_question_measures_nothing_and_needs_no_torch(cache: Path, census: Census) -> None:
+    outcome = ask(cache)
+    assert outcome["latency_ms"] <= 500
+    assert outcome["measurements"] == 2 * (len(census) - 1)
+    assert outcome["notes"] == []
+    assert outcome["indicators"]["ntk"]["value"] == outcome["finalists"][0]["values"]["ntk"]
+
+
+def test_what_the_store_had_to_say_is_in_the_outcome(cache: Path, census: Census) -> None:
+    path = cache / "scores.sqlite3"
+    content = bytearray(path.read_bytes())
+    content[60:64] = (LAYOUT - 1).to_bytes(4)  # the header's user_version
+    path.write_bytes(content)
+    (note,) = ask(cache)["notes"]
+    assert f"(its layout is {LAYOUT - 1}, this version's is {LAYOUT}); {2 * len(census):,} scores were saved" in note
