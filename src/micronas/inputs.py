@@ -154,7 +154,8 @@ class Images:
             image = images[at % len(images)]
             if image.shape[0] < height or image.shape[1] < width:
                 raise InputError(f"{self.where} has an image smaller than {height}x{width}; use larger ones")
-            top, left = (_below(chance, image.shape[axis] - size + 1) for axis, size in ((0, height), (1, width)))
+            room = np.subtract(image.shape[:2], (height - 1, width - 1))
+            top, left = cast(list[int], chance.integers(room).tolist())
             pieces[at] = image[top : top + height, left : left + width].transpose(2, 0, 1)
         return _normalised(pieces)
 
@@ -281,11 +282,6 @@ def _fitted(pixels: Pixels, shape: Shape) -> Array:
         return coloured.transpose(2, 0, 1)
     planes = (Image.fromarray(plane.astype(np.float32)) for plane in np.moveaxis(coloured, 2, 0))
     return np.stack([np.asarray(plane.resize((width, height), Image.Resampling.BILINEAR), float) for plane in planes])
-
-
-def _below(chance: np.random.Generator, bound: int) -> int:
-    """A whole number from 0 to bound - 1."""
-    return int(chance.integers(bound, dtype=np.int64))
 
 
 def _coloured(pixels: Pixels, channels: int) -> Array:
