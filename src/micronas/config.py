@@ -119,6 +119,11 @@ def _run_of(data: Mapping[str, object], where: str) -> Run:
         optional = value is None and "None" in str(known[key].type)
         if not optional and (isinstance(value, bool) or not isinstance(value, allowed)):
             raise UserError(f"{where}: {key} must be of type {known[key].type}, not {value!r}")
+        if allowed == (int, float) and value is not None:
+            try:
+                float(cast(float, value))
+            except OverflowError as error:
+                raise UserError(f"{where}: {key} is too large a number") from error
     return Run(**cast(dict[str, Any], dict(data)))
 
 

@@ -122,3 +122,14 @@ def test_on_the_real_space_the_bare_skeleton_is_the_cheapest_and_half_of_it_out_
         Unreachable, match=rf"latency ≤ 1 ms; the cheapest, \|none.* needs latency {milliseconds:.6g} ms"
     ):
         its.check(space.everything())
+
+
+def test_a_limit_equal_to_a_reported_latency_is_met_by_that_network() -> None:
+    """However the sum was taken: layer by layer for one network, or as a product for the whole space."""
+    space, latency = NasBench201(), Latency(load_target("nucleo-f746zg"))
+    chance = random.Random(0)
+    for choices in chance.sample(list(space.everything().completions()), 60):
+        milliseconds = latency.measure(space.lower(choices, Skeleton()))
+        if math.isfinite(milliseconds):
+            assert Reach(space, Skeleton(), (Limit(latency, milliseconds),)).allows(choices)
+            assert not Reach(space, Skeleton(), (Limit(latency, milliseconds - 1e-8),)).allows(choices)

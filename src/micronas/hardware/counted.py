@@ -23,7 +23,7 @@ from micronas.choices import Choices
 from micronas.deployed import Disconnected, deployed, runs
 from micronas.errors import UserError
 from micronas.graph import Graph, Layer, Signature
-from micronas.hardware.table import FIELDS, LatencyTable, decode, encode
+from micronas.hardware.table import FIELDS, PICOSECONDS, LatencyTable, decode, encode
 from micronas.indicator import Scores
 from micronas.spaces import space as space_module
 from micronas.spaces.space import SearchSpace, Skeleton
@@ -56,7 +56,7 @@ class CountedSpace:
         Raises:
             UntimedOperation: the table lacks an operation that one of them runs.
         """
-        return table.overhead_ms + self.total(table.__getitem__)
+        return np.round(table.overhead_ms + self.total(table.__getitem__), PICOSECONDS)
 
     def total(self, cost: Callable[[Signature], float]) -> Scores:
         """A cost summed over all that each architecture runs, shape (architectures,); +infinity where disconnected."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from micronas.deployed import Disconnected, deployed, runs
 from micronas.graph import Graph, Kind, Layer, Signature
 from micronas.hardware.counted import count_space
 from micronas.hardware.options import option_signatures
-from micronas.hardware.table import LatencyTable, Source
+from micronas.hardware.table import PICOSECONDS, LatencyTable, Source
 from micronas.hardware.target import Target
 from micronas.indicator import Better, Scores
 from micronas.spaces.space import SearchSpace, Skeleton
@@ -33,6 +33,14 @@ def operation(signature: Signature) -> str:
             return f"{signature.kind}{signature.kernel}x{signature.kernel}"
         case _:
             return str(signature.kind)
+
+
+def total_ms(overhead_ms: float, milliseconds: Iterable[float]) -> float:
+    """Overhead plus layers, to the picosecond: the same number in whatever order a network or a space is summed.
+
+    So a limit equal to a latency that was reported is met by that network.
+    """
+    return float(np.round(overhead_ms + sum(milliseconds), PICOSECONDS))
 
 
 @dataclass(frozen=True)
@@ -67,7 +75,7 @@ class Breakdown:
     @property
     def latency_ms(self) -> float:
         """Overhead plus all layers."""
-        return self.overhead_ms + sum(cost.milliseconds for cost in self.costs)
+        return total_ms(self.overhead_ms, (cost.milliseconds for cost in self.costs))
 
     @property
     def range_ms(self) -> tuple[float, float]:
@@ -119,7 +127,7 @@ class Latency:
         except Disconnected:
             return self.better.worst
         table = self.target.latency
-        return table.overhead_ms + sum(table[layer.signature] for layer in layers if runs(layer))
+        return total_ms(table.overhead_ms, (table[layer.signature] for layer in layers if runs(layer)))
 
     def measure_many(self, graphs: Sequence[Graph]) -> Scores:
         """Milliseconds of each network, shape (graphs,); for whole spaces use `counted`."""

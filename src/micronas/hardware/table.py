@@ -19,6 +19,9 @@ FIELDS = (
 )
 """The columns that write a `Signature`; a table has one more, `milliseconds`."""
 
+PICOSECONDS = 9
+"""Decimals of a latency in milliseconds; what is below is the order of summation."""
+
 OUR_RUNTIME = "micronas"
 """The runtime whose kernels come with the package."""
 
