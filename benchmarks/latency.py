@@ -22,6 +22,8 @@ from micronas.hardware.counted import CountedSpace, count_space
 from micronas.hardware.latency import Latency
 from micronas.hardware.profiled import profile
 from micronas.hardware.target import Target, load_target
+from micronas.objective import Limit
+from micronas.search.reach import Reach
 from micronas.spaces.nasbench201 import NasBench201
 from micronas.spaces.space import Skeleton
 
@@ -59,9 +61,12 @@ def estimating(target: Target, counted: CountedSpace, sample: int) -> None:
     costs = counted.latency_ms(target.latency)
     assert np.allclose(costs[rows], slow, rtol=1e-12), "the two ways disagree"
     whole = timed(lambda: counted.latency_ms(target.latency), 5)
-    costed = counted.costed(target.latency)
-    single = timed(lambda: [costed.cost(every[row]) for row in rows], 5) / sample
-    lowest = timed(lambda: [costed.lowest(counted.everything) for _ in range(100)]) / 100
+    limit = Limit(latency, at_most=1e9)
+    reach = Reach(SPACE, SKELETON, (limit,))
+    reach.lowest(counted.everything, limit)  # takes the census
+    prices = np.array([target.latency[signature] for signature in counted.signatures])
+    single = timed(lambda: [counted.counts[row] @ prices for row in rows], 5) / sample
+    lowest = timed(lambda: [reach.lowest(counted.everything, limit) for _ in range(100)]) / 100
     print(f"one by one, an architecture                  {each * 1e3:7.3f} ms")
     print(f"counted, an architecture                     {single * 1e3:7.3f} ms  {each / single:8.0f}x")
     print(

@@ -16,7 +16,7 @@ import gzip
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import kendalltau, spearmanr
+from scipy import stats
 
 from micronas.catalog import PERFORMANCE_INDICATORS, SPACES
 from micronas.config import parse_seeds
@@ -70,6 +70,11 @@ def main() -> None:
             print(row_of(title, [columns[part] for part in parts], truth))
 
 
+def tau(score: Scores, truth: Scores) -> float:
+    """Kendall's tau-b."""
+    return float(np.asarray(stats.kendalltau(score, truth))[0])
+
+
 def row_of(title: str, parts: list[tuple[Scores, Better]], truth: Scores) -> str:
     """One line: single seeds as mean ± deviation, then the ensemble of all."""
     seeds = max(len(values) for values, _ in parts)
@@ -80,14 +85,13 @@ def row_of(title: str, parts: list[tuple[Scores, Better]], truth: Scores) -> str
         )
 
     singles = [score(slice(seed, seed + 1)) for seed in range(seeds)]
-    taus = [kendalltau(single, truth).statistic for single in singles]
+    taus = [tau(single, truth) for single in singles]
     tops = [truth[single.argmax()] for single in singles]
     ensemble = score(slice(None))
     ten = truth[np.argsort(-ensemble, kind="stable")[:10]].mean()
-    return (
-        f"{title:56}{np.mean(taus):>10.3f} ± {np.std(taus):.3f}{kendalltau(ensemble, truth).statistic:>16.3f}"
-        f"{spearmanr(ensemble, truth).statistic:>8.3f}{np.mean(tops):>8.2f}, all {truth[ensemble.argmax()]:.2f}{ten:>9.2f}"
-    )
+    spread = f"{np.mean(taus):>10.3f} ± {np.std(taus):.3f}"
+    together = f"{tau(ensemble, truth):>16.3f}{float(np.asarray(stats.spearmanr(ensemble, truth))[0]):>8.3f}"
+    return f"{title:56}{spread}{together}{np.mean(tops):>8.2f}, all {truth[ensemble.argmax()]:.2f}{ten:>9.2f}"
 
 
 if __name__ == "__main__":

@@ -154,8 +154,8 @@ class Images:
             image = images[at % len(images)]
             if image.shape[0] < height or image.shape[1] < width:
                 raise InputError(f"{self.where} has an image smaller than {height}x{width}; use larger ones")
-            top = int(chance.integers(image.shape[0] - height + 1, dtype=np.int64))
-            left = int(chance.integers(image.shape[1] - width + 1, dtype=np.int64))
+            room = np.subtract(image.shape[:2], (height - 1, width - 1))
+            top, left = cast(list[int], chance.integers(room).tolist())
             pieces[at] = image[top : top + height, left : left + width].transpose(2, 0, 1)
         return _normalised(pieces)
 

@@ -29,6 +29,15 @@ def test_without_numba_torch_answers_the_same(monkeypatch: pytest.MonkeyPatch):
         choose("numba", "cpu", "float32")
 
 
+def test_broken_numba_is_said_and_torch_answers(monkeypatch: pytest.MonkeyPatch):
+    def broken(_: NumbaBackend) -> NumbaBackend:
+        raise ValueError("no LLVM")
+
+    monkeypatch.setattr(NumbaBackend, "compiled", broken)
+    with pytest.warns(UserWarning, match=r"no LLVM.*torch answers"):
+        assert isinstance(choose("auto", "cpu", "float32"), TorchBackend)
+
+
 def test_what_is_not_there_is_said():
     with pytest.raises(UserError, match="cpu only"):
         choose("numba", "cuda", "float32")

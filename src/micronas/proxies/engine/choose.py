@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 from micronas.errors import UserError
 from micronas.proxies.engine.backend import Backend, BackendName, Device, Precision
 
@@ -18,10 +20,12 @@ def choose(name: BackendName, device: Device, precision: Precision) -> Backend:
         try:
             from micronas.proxies.engine.numba_backend import NumbaBackend
 
-            return NumbaBackend(precision)
-        except (ImportError, OSError, RuntimeError) as error:  # missing, or broken: its libraries, its cache
+            return NumbaBackend(precision).compiled()
+        except Exception as error:
             if name == "numba":
                 raise UserError(f"numba cannot be used here ({error}); take the engine torch") from error
+            if not isinstance(error, ImportError):
+                warnings.warn(f"numba cannot be used here ({error}); torch answers, slower", stacklevel=2)
     if name == "numba":
         raise UserError("the engine numba runs on the device cpu only; on cuda take torch")
     from micronas.proxies.engine.torch_backend import TorchBackend

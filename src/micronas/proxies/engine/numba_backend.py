@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,11 @@ class NumbaBackend:
 
     precision: Precision
     threads: int | None = None
+
+    def compiled(self) -> Self:
+        """Itself, its kernels compiled or loaded: seconds the first time on a machine."""
+        prepare(self.precision)
+        return self
 
     def tangent_kernels(self, graphs: Sequence[Graph], images: Images, seed: int) -> Kernels:
         """See `Backend`."""
