@@ -53,7 +53,7 @@ class NumbaBackend:
         """(kernels, counts), whichever the goal fills."""
         prepare(self.precision)
         threads = self.threads or _cores()
-        chunk = max(1, min(_CHUNK, -(-len(graphs) // (2 * threads))))
+        chunk = max(1, min(_CHUNK, -(-len(graphs) // (2 * threads)))) if threads > 1 else _CHUNK
         kernels: list[Kernels] = []
         counts: list[npt.NDArray[np.int64]] = []
         with _workers(threads) as pool:
