@@ -120,20 +120,23 @@ def read_indicators(
     performance: Sequence[PerformanceIndicator],
     others: Sequence[Indicator],
     known: Mapping[str, float],
+    draws: int = 1,
 ) -> dict[str, Reading]:
     """Every indicator of one architecture by name.
 
     Performance indicators judge the class's representative on their reduced skeleton, as every
-    search does; what a search has measured is `known`, and taken as it is. The others judge the
+    search does; what a search has measured is `known` (the mean of `draws`), and taken as it is. The others judge the
     architecture itself on the deployed skeleton.
     """
     graph = space.lower(architecture, skeleton)
     readings: dict[str, Reading] = {}
     for one in performance:
-        value = known.get(one.name)
+        value, where = known.get(one.name), f" on {one.skeleton}"
         if value is None:  # only then: finding the representative takes a while
             value = one.measure(space.lower(space.canonical(architecture), one.skeleton))
-        readings[one.name] = _reading(one, value, f" on {one.skeleton}", one.caveat(value))
+        elif draws > 1:
+            where += f", mean of {draws} draws"
+        readings[one.name] = _reading(one, value, where, one.caveat(value))
     return readings | {one.name: _reading(one, one.measure(graph)) for one in others}
 
 

@@ -107,7 +107,9 @@ def _outcome(
     hardware: list[Indicator] = [make(parts.target) for make in catalog.HARDWARE_INDICATORS.values()]
     others = [one for one in (*catalog.COUNTS.values(), *hardware) if one.name in wanted]
     known = result.finalists[0].values if result else {}
-    readings = read_indicators(parts.space, architecture, parts.skeleton, performance, others, known)
+    readings = read_indicators(
+        parts.space, architecture, parts.skeleton, performance, others, known, result.draws if result else 1
+    )
     return Outcome(
         parts.space,
         architecture,

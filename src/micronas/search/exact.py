@@ -61,7 +61,13 @@ class ExactSearch:
         if not best:  # reach knows of one, but it is no representative
             raise Unreachable("no network meets the limits in its cheapest form; its board's table is out of order")
         finalists = tuple(table.finalist(at) for at in best[:FINALISTS])
-        return SearchResult(finalists[0].architecture, finalists, measured=table.measured, notes=tuple(self.store.said))
+        return SearchResult(
+            finalists[0].architecture,
+            finalists,
+            measured=table.measured,
+            draws=len(self.seeds),
+            notes=tuple(self.store.said),
+        )
 
     def score(self, objective: Objective) -> ScoreTable:
         """The score of every connected network, higher is better."""

@@ -61,7 +61,7 @@ class PruningSearch:
             runs.setdefault(reach.representative(pruned), (factor, steps))
         finalists = self._compare(objective, {pruned: factor for pruned, (factor, _) in runs.items()})
         winner = finalists[0].architecture
-        return SearchResult(winner, finalists, runs[winner][1], measured=len(self._measurements))
+        return SearchResult(winner, finalists, runs[winner][1], measured=len(self._measurements), draws=self.repeats)
 
     def _start(self, reach: Reach) -> Choices:
         """The supernet: without `none`, as TE-NAS has it, unless the limits need it."""

@@ -36,6 +36,7 @@ class SearchResult:
         architecture: the canonical representative of the cell found.
         finalists: what the answer was chosen from, best first; the answer is the first.
         steps: the rounds that led to the answer (empty for searches without rounds).
+        draws: of weights and inputs that the finalists' values are the mean of.
         measured: how many numbers the performance indicators gave, whether now or kept from earlier.
         notes: what else the user should be told, a line each.
     """
@@ -44,6 +45,7 @@ class SearchResult:
     finalists: tuple[Finalist, ...]
     steps: tuple[Step, ...] = ()
     measured: int = 0
+    draws: int = 1
     notes: tuple[str, ...] = ()
 
 
