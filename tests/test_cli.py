@@ -187,6 +187,12 @@ def test_without_a_command_there_is_help() -> None:
     assert "numpy" in micronas("--version").out
 
 
+def test_any_indicator_can_be_asked_for_by_name() -> None:
+    listed = [one["name"] for one in json.loads(micronas("indicators", "--json").out)]
+    said = micronas("measure", CELL, "--indicators", ",".join(listed), "--json")
+    assert [*json.loads(said.out)["indicators"]] == listed
+
+
 def test_a_latency_is_asked_for_alone() -> None:
     said = micronas("measure", CELL, "--indicators", "latency", "--target", "nucleo-l4r5zi", "--json")
     data = json.loads(said.out)

@@ -41,6 +41,23 @@ def shown(outcome: Outcome, width: int = 100) -> str:
     return out.getvalue()
 
 
+def test_the_headline_names_the_seeds_that_were_drawn() -> None:
+    outcome = found(1, 0)
+    assert "found by pruning, seed 0, in" in shown(outcome)
+    ensemble = replace(outcome, search="exact", run={**outcome.run, "seeds": "0-4"})
+    assert "found by exact, seeds 0-4, in" in shown(ensemble)
+
+
+def test_a_calibrated_latency_does_not_say_that_no_board_was_attached() -> None:
+    outcome = measured()
+    assert outcome.breakdown is not None
+    assert "no board was attached" in shown(outcome)
+    calibrated = replace(outcome.breakdown, source="simulated: micronas, calibrated (mine.csv)", band=0.05)
+    text = shown(replace(outcome, breakdown=calibrated))
+    assert "expect " in text
+    assert "no board was attached" not in text
+
+
 @pytest.mark.parametrize("width", [80, 100, 120])
 def test_nothing_is_cut_at_any_usual_width(width: int) -> None:
     text = shown(found(2, 2), width)

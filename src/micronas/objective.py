@@ -8,10 +8,8 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from micronas.choices import Choices
 from micronas.errors import UserError
 from micronas.indicator import Better, Budget, HardwareIndicator, Indicator, PerformanceIndicator, Scores
-from micronas.spaces.space import Skeleton
 
 AnIndicator_co = TypeVar("AnIndicator_co", bound=Indicator, covariant=True)
 
@@ -63,14 +61,6 @@ class Objective:
     def with_hardware_scaled(self, factor: float) -> Objective:
         """The same objective with every hardware weight multiplied."""
         return replace(self, hardware=tuple(replace(term, weight=factor * term.weight) for term in self.hardware))
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """What is scored: choices inside the skeleton that will be deployed."""
-
-    choices: Choices
-    skeleton: Skeleton
 
 
 class Unreachable(UserError):

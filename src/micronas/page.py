@@ -104,7 +104,9 @@ def _parts(outcome: Outcome, width: int) -> Iterable[RenderableType]:
 
 
 def _headline(outcome: Outcome) -> str:
-    how = f"found by {outcome.search}, seed {outcome.seed}, in {outcome.seconds:.1f} s"
+    seeds = outcome.run.get("seeds")
+    drawn = f"seeds {seeds}" if seeds else f"seed {outcome.seed}"
+    how = f"found by {outcome.search}, {drawn}, in {outcome.seconds:.1f} s"
     return f"{outcome.target}: {how if outcome.search else outcome.skeleton}"
 
 
@@ -270,4 +272,5 @@ def _expectation(breakdown: Breakdown) -> Sequence[str]:
     if not breakdown.band:
         return [overhead]
     low, high = map(milliseconds, breakdown.range_ms)
-    return [f"expect {low} to {high} ms; no board was attached", overhead]
+    caution = "; no board was attached" if "uncalibrated" in breakdown.source else ""
+    return [f"expect {low} to {high} ms{caution}", overhead]

@@ -22,7 +22,7 @@ from micronas.hardware.latency import Latency
 from micronas.hardware.profiled import complete
 from micronas.hardware.target import Target
 from micronas.indicator import Indicator, PerformanceIndicator
-from micronas.objective import Limit, Term
+from micronas.objective import Limit
 from micronas.outcome import Outcome, Reading, break_down, read_indicators
 from micronas.search.exact import ExactSearch, score_rows
 from micronas.search.search import SearchResult, Watch, unwatched
@@ -97,13 +97,12 @@ def _outcome(
     only: Collection[str] | None = None,
 ) -> Outcome:
     graph = parts.space.lower(architecture, parts.skeleton)
-    wanted = _wanted(only, parts.objective.performance)
+    indicators = _performance(parts, only)
+    wanted = _wanted(only, indicators)
     if "latency" in wanted:
         with suppress(Disconnected):
             parts = parts.on(complete(parts.target, network_signatures(graph), progress=_profiling(watch)))
-    performance = [
-        term.indicator.with_seed(run.seed) for term in parts.objective.performance if term.indicator.name in wanted
-    ]
+    performance = [one.with_seed(run.seed) for one in indicators if one.name in wanted]
     hardware: list[Indicator] = [make(parts.target) for make in catalog.HARDWARE_INDICATORS.values()]
     others = [one for one in (*catalog.COUNTS.values(), *hardware) if one.name in wanted]
     known = result.finalists[0].values if result else {}
@@ -128,9 +127,16 @@ def _outcome(
     )
 
 
-def _wanted(only: Collection[str] | None, performance: Sequence[Term[PerformanceIndicator]]) -> Collection[str]:
+def _performance(parts: Setup, only: Collection[str] | None) -> list[PerformanceIndicator]:
+    """Those of the objective; where indicators are named, all in the catalog, for any may be asked for."""
+    if only is None:
+        return [term.indicator for term in parts.objective.performance]
+    return [make(parts.inputs) for make in catalog.PERFORMANCE_INDICATORS.values()]
+
+
+def _wanted(only: Collection[str] | None, performance: Sequence[PerformanceIndicator]) -> Collection[str]:
     """Names of the indicators to read."""
-    known = [term.indicator.name for term in performance]
+    known = [one.name for one in performance]
     known += [*catalog.COUNTS, *catalog.HARDWARE_INDICATORS]
     for name in only or ():
         look_up(dict.fromkeys(known), name, "indicator")

@@ -1,4 +1,4 @@
-"""The laws every indicator keeps. A new one is proved by adding a line to `INDICATORS`."""
+"""The laws every indicator keeps: all of the catalog, and those that come in several settings in small ones."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from micronas.config import every_indicator
 from micronas.graph import Graph
-from micronas.hardware.compute import Flops, LiveFlops, Parameters
+from micronas.hardware.target import load_target
 from micronas.indicator import Better, Indicator
 from micronas.proxies.linear_regions import LinearRegions
 from micronas.proxies.naswot import Naswot
@@ -18,10 +19,7 @@ from micronas.proxies.zen import ZenScore
 from micronas.spaces.nasbench201 import NasBench201
 from micronas.spaces.space import Skeleton
 
-INDICATORS: Sequence[Indicator] = (
-    Flops(),
-    LiveFlops(),
-    Parameters(),
+SETTINGS: Sequence[Indicator] = (
     Ntk(batch=6, backend="torch"),
     Ntk(batch=6),
     Ntk(batch=6, mode="coupled"),
@@ -32,9 +30,13 @@ INDICATORS: Sequence[Indicator] = (
     ZenScore(batch=4),
     SynFlow(),
 )
+INDICATORS = (
+    *SETTINGS,
+    *(one for one in every_indicator(load_target("nucleo-f746zg")) if one.name not in {its.name for its in SETTINGS}),
+)
 COUNTS_WHAT_IS_DEAD = {"flops", "params"}
 """Indicators that score a disconnected network for what it is: its layers are there, and cost."""
-SCORES_NOTHING_AS_ZERO = {"live-flops"}
+SCORES_NOTHING_AS_ZERO = {"live-flops", "layers"}
 
 SPACE = NasBench201()
 DISCONNECTED = "|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|none~0|none~1|none~2|"

@@ -88,7 +88,7 @@ class Flops:
 
 @dataclass(frozen=True)
 class LiveFlops:
-    """Multiply-accumulates that reach the output; a cell without a path only *looks* cheap.
+    """Multiply-accumulates that reach the output; a cell full of dead edges only looks large.
 
     A disconnected network has none that count: 0. As a measure of capacity more is better; as a
     cost (`Term(LiveFlops(), better=Better.LOWER)`) it is what `flops` would be were dead edges removed.

@@ -70,9 +70,9 @@ def _planned(order: Order, graph: Graph, kernels: Kernels) -> MemoryPlan:
 
 @dataclass(frozen=True)
 class Sram:
-    """The arena of the emitted C: number (B).
+    """The planned arena of the emitted C: every tensor and scratch buffer, placed.
 
-    Counted: graph input, every live int8 tensor, each kernel's scratch, 16-byte aligned, placed by
+    Number (B). Counted: graph input, every live int8 tensor, each kernel's scratch, 16-byte aligned, placed by
     our first-fit planner in the order with the lowest peak, adds in place. Not counted: statics and
     stack (an `Emulation` has them).
     """
@@ -97,9 +97,9 @@ class Sram:
 
 @dataclass(frozen=True)
 class SramTflm:
-    """The head of TFLite-Micro's arena for the operators of the legalised `.tflite` graph: number (B).
+    """The planned arena of TFLite-Micro (its head) for the operators of the legalised .tflite graph.
 
-    Counted: graph input, every int8 tensor, those of inserted RELU, PAD and binary adds included,
+    Number (B). Counted: graph input, every int8 tensor, those of inserted RELU, PAD and binary adds included,
     16-byte aligned, placed as its GreedyMemoryPlanner does; nothing in place, no reordering. Not
     counted: the runtime's own structures (its tail) and the stack. `reverse_tensors`: for a file
     that numbers its tensors backwards.
