@@ -29,6 +29,7 @@ def test_completions_are_every_architecture_once() -> None:
     assert len(completions) == len(set(completions)) == 6
     assert all(choices.is_decided for choices in completions)
     assert completions[0].alive == (("none",), ("none",), ("conv",))
+    assert [OPEN.completion(number) for number in range(6)] == completions
 
 
 def test_an_option_can_be_struck_wherever_another_is_left() -> None:

@@ -64,6 +64,14 @@ class Choices:
         """These choices with an option struck wherever another is left."""
         return self.without(*(removal for removal in self.removals() if removal.option == option))
 
+    def completion(self, number: int) -> Choices:
+        """One architecture these choices still allow, by its place in `completions()`."""
+        picked: list[str] = []
+        for options in reversed(self.alive):
+            number, at = divmod(number, len(options))
+            picked.append(options[at])
+        return Choices(tuple((option,) for option in reversed(picked)))
+
     def completions(self) -> Iterator[Choices]:
         """Every architecture these choices still allow, in lexicographic order of the options."""
         for options in product(*self.alive):

@@ -47,9 +47,7 @@ class Census:
 
     def representative(self, network: int) -> Choices:
         """The architecture that stands for a network."""
-        everything = self.space.everything()
-        picked = np.unravel_index(int(self.first[network]), tuple(len(options) for options in everything.alive))
-        return Choices(tuple((options[at],) for options, at in zip(everything.alive, picked, strict=True)))
+        return self.space.everything().completion(int(self.first[network]))
 
     def architectures(self) -> Iterator[Choices]:
         """Every architecture, in the order of `members`."""

@@ -95,13 +95,13 @@ class PruningSearch:
         return [removals[at] for at in np.argsort(total, kind="stable")]
 
     def _change(self, term: Term[PerformanceIndicator], choices: Choices, removals: Sequence[Removal]) -> Scores:
-        """What each removal does to an indicator: after / before, mean over the repeats."""
+        """What each removal does to an indicator: (after - before) / |before|, mean over the repeats."""
         after = [choices.without(removal) for removal in removals]
         change = np.zeros(len(removals))
         for indicator in self._repeats(term):
             before, *values = self._measurements.of(indicator, [choices, *after])
-            with np.errstate(invalid="ignore"):  # ∞/∞: singular before and after
-                change += np.array(values) / before / self.repeats
+            with np.errstate(invalid="ignore"):  # ∞ - ∞: singular before and after
+                change += (np.array(values) - before) / abs(before) / self.repeats
         return np.where(np.isnan(change), term.better.worst, change)
 
     def _repeats(self, term: Term[PerformanceIndicator]) -> list[PerformanceIndicator]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -71,11 +72,10 @@ class RandomSearch:
 
     def _permutation(self) -> Iterator[Choices]:
         """Every architecture of the space once, in random order."""
-        options = self.space.everything().alive
-        shape = tuple(len(alive) for alive in options)
-        for number in np.random.default_rng(self.seed).permutation(int(np.prod(shape))):
-            picked = np.unravel_index(int(number), shape)
-            yield Choices(tuple((alive[at],) for alive, at in zip(options, picked, strict=True)))
+        everything = self.space.everything()
+        size = math.prod(len(options) for options in everything.alive)
+        for number in np.random.default_rng(self.seed).permutation(size):
+            yield everything.completion(int(number))
 
     def _is_connected(self, choices: Choices) -> bool:
         try:

@@ -38,7 +38,8 @@ class Reach:
 
     def lowest(self, choices: Choices, limit: Limit) -> Choices:
         """The cheapest connected completion by one limit's indicator; among equals the first."""
-        return _completion(choices, self._values[self.limits.index(limit)][self._block(choices)])
+        costs = self._values[self.limits.index(limit)][self._block(choices)]
+        return choices.completion(int(costs.argmin()))
 
     def representative(self, choices: Choices) -> Choices:
         """What a search answers with: the class's representative, unless only the architecture itself is allowed.
@@ -58,7 +59,7 @@ class Reach:
         excess = self._excess[block]
         if np.isinf(excess).all():
             return "none of these architectures has a path from input to output"
-        nearest = _completion(choices, excess)
+        nearest = choices.completion(int(excess.argmin()))
         reached = [float(values[block].flat[excess.argmin()]) for values in self._values]
         needs = " and ".join(
             f"{limit.indicator.name} {value:.6g} {limit.indicator.unit}"
@@ -87,9 +88,3 @@ class Reach:
         ratios = [values / limit.at_most for values, limit in zip(self._values, self.limits, strict=True)]
         shape = [len(options) for options in self.space.everything().alive]
         return np.max(ratios, axis=0) if ratios else np.zeros(shape)
-
-
-def _completion(choices: Choices, costs: Scores) -> Choices:
-    """The cheapest, given a cost of every completion with one axis for each decision."""
-    picked = np.unravel_index(int(costs.argmin()), costs.shape)
-    return Choices(tuple((options[at],) for options, at in zip(choices.alive, picked, strict=True)))
