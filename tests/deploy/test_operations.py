@@ -155,6 +155,35 @@ def test_a_table_is_called_measured_and_says_by_what(tmp_path: Path, monkeypatch
     assert "median of 5 runs" in table.provenance["measured_with"]
 
 
+def test_who_asks_again_gets_a_new_measurement(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MICRONAS_CACHE", str(tmp_path))
+    target = load_target("nucleo-f446re")
+    for number in (1, 2):
+        port = Faithful()
+        with SerialBoard(port, "loop") as board:
+            measure_table(target, board, IMAGE, f"compiler {number}", runs=5)
+        assert port.runs == len(IMAGE.names)
+    assert not [*(tmp_path / "measured").iterdir()]
+
+
+def test_what_another_compilers_image_measured_is_not_taken_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Dropping(Faithful):
+        def answer(self, word: str, numbers: list[int]) -> str:
+            if word == "run" and numbers[0] == 3:
+                raise OSError("unplugged")
+            return super().answer(word, numbers)
+
+    monkeypatch.setenv("MICRONAS_CACHE", str(tmp_path))
+    target, again = load_target("nucleo-f446re"), {"zig": len(IMAGE.names) - 3, "gcc": len(IMAGE.names)}
+    for compiler, runs in again.items():
+        with SerialBoard(Dropping(), "loop") as board, pytest.raises(BoardError, match="unplugged"):
+            measure_table(target, board, IMAGE, "zig", runs=5)
+        port = Faithful()
+        with SerialBoard(port, "loop") as board:
+            measure_table(target, board, IMAGE, compiler, runs=5)
+        assert port.runs == runs
+
+
 def test_the_firmware_is_written_before_the_board_is_asked(tmp_path: Path) -> None:
     target, firmware = load_target("nucleo-f446re"), tmp_path / "out" / "board.bin"
     with pytest.raises(BoardError, match=f"cannot open /dev/no-such-port.*firmware for it: {firmware}"):
@@ -172,6 +201,7 @@ class Faithful:
 
     def __init__(self) -> None:
         self.lines: list[bytes] = []
+        self.runs = 0
 
     def write(self, data: bytes, /) -> int:
         tag, word, *numbers = data.decode().strip().partition("*")[0].split()
@@ -186,6 +216,7 @@ class Faithful:
                 return f"name {numbers[0]} {IMAGE.names[numbers[0]]}"
             case _:
                 at, runs = numbers
+                self.runs += 1
                 output = IMAGE.operations[at].expected() if at < len(SIGNATURES) else pattern(32 * 32 * 3)
                 return f"cycles {at} {runs} {900 + at} {1000 + at} {crc16(output.tobytes())}"
 

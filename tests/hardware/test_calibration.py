@@ -70,6 +70,13 @@ def worst_network_error(calibration: Calibration, number: int = 40) -> float:
     return max(errors)
 
 
+def test_measurements_that_nothing_predicts_are_refused() -> None:
+    chosen = zip(measured_operations()[:6], (-9, 6, 0, 9, -5, 3), strict=True)
+    wild = [Measurement(one.name, 1, one.counts, False, 10.0**power) for one, power in chosen]
+    with pytest.raises(CalibrationError, match="do not predict each other"):
+        fit(TABLE, wild)
+
+
 def test_without_noise_the_truth_is_recovered_but_for_the_draw_to_a_common_scale() -> None:
     found = fit(TABLE, [*measured_operations(), *measured_networks(8)])
     for name, scale in TRUTH.items():

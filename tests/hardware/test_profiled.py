@@ -121,6 +121,12 @@ def test_without_the_extra_the_error_says_what_to_install(monkeypatch: pytest.Mo
         profile(load_target(BOARD), [NEW])
 
 
+def test_an_own_compiler_needs_no_zig(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(profiled, "find_spec", lambda name: None if name == "ziglang" else object())
+    with pytest.raises(UserError, match="cannot start the compiler 'no-such-compiler'"):
+        profile(load_target(BOARD), [NEW], compiler=("no-such-compiler",))
+
+
 def test_an_interrupted_profile_leaves_nothing_half_written(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(target: Target, signatures: Sequence[Signature], **_: object) -> LatencyTable:
         raise KeyboardInterrupt

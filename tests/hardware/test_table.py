@@ -101,6 +101,10 @@ def damage(find: str, replace: str) -> str:
         (damage("# runtime: micronas\n", ""), "does not say 'runtime'"),
         (damage("source: simulated", "source: guessed"), "simulated or measured, not 'guessed'"),
         (damage("overhead_ms: 0.25", "overhead_ms: -1"), "overhead_ms must be a number of at least 0"),
+        (
+            damage("# overhead_ms", "# calibration: 9\n# overhead_ms"),
+            "calibration_error must be a number of at least 0",
+        ),
         (damage("milliseconds\n", "ms\n"), "line 11: no column 'milliseconds'"),
         (damage("8.4809", "fast"), "line 12: milliseconds must be a number, not 'fast'"),
         (damage("8.4809", "-8"), "line 12: milliseconds must be finite and above 0"),

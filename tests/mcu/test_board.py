@@ -107,11 +107,17 @@ def test_noise_before_the_answer_is_passed_over(before: bytes) -> None:
 @pytest.mark.parametrize(
     "answer",
     ["cycles 0 3 1010 1000 1", "cycles 1 3 1 1 1", "cycles 0 4 1 1 1", "cycles 0 3 1 1", "cycles 0 3 -1 1 1",
-     "cycles 0 3 1e3 1 1", "cycles 0 3 1 1 70000", "name 0 x", "cycles 0 3 99999999999 99999999999 1"],
+     "cycles 0 3 1e3 1 1", "cycles 0 3 1 1 70000", "name 0 x", "cycles 0 3 99999999999 99999999999 1",
+     "cycles 0 3 1 4294967296 1"],
 )  # fmt: skip
 def test_an_answer_that_makes_no_sense_is_refused_though_its_checksum_is_right(answer: str) -> None:
     with pytest.raises(BoardError, match=r"answers 'run 0 3' with"):
         measure(board(lambda said: [said], {"run": answer}))
+
+
+def test_a_counter_that_stands_still_times_nothing() -> None:
+    with pytest.raises(BoardError, match="cycle counter of the board at /dev/ttyACM0 stands still"):
+        measure(board(lambda said: [said], {"run": "cycles 0 3 0 0 48879"}))
 
 
 @pytest.mark.parametrize(

@@ -165,7 +165,9 @@ def measure_table(
         raise BoardError(
             f"{target.name} runs at {hello.clock_hz} Hz, its target file says {target.clock_hz}: correct it"
         )
-    found = measure_entries(board, image, _progress_file(target.name, image.id), runs, progress)
+    kept = _progress_file(target.name, image.id, compiler)
+    found = measure_entries(board, image, kept, runs, progress)
+    kept.unlink(missing_ok=True)  # complete: whoever asks again wants it measured again
     to_ms = 1000 / target.clock_hz
     medians = {signature: found[str(signature)].median_cycles * to_ms for signature in image.signatures}
     return LatencyTable(
@@ -209,8 +211,8 @@ def _expected_crc(image: OperationImage, index: int) -> int:
     return crc16(image.operations[index].expected().tobytes())
 
 
-def _progress_file(board: str, image: str) -> Path:
-    return cache_dir() / "measured" / f"{board}-{image}.json"
+def _progress_file(board: str, image: str, compiler: str) -> Path:
+    return cache_dir() / "measured" / f"{board}-{image}-{crc16(compiler.encode()):04x}.json"
 
 
 def _read_kept(path: Path, runs: int) -> dict[str, Measured]:

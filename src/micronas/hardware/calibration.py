@@ -30,6 +30,7 @@ Progress = Callable[[int, int], None]
 _NOISE, _SPREAD, _OVERHEAD_SPREAD = 0.05, 0.3, 0.1
 _HUBER, _BIWEIGHT = 1.345, 4.685  # 95 % efficiency on normal errors (Holland & Welsch, 1977)
 _ROUNDS = 30
+_WORST_ERROR = 0.5  # median leave-one-out error; beyond it the uncalibrated figures, at 30 %, say more
 _NO_SAY = 0.05  # weight of a measurement below which it is an outlier
 
 
@@ -193,7 +194,7 @@ def fit(
     `runtime` says whose kernels were measured, by default the table's own.
 
     Raises:
-        CalibrationError: too few measurements, or too few that fit each other.
+        CalibrationError: too few measurements, or too few that fit each other or the simulated figures.
         UntimedOperation: a measured operation is not in the table.
     """
     if len(measurements) < FEWEST:
@@ -212,6 +213,11 @@ def fit(
             progress(at + 1, len(measurements))
     if len(errors) < FEWEST:
         raise CalibrationError(f"only {len(errors)} of {len(measurements)} measurements fit each other; measure again")
+    if (typical := float(np.median(errors))) > _WORST_ERROR:
+        raise CalibrationError(
+            f"the {len(measurements)} measurements do not predict each other (median error {typical:.0%}): "
+            "are they milliseconds, of this board and one runtime?"
+        )
     scales = dict(zip(problem.classes, map(float, solution[1:-1] + solution[0]), strict=True))
     source = f"{table.runtime} {table.kernel_version}"
     return Calibration(

@@ -20,7 +20,7 @@ DTYPE = "int8"
 
 OVERHEAD = "simulated: copy of a 32x32x3 image, largest of 10 logits; the board's own start cost is assumed 0"
 
-_EXTRA = ("ziglang", "unicorn", "elftools", "capstone")
+_EMULATOR = ("unicorn", "elftools", "capstone")
 
 
 class NotInstalledError(UserError):
@@ -48,7 +48,7 @@ def profile(
         UserError: no compiler, an adapter that does not compile or has nothing of this, an operation
             without a kernel of ours.
     """
-    _need_extra()
+    _need_extra(compiler)
     # Only here: whoever only reads tables needs neither emulator nor compiler.
     from micronas.mcu.profile import adapted_runtime, frame_cycles, our_runtime, time_operations
     from micronas.mcu.toolchain import Toolchain
@@ -124,8 +124,9 @@ def keep(table: LatencyTable) -> Path:
     return path
 
 
-def _need_extra() -> None:
-    if lacking := [name for name in _EXTRA if find_spec(name) is None]:
+def _need_extra(compiler: tuple[str, ...]) -> None:
+    wanted = _EMULATOR if compiler else ("ziglang", *_EMULATOR)
+    if lacking := [name for name in wanted if find_spec(name) is None]:
         raise NotInstalledError(f'profiling needs {lacking[0]}: pip install "micronas[mcu]"')
 
 

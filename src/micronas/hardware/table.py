@@ -287,12 +287,9 @@ def _table(path: Path, header: dict[str, str], milliseconds: dict[Signature, flo
         source = Source(header["source"])
     except ValueError:
         raise TableError(f"{path}: source is simulated or measured, not {header['source']!r}") from None
-    try:
-        overhead_ms = float(header["overhead_ms"])
-    except ValueError:
-        overhead_ms = math.nan
-    if not 0 <= overhead_ms < math.inf:
-        raise TableError(f"{path}: overhead_ms must be a number of at least 0, not {header['overhead_ms']!r}")
+    overhead_ms = _not_negative(path, header, "overhead_ms")
+    if "calibration" in header:
+        _not_negative(path, header, "calibration_error")  # the band beside every figure
     known = (*_REQUIRED, "provisional")
     return LatencyTable(
         header["board"],
@@ -305,6 +302,16 @@ def _table(path: Path, header: dict[str, str], milliseconds: dict[Signature, flo
         header.get("provisional") == "yes",
         {key: value for key, value in header.items() if key not in known},
     )
+
+
+def _not_negative(path: Path, header: Mapping[str, str], key: str) -> float:
+    try:
+        number = float(header.get(key, ""))
+    except ValueError:
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise TableError(f"{path}: {key} must be a number of at least 0, not {header.get(key, '')!r}")
+    return number
 
 
 def _reason(error: OSError | UnicodeDecodeError) -> str:

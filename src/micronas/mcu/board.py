@@ -162,8 +162,12 @@ class SerialBoard:
         if words[0] != "cycles" or len(words) != 6:
             raise self._nonsense(request, answer)
         about, ran, least, median, crc = self._numbers(request, words[1:])
-        if (about, ran) != (index, runs) or least > median or crc > 0xFFFF:
+        if (about, ran) != (index, runs) or least > median or median > 0xFFFF_FFFF or crc > 0xFFFF:
             raise self._nonsense(request, answer)
+        if least == 0:
+            raise BoardError(
+                f"the cycle counter of the board at {self._url} stands still: nothing can be timed with it"
+            )
         return Measured(ran, least, median, crc)
 
     def _name(self, index: int) -> str:
