@@ -13,7 +13,7 @@ from rich.console import Console
 from micronas import page, runs
 from micronas.config import Run
 from micronas.deploy.emulate import Emulation
-from micronas.outcome import Outcome, Reading
+from micronas.outcome import Kept, Outcome, Reading
 from micronas.search.search import Finalist, SearchResult, Step
 
 CELL = "|nor_conv_3x3~0|+|nor_conv_1x1~0|nor_conv_1x1~1|+|nor_conv_3x3~0|avg_pool_3x3~1|skip_connect~2|"
@@ -31,7 +31,7 @@ def found(finalists: int, skipped: int) -> Outcome:
     one = Finalist(outcome.architecture, 1.0, hardware_factor=2.0)
     removals = outcome.space.everything().removals()[:skipped]
     result = SearchResult(outcome.architecture, (one,) * finalists, (Step((), 24, removals),), measured=1)
-    limits = [("latency ≤ 300 ms", "293.3 ms")]
+    limits = [Kept("latency", 300.0, 293.3, "ms")]
     return replace(outcome, search="pruning", result=result, limits=limits, seconds=3.21)
 
 

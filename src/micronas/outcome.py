@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
@@ -34,6 +34,20 @@ class Reading:
 
 
 @dataclass(frozen=True)
+class Kept:
+    """A limit that was asked for, and the value reached."""
+
+    indicator: str
+    at_most: float
+    reached: float
+    unit: str
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain data."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
 class Outcome:
     """An architecture, what it was judged, and all that is needed to get it again.
 
@@ -49,7 +63,8 @@ class Outcome:
         search: name of the search, None if the architecture was given.
         result: how the search came to it.
         seconds: the search alone (or the measuring), without start-up.
-        limits: (what was asked, the value reached), ready to read.
+        limits: what was asked and what was reached.
+        made_from: digests of what the run names but does not hold: the images and the board's latency table.
         misfits: what the board has too little of.
         emulation: the whole network run as firmware, where that was asked for.
         notes: what else the user should be told, a line each.
@@ -66,8 +81,9 @@ class Outcome:
     search: str | None = None
     result: SearchResult | None = None
     seconds: float = 0.0
-    limits: Sequence[tuple[str, str]] = field(default_factory=tuple[tuple[str, str], ...])
+    limits: Sequence[Kept] = ()
     misfits: Sequence[str] = ()
+    made_from: Mapping[str, str] = field(default_factory=dict[str, str])
     emulation: Emulation | None = None
     notes: Sequence[str] = ()
 
@@ -89,10 +105,11 @@ class Outcome:
             "space": self.space.name,
             "skeleton": str(self.skeleton),
             "latency": _latency(self.breakdown),
-            "limits": [{"asked": asked, "reached": reached} for asked, reached in self.limits],
+            "limits": [one.to_dict() for one in self.limits],
             "misfits": list(self.misfits),
             "notes": list(self.notes),
             "run": dict(self.run),
+            "made_from": dict(self.made_from),
             "versions": versions(),
         }
         if self.emulation:

@@ -212,8 +212,8 @@ def _share(share: float) -> str:
 
 
 def _limits(outcome: Outcome) -> Iterable[str]:
-    for asked, reached in outcome.limits:
-        yield f"asked for {asked}; reached {reached}"
+    for one in outcome.limits:
+        yield f"asked for {one.indicator} ≤ {one.at_most:.6g} {one.unit}; reached {one.reached:.6g} {one.unit}"
     result = outcome.result
     if result and result.steps:
         cells, skipped = len(result.finalists), sum(len(step.skipped) for step in result.steps)

@@ -23,7 +23,7 @@ from micronas.hardware.profiled import complete
 from micronas.hardware.target import Target
 from micronas.indicator import Indicator, PerformanceIndicator
 from micronas.objective import Limit
-from micronas.outcome import Outcome, Reading, break_down, read_indicators
+from micronas.outcome import Kept, Outcome, Reading, break_down, read_indicators
 from micronas.search.exact import ExactSearch, score_rows
 from micronas.search.search import SearchResult, Watch, unwatched
 
@@ -121,9 +121,10 @@ def _outcome(
         run.search if result else None,
         result,
         seconds,
-        _reached(parts.objective.limits, readings),
+        _kept(parts.objective.limits, readings),
         _misfits(parts.target, readings),
         notes=result.notes if result else (),
+        made_from={"the images": parts.inputs.digest, "the latency table": parts.target.latency.digest},
     )
 
 
@@ -157,14 +158,26 @@ def _misfits(target: Target, readings: Mapping[str, Reading]) -> list[str]:
     ]
 
 
-def _reached(limits: Sequence[Limit], readings: Mapping[str, Reading]) -> list[tuple[str, str]]:
+def _kept(limits: Sequence[Limit], readings: Mapping[str, Reading]) -> list[Kept]:
     return [
-        (
-            f"{limit.indicator.name} ≤ {limit.at_most:.6g} {limit.indicator.unit}",
-            f"{readings[limit.indicator.name].value:.6g} {limit.indicator.unit}",
-        )
+        Kept(limit.indicator.name, limit.at_most, value, limit.indicator.unit)
         for limit in limits
+        if (value := readings[limit.indicator.name].value) is not None
     ]
+
+
+def differences(path: Path, outcome: Outcome) -> list[str]:
+    """What has changed since the result in a file, each a line for the user: images, latency table, answer."""
+    before = json.loads(path.read_text(encoding="utf-8"))
+    made_from: Mapping[str, str] = before.get("made_from", {})
+    lines = [
+        f"{what} changed since {path} was written, so the answer may differ"
+        for what, digest in outcome.made_from.items()
+        if made_from.get(what, digest) != digest
+    ]
+    if before.get("architecture") != outcome.text:
+        lines.append(f"the answer differs from that of {path}: {before.get('architecture')}")
+    return lines
 
 
 def keep(outcome: Outcome, folder: Path) -> Path:

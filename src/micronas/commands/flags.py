@@ -72,3 +72,8 @@ def run_of(given: Mapping[str, object], *, config: Path | None = None, repeat: P
         flag = "config" if config else next(iter(said)).removesuffix("_ms").replace("_", "-")
         raise UserError(f"--{flag} cannot stand beside --repeat: the run's file says everything; drop one of them")
     return read_result(repeat)
+
+
+def absolute(path: str | None) -> str | None:
+    """The path as it reads from any folder, so that a result can be repeated anywhere."""
+    return None if path is None else str(Path(path).resolve())

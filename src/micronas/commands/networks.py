@@ -22,6 +22,7 @@ from micronas.commands.flags import (
     Runtime,
     Seed,
     Target,
+    absolute,
     run_of,
     to_write,
     weight,
@@ -73,7 +74,7 @@ def search(
         "seed": seed,
         "seeds": seeds,
         "repeats": repeats,
-        "images": images,
+        "images": absolute(images),
         "runtime": runtime,
         "channels": channels,
         "cells": cells,
@@ -83,6 +84,8 @@ def search(
     run = run_of(given, config=config, repeat=repeat)
     with progress() as watch:
         outcome = runs.search(run, watch)
+    for line in runs.differences(repeat, outcome) if repeat else ():
+        remark(f"note: {line}")
     _show(outcome, as_json)
     path = runs.keep(outcome, runs_folder)
     if as_json:
@@ -114,7 +117,7 @@ def measure(
     given = {
         "target": target,
         "seed": seed,
-        "images": images,
+        "images": absolute(images),
         "expressivity": expressivity,
         "runtime": runtime,
         "channels": channels,
@@ -142,7 +145,7 @@ def scores(
 ) -> None:
     """Export the score of every architecture of the space."""
     given = {
-        "images": images,
+        "images": absolute(images),
         "expressivity": expressivity,
         "channels": channels,
         "cells": cells,

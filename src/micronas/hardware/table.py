@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from hashlib import sha256
 from pathlib import Path
 
 from micronas.errors import UserError
@@ -127,6 +128,11 @@ class LatencyTable:
         if self.source is Source.SIMULATED:
             words.append(f"calibrated ({self.provenance['calibration']})" if self.is_calibrated else "uncalibrated")
         return ", ".join(words)
+
+    @property
+    def digest(self) -> str:
+        """Equal only for equal tables."""
+        return sha256(self.dump().encode()).hexdigest()[:16]
 
     def dump(self) -> str:
         """The table as the text of a .csv file, provenance first; `read_table` reads it back."""
