@@ -26,6 +26,7 @@ _TITLES = {
     "linear-regions": "linear regions",
     "naswot": "NASWOT",
     "zen-score": "Zen-score",
+    "synflow": "SynFlow",
     "flops": "FLOPs, all edges",
     "live-flops": "FLOPs, live edges",
     "params": "parameters",

@@ -22,7 +22,7 @@ ONE_CELL = Skeleton(input_shape=(3, 3, 1), channels=1, cells=1, stages=1, stem=F
 
 @dataclass(frozen=True)
 class LinearRegions:
-    """Distinct sign patterns of all ReLU tensors over many samples (TE-NAS, §3.2): more is more expressive.
+    """Distinct sign patterns of all live ReLU tensors over many samples (TE-NAS, §3.2): more is more expressive.
 
     Batch norm uses the statistics of all samples. Two ReLUs of one tensor count once: they are one tensor.
     A disconnected network has one region, that of a constant, and is given `better.worst`. A count equal to
