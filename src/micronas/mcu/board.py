@@ -151,11 +151,14 @@ class SerialBoard:
         return tuple(self._name(index) for index in range(self.hello().entries))
 
     def time(self, index: int, runs: int = RUNS, at_most_seconds: float = 60.0) -> Measured:
-        """Runs an entry `runs` times (at most 101) after one that is not counted.
+        """Runs an entry `runs` times (at most `MOST_RUNS`) after one that is not counted.
 
         Raises:
             BoardError: no answer in time, or one that makes no sense.
+            ValueError: more runs than the image has room for.
         """
+        if not 1 <= runs <= MOST_RUNS:
+            raise ValueError(f"the image times an entry 1 to {MOST_RUNS} times, not {runs}")
         request = f"run {index} {runs}"
         answer = self._ask(request, at_most_seconds)
         words = answer.split()
