@@ -70,6 +70,22 @@ def test_overhead_is_a_class_of_its_own() -> None:
     assert flat(2.0).breakdown(network(ALL_CONV)).by_operation()["overhead"] == 2.0
 
 
+def test_a_smaller_image_is_copied_sooner() -> None:
+    table = flat(2.0, overhead_ms_per_input_byte=1e-4).target.latency
+    assert table.overhead_of((32, 32, 3)) == 2.0
+    assert table.overhead_of((8, 8, 3)) == pytest.approx(2.0 - 1e-4 * (3072 - 192))
+    assert table.overhead_of((64, 64, 1)) == pytest.approx(2.0 + 1e-4 * 1024)
+    board = Latency(load_target("nucleo-f746zg"))
+    graph = network(ALL_CONV)
+    small = replace(board.target.latency, milliseconds={layer.signature: 1.0 for layer in network_at_8()})
+    found = Latency(board.target.with_latency(small)).breakdown(network(ALL_CONV, Skeleton((8, 8, 3))))
+    assert 0 < found.overhead_ms < board.breakdown(graph).overhead_ms / 5
+
+
+def network_at_8() -> Graph:
+    return deployed(network(ALL_CONV, Skeleton((8, 8, 3))))
+
+
 def test_the_band_is_wider_where_pools_and_adds_dominate() -> None:
     board = flat()
     convolutions, pools = board.breakdown(network(ALL_CONV)), board.breakdown(network(ALL_POOL))

@@ -21,12 +21,12 @@ from micronas.errors import UserError
 from micronas.graph import Signature
 from micronas.hardware.order import ALIGNMENT_BYTES, aligned, tensor_bytes
 from micronas.hardware.profiled import Progress
-from micronas.hardware.table import OUR_RUNTIME, LatencyTable, Source
+from micronas.hardware.table import OUR_RUNTIME, OVERHEAD_INPUT_BYTES, LatencyTable, Source
 from micronas.hardware.target import Target
 from micronas.mcu.board import RUNS, BoardError, Measured, SerialBoard
 from micronas.mcu.checksum import crc16, pattern
 from micronas.mcu.operators import HEADER, KERNELS, Operator, operator
-from micronas.mcu.profile import FRAME_CLASSES, FRAME_IMAGE_BYTES, kernel_version
+from micronas.mcu.profile import FRAME_CLASSES, kernel_version
 from micronas.mcu.reference import Int8, run
 from micronas.mcu.samples import Sample, sample
 from micronas.mcu.toolchain import Toolchain
@@ -179,6 +179,7 @@ def measure_table(
         overhead_ms=found[FRAME].median_cycles * to_ms,
         milliseconds=medians,
         provenance=_provenance(target, compiler, image, runs),
+        overhead_ms_per_input_byte=found[FRAME].median_cycles / OVERHEAD_INPUT_BYTES * to_ms,  # all but the copy is nil
     )
 
 
@@ -207,7 +208,7 @@ def measure_entries(
 
 def _expected_crc(image: OperationImage, index: int) -> int:
     if index == len(image.operations):
-        return crc16(pattern(FRAME_IMAGE_BYTES).tobytes())
+        return crc16(pattern(OVERHEAD_INPUT_BYTES).tobytes())
     return crc16(image.operations[index].expected().tobytes())
 
 
@@ -229,7 +230,7 @@ def _read_kept(path: Path, runs: int) -> dict[str, Measured]:
 
 
 def _arena_bytes(operations: Sequence[Operation]) -> int:
-    return max([2 * aligned(FRAME_IMAGE_BYTES), *(operation.arena_bytes for operation in operations)])
+    return max([2 * aligned(OVERHEAD_INPUT_BYTES), *(operation.arena_bytes for operation in operations)])
 
 
 def _generated(operations: Sequence[Operation]) -> str:
@@ -237,14 +238,14 @@ def _generated(operations: Sequence[Operation]) -> str:
         _entry(str(each.signature), each.output_at, f"run{number}", math.prod(each.signature.out_shape))
         for number, each in enumerate(operations)
     ]
-    entries.append(_entry(FRAME, FRAME_IMAGE_BYTES, "run_frame", FRAME_IMAGE_BYTES))
+    entries.append(_entry(FRAME, OVERHEAD_INPUT_BYTES, "run_frame", OVERHEAD_INPUT_BYTES))
     return _SOURCE.format(
         kernels=HEADER,
         alignment=ALIGNMENT_BYTES,
         arena=_arena_bytes(operations),
         operations="".join(_operation(number, each) for number, each in enumerate(operations)),
-        frame_at=aligned(FRAME_IMAGE_BYTES),
-        frame_bytes=FRAME_IMAGE_BYTES,
+        frame_at=aligned(OVERHEAD_INPUT_BYTES),
+        frame_bytes=OVERHEAD_INPUT_BYTES,
         classes=FRAME_CLASSES,
         entries="".join(entries),
         count=len(entries),
@@ -270,7 +271,7 @@ def _provenance(target: Target, compiler: str, image: OperationImage, runs: int)
         "clock_hz": str(target.clock_hz),
         "compiler": compiler,
         "measured_with": f"the board's cycle counter, median of {runs} runs after a warm-up, image {image.id}",
-        "overhead": f"measured: copy of {FRAME_IMAGE_BYTES} bytes, largest of {FRAME_CLASSES} logits",
+        "overhead": f"measured: copy of {OVERHEAD_INPUT_BYTES} bytes, largest of {FRAME_CLASSES} logits",
     }
 
 

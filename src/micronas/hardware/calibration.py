@@ -69,6 +69,7 @@ class Calibration:
         runtime: whose kernels were measured on the board.
         source: the runtime and version of the simulated figures that are scaled.
         outliers: the same error of measurements that do not fit the others and had no say, by name and line.
+        overhead_ms_per_input_byte: as the table has it; 0 where the overhead was fitted, for then it is a constant.
     """
 
     scales: Mapping[str, float]
@@ -78,6 +79,7 @@ class Calibration:
     runtime: str
     source: str
     outliers: Mapping[str, float] = field(default_factory=dict[str, float])
+    overhead_ms_per_input_byte: float = 0.0
 
     @property
     def typical_error(self) -> float:
@@ -108,6 +110,7 @@ class Calibration:
             table,
             runtime=self.runtime,
             overhead_ms=self.overhead_ms,
+            overhead_ms_per_input_byte=self.overhead_ms_per_input_byte,
             milliseconds={signature: cost * self.scale(signature) for signature, cost in table.milliseconds.items()},
             provenance={
                 **table.provenance,
@@ -117,6 +120,7 @@ class Calibration:
                 "calibration_scales": scales,
                 "calibrated_runtime": table.runtime,
                 "simulated_overhead_ms": repr(table.overhead_ms),
+                "simulated_overhead_ms_per_input_byte": repr(table.overhead_ms_per_input_byte),
             },
         )
 
@@ -127,6 +131,7 @@ class Calibration:
             table,
             runtime=table.provenance["calibrated_runtime"],
             overhead_ms=float(table.provenance["simulated_overhead_ms"]),
+            overhead_ms_per_input_byte=float(table.provenance.get("simulated_overhead_ms_per_input_byte", 0.0)),
             milliseconds={signature: cost / self.scale(signature) for signature, cost in table.milliseconds.items()},
             provenance={key: value for key, value in table.provenance.items() if not key.startswith(added)},
         )
@@ -146,7 +151,15 @@ class Calibration:
             scales = {name: float(scale) for name, scale in pairs}
             errors = tuple(float(error) for error in said["calibration_errors"].split())
             base = f"{said['calibrated_runtime']} {table.kernel_version}"
-            return Calibration(scales, scales.pop("*"), table.overhead_ms, errors, table.runtime, base)
+            return Calibration(
+                scales,
+                scales.pop("*"),
+                table.overhead_ms,
+                errors,
+                table.runtime,
+                base,
+                overhead_ms_per_input_byte=table.overhead_ms_per_input_byte,
+            )
         except (KeyError, ValueError) as error:
             raise TableError(f"the table of {table.board} does not say how it was calibrated: {error}") from error
 

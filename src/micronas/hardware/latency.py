@@ -127,7 +127,9 @@ class Latency:
         except Disconnected:
             return self.better.worst
         table = self.target.latency
-        return total_ms(table.overhead_ms, (table[layer.signature] for layer in layers if runs(layer)))
+        return total_ms(
+            table.overhead_of(graph.input_shape), (table[layer.signature] for layer in layers if runs(layer))
+        )
 
     def measure_many(self, graphs: Sequence[Graph]) -> Scores:
         """Milliseconds of each network, shape (graphs,); for whole spaces use `counted`."""
@@ -158,7 +160,7 @@ class Latency:
         """
         table = self.target.latency
         costs = tuple(Cost(layer, table[layer.signature]) for layer in deployed(graph) if runs(layer))
-        return Breakdown(costs, table.overhead_ms, table.label, band(table, costs))
+        return Breakdown(costs, table.overhead_of(graph.input_shape), table.label, band(table, costs))
 
 
 def band(table: LatencyTable, costs: Sequence[Cost]) -> float | None:
