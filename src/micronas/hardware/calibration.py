@@ -64,7 +64,7 @@ class Calibration:
     Attributes:
         scales: of the classes that were measured, alone or within networks.
         common: of all other classes.
-        overhead_ms: of a whole network.
+        overhead_ms: of a whole network; the simulated one if no whole network was measured.
         errors: relative error of each measurement when it is predicted from the others; without outliers.
         runtime: whose kernels were measured on the board.
         source: the runtime and version of the simulated figures that are scaled.
@@ -88,7 +88,7 @@ class Calibration:
 
     @property
     def band(self) -> float:
-        """What nine of ten measurements stayed within when left out; the band of a calibrated latency."""
+        """What nine of ten measurements stayed within when left out; the band of a latency of classes that were."""
         return float(np.quantile(self.errors, 0.9))
 
     @property
@@ -232,9 +232,13 @@ def fit(
             "are they milliseconds, of this board and one runtime?"
         )
     scales = dict(zip(problem.classes, map(float, solution[1:-1] + solution[0]), strict=True))
+    overhead = (float(solution[-1]), 0.0)
+    if not problem.overheads.any():  # nothing measured says anything about it
+        overhead = (table.overhead_ms, table.overhead_ms_per_input_byte)
     source = f"{table.runtime} {table.kernel_version}"
     return Calibration(
-        scales, float(solution[0]), float(solution[-1]), tuple(errors), runtime or table.runtime, source, outliers
+        *(scales, float(solution[0]), overhead[0], tuple(errors), runtime or table.runtime, source, outliers),
+        overhead_ms_per_input_byte=overhead[1],
     )
 
 

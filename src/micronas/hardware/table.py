@@ -128,6 +128,12 @@ class LatencyTable:
         return "calibration" in self.provenance
 
     @property
+    def measured_classes(self) -> frozenset[str]:
+        """The operation classes that the calibration saw; all others have the common scale."""
+        pairs = self.provenance.get("calibration_scales", "").split()
+        return frozenset(pair.partition("=")[0] for pair in pairs)
+
+    @property
     def label(self) -> str:
         """What must stand beside every figure of this table, e.g. `simulated: ..., uncalibrated`."""
         words = [f"{self.source}: {self.runtime} {self.kernel_version}"]
