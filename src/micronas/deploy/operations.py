@@ -144,7 +144,9 @@ def profile_board(
         with SerialBoard.open(url) as board:
             return measure_table(target, board, image, runs, progress)
     except BoardError as error:
-        raise BoardError(f"{error} (firmware for it: {firmware}; docs/board.md says how to flash)") from error
+        raise BoardError(
+            f"{error} (firmware for it: {firmware}; docs/measure-on-a-board.md says how to flash)"
+        ) from error
 
 
 def measure_table(
