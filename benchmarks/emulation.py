@@ -9,6 +9,7 @@ board. Random cells, two skeletons, three cores; the last line is a default-size
 from __future__ import annotations
 
 import argparse
+import math
 import random
 import sys
 from collections.abc import Iterator
@@ -49,14 +50,14 @@ class Estimator:
         self._runtime: Runtime = our_runtime(default_toolchain(), target.core)
         self._memory = target.memory_model
         self._cycles: dict[Signature, float] = {}
-        self.overhead_cycles = frame_cycles(self._runtime, self._memory)
 
     def cycles(self, graph: Graph) -> float:
         """Sum of the operations, and the overhead of an image."""
         signatures = [layer.signature for layer in deployed(graph) if layer.signature.kind is not Kind.INPUT]
         for signature in {*signatures} - self._cycles.keys():
             self._cycles[signature] = time_operation(self._runtime, signature, self._memory).cycles
-        return self.overhead_cycles + sum(self._cycles[signature] for signature in signatures)
+        overhead = frame_cycles(self._runtime, math.prod(graph.input_shape), self._memory)
+        return overhead + sum(self._cycles[signature] for signature in signatures)
 
 
 def compare(target: Target, estimator: Estimator, choices: Choices, skeleton: Skeleton, seed: int) -> float:

@@ -146,6 +146,11 @@ class Graph:
         return self._by_name[name]
 
     @property
+    def input_shape(self) -> Shape:
+        """(height, width, channels) of the image."""
+        return next(layer.signature.out_shape for layer in self.layers if layer.signature.kind is Kind.INPUT)
+
+    @property
     def output(self) -> Layer:
         """The layer whose value the network returns."""
         return self.layers[-1]

@@ -192,7 +192,7 @@ def _emulated(emulation: Emulation) -> dict[str, object]:
     return {
         "emulated_latency_ms": emulation.latency_ms,
         "emulation": {
-            "source": "simulated: the firmware image, from reset to halt",
+            "source": "simulated: the firmware image, run from reset to halt, priced kernel by kernel",
             "cycles": emulation.cycles,
             "instructions": emulation.instructions,
             "arena_bytes": emulation.arena_bytes,

@@ -15,13 +15,15 @@ from micronas.deploy.firmware import MPS2_AN500, Board, build_once, build_serial
 from micronas.deploy.quantize import random_images, random_network
 from micronas.deployed import deployed
 from micronas.errors import UserError
-from micronas.graph import Kind
+from micronas.graph import Graph
+from micronas.hardware.counted import network_signatures
 from micronas.hardware.flash import Flash, code_bytes
+from micronas.hardware.latency import Latency
 from micronas.hardware.memory import plan_memory
-from micronas.hardware.target import load_target
+from micronas.hardware.profiled import profile
+from micronas.hardware.target import Target, load_target
 from micronas.mcu.cores import CORES
 from micronas.mcu.layout import Region
-from micronas.mcu.profile import frame_cycles, our_runtime, time_operation
 from micronas.spaces.nasbench201 import NasBench201
 from micronas.spaces.space import Skeleton
 
@@ -56,15 +58,25 @@ def test_flash_is_within_two_percent(emulation: Emulation) -> None:
 def test_the_parts_add_up_to_the_whole(emulation: Emulation) -> None:
     """Operations timed alone against the image; both simulated. benchmarks/emulation.py shows many more."""
     target = load_target(emulation.target)
-    runtime = our_runtime(default_toolchain(), target.core)
-    signatures = [layer.signature for layer in deployed(GRAPH) if layer.signature.kind is not Kind.INPUT]
-    alone = {each: time_operation(runtime, each, target.memory_model).cycles for each in set(signatures)}
-    copied = SMALL.input_shape[0] * SMALL.input_shape[1] / 1024  # of the 32x32x3 that the overhead is for
-    estimate = sum(alone[each] for each in signatures) + copied * frame_cycles(runtime, target.memory_model)
-    assert estimate == pytest.approx(emulation.cycles, rel=0.01)
+    assert estimated_ms(GRAPH, target) == pytest.approx(emulation.latency_ms, rel=0.01)
     assert sum(emulation.by_layer.values()) == pytest.approx(emulation.cycles)
     assert sum(emulation.by_cause.values()) == pytest.approx(emulation.cycles)
     assert emulation.latency_ms == pytest.approx(1000 * emulation.cycles / target.clock_hz)
+
+
+@pytest.mark.parametrize("board", ["nucleo-f746zg", "raspberry-pi-pico"])
+@pytest.mark.parametrize("size", [8, 64])
+def test_the_parts_add_up_whatever_the_size_of_the_image(size: int, board: str) -> None:
+    graph = SPACE.lower(CELL, Skeleton((size, size, 3), channels=4, cells=1, stages=1))
+    target = load_target(board)
+    assert estimated_ms(graph, target) == pytest.approx(emulate(graph, target).latency_ms, rel=0.01)
+
+
+def estimated_ms(graph: Graph, target: Target) -> float:
+    """As the product estimates it: the board's own table of the overhead, and operations profiled on demand."""
+    profiled = profile(target, network_signatures(graph))
+    assert profiled.agrees_with(target.latency)
+    return Latency(target.with_latency(target.latency.with_more(profiled.milliseconds))).measure(graph)
 
 
 def test_bundled_code_sizes_are_those_of_images_built_now() -> None:

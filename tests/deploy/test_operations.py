@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tests.deploy.test_int8 import network_of
 
+from micronas.deploy import firmware as firmware_module
 from micronas.deploy.c import emit
 from micronas.deploy.emulate import default_toolchain
 from micronas.deploy.firmware import MPS2_AN500, Board, Firmware, build_serial
@@ -35,7 +38,7 @@ SIGNATURES = (
     Signature(Kind.GLOBAL_POOL, SHAPE, (1, 1, 5), 6),
     Signature(Kind.LINEAR, (1, 1, 5), (1, 1, 10)),
 )
-IMAGE = OperationImage(SIGNATURES)
+IMAGE = OperationImage(SIGNATURES, "zig 0")
 
 
 @contextmanager
@@ -124,8 +127,8 @@ def test_another_board_or_another_image_is_refused_before_anything_is_measured(f
     target = load_target("nucleo-f746zg")
     with qemu(firmware) as board:
         with pytest.raises(BoardError, match="is mps2-an500, not nucleo-f746zg"):
-            measure_table(target, board, IMAGE, "zig")
-        other = OperationImage(SIGNATURES[:2])
+            measure_table(target, board, IMAGE)
+        other = OperationImage(SIGNATURES[:2], IMAGE.compiler)
         with pytest.raises(BoardError, match=f"holds image {IMAGE.id}, not {other.id}"):
             board.expect("mps2-an500", other.id)
         with pytest.raises(BoardError, match=r"refuses 'run 77 1': unknown request"):
@@ -143,12 +146,25 @@ def test_images_for_the_boards_are_built_but_never_ran_on_them(name: str) -> Non
     assert IMAGE.id.encode() in binary
 
 
+def test_an_image_is_named_by_all_that_its_cycles_depend_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = tmp_path / "firmware"
+    shutil.copytree(firmware_module.FIRMWARE, copy)
+    monkeypatch.setattr(firmware_module, "FIRMWARE", copy)
+    names = [OperationImage(SIGNATURES, "zig 0").id, OperationImage(SIGNATURES, "zig 1").id]
+    assert names[0] == IMAGE.id
+    for part in ("startup.c", "serial.c", "boards/stm32.h", "boards/nucleo-f746zg.c"):
+        with (copy / part).open("a") as file:
+            file.write("/* changed */\n")
+        names.append(OperationImage(SIGNATURES, "zig 0").id)
+    assert len(set(names)) == 6
+
+
 def test_a_table_is_called_measured_and_says_by_what(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a board that lies about nothing: its answers come from the reference."""
     monkeypatch.setenv("MICRONAS_CACHE", str(tmp_path))
     target = load_target("nucleo-f446re")
     with SerialBoard(Faithful(), "loop") as board:
-        table = measure_table(target, board, IMAGE, "zig 0", runs=5)
+        table = measure_table(target, board, IMAGE, runs=5)
     assert table.source is Source.MEASURED
     assert table[SIGNATURES[1]] == pytest.approx(1000 * 1001 / target.clock_hz)
     assert table.overhead_ms == pytest.approx(1000 * 1005 / target.clock_hz)
@@ -158,10 +174,10 @@ def test_a_table_is_called_measured_and_says_by_what(tmp_path: Path, monkeypatch
 def test_who_asks_again_gets_a_new_measurement(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MICRONAS_CACHE", str(tmp_path))
     target = load_target("nucleo-f446re")
-    for number in (1, 2):
+    for _ in range(2):
         port = Faithful()
         with SerialBoard(port, "loop") as board:
-            measure_table(target, board, IMAGE, f"compiler {number}", runs=5)
+            measure_table(target, board, IMAGE, runs=5)
         assert port.runs == len(IMAGE.names)
     assert not [*(tmp_path / "measured").iterdir()]
 
@@ -174,13 +190,14 @@ def test_what_another_compilers_image_measured_is_not_taken_up(tmp_path: Path, m
             return super().answer(word, numbers)
 
     monkeypatch.setenv("MICRONAS_CACHE", str(tmp_path))
-    target, again = load_target("nucleo-f446re"), {"zig": len(IMAGE.names) - 3, "gcc": len(IMAGE.names)}
+    target, again = load_target("nucleo-f446re"), {IMAGE.compiler: len(IMAGE.names) - 3, "gcc": len(IMAGE.names)}
     for compiler, runs in again.items():
         with SerialBoard(Dropping(), "loop") as board, pytest.raises(BoardError, match="unplugged"):
-            measure_table(target, board, IMAGE, "zig", runs=5)
-        port = Faithful()
+            measure_table(target, board, IMAGE, runs=5)
+        image = replace(IMAGE, compiler=compiler)
+        port = Faithful(image.id)
         with SerialBoard(port, "loop") as board:
-            measure_table(target, board, IMAGE, compiler, runs=5)
+            measure_table(target, board, image, runs=5)
         assert port.runs == runs
 
 
@@ -188,7 +205,8 @@ def test_the_firmware_is_written_before_the_board_is_asked(tmp_path: Path) -> No
     target, firmware = load_target("nucleo-f446re"), tmp_path / "out" / "board.bin"
     with pytest.raises(BoardError, match=f"cannot open /dev/no-such-port.*firmware for it: {firmware}"):
         profile_board(target, SIGNATURES, "/dev/no-such-port", firmware, toolchain=default_toolchain())
-    assert IMAGE.id.encode() in firmware.read_bytes()
+    built = replace(IMAGE, compiler=f"{default_toolchain().version} -O3")
+    assert built.id.encode() in firmware.read_bytes()
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot write the firmware"):
         profile_board(target, SIGNATURES, "x", tmp_path / "file" / "board.bin", toolchain=default_toolchain())
@@ -199,7 +217,8 @@ class Faithful:
 
     timeout: float | None = None
 
-    def __init__(self) -> None:
+    def __init__(self, image: str = IMAGE.id) -> None:
+        self.image = image
         self.lines: list[bytes] = []
         self.runs = 0
 
@@ -211,7 +230,7 @@ class Faithful:
     def answer(self, word: str, numbers: list[int]) -> str:
         match word:
             case "hello":
-                return f"micronas 1 nucleo-f446re 180000000 {len(IMAGE.names)} {IMAGE.id}"
+                return f"micronas 1 nucleo-f446re 180000000 {len(IMAGE.names)} {self.image}"
             case "name":
                 return f"name {numbers[0]} {IMAGE.names[numbers[0]]}"
             case _:

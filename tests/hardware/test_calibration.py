@@ -153,6 +153,20 @@ def test_overhead_is_never_negative() -> None:
     assert fit(TABLE, [*measured_operations(), *cheaper]).overhead_ms == 0.0
 
 
+def test_operations_alone_leave_the_simulated_overhead() -> None:
+    found = fit(TABLE, measured_operations(0.02))
+    for shape in ((8, 8, 3), (64, 64, 3)):
+        assert found.applied_to(TABLE).overhead_of(shape) == TABLE.overhead_of(shape) > 0
+
+
+def test_a_fitted_overhead_is_a_constant_and_can_be_undone() -> None:
+    found = fit(TABLE, [*measured_operations(), *measured_networks(8)]).applied_to(TABLE)
+    assert found.overhead_of((8, 8, 3)) == found.overhead_of((64, 64, 3)) == found.overhead_ms
+    kept = Calibration.of(found)
+    assert kept is not None
+    assert kept.removed_from(found).overhead_of((8, 8, 3)) == TABLE.overhead_of((8, 8, 3))
+
+
 def test_a_calibrated_table_says_so_and_can_be_undone() -> None:
     found = fit(TABLE, measured_operations(0.05), runtime="toy 2")
     table = found.applied_to(TABLE)

@@ -26,7 +26,7 @@ def drawn_table(counted: CountedSpace) -> LatencyTable:
     """Figures without a pattern, so that no two mistakes cancel."""
     chance = random.Random(3)
     figures = {signature: chance.uniform(0.1, 30) for signature in counted.signatures}
-    return LatencyTable("drawn", "test", "int8", "1", Source.SIMULATED, 1.5, figures)
+    return LatencyTable("drawn", "test", "int8", "1", Source.SIMULATED, 1.5, figures, overhead_ms_per_input_byte=4e-4)
 
 
 class _ThreeEdges(NasBench201):

@@ -70,6 +70,22 @@ def test_overhead_is_a_class_of_its_own() -> None:
     assert flat(2.0).breakdown(network(ALL_CONV)).by_operation()["overhead"] == 2.0
 
 
+def test_a_smaller_image_is_copied_sooner() -> None:
+    table = flat(2.0, overhead_ms_per_input_byte=1e-4).target.latency
+    assert table.overhead_of((32, 32, 3)) == 2.0
+    assert table.overhead_of((8, 8, 3)) == pytest.approx(2.0 - 1e-4 * (3072 - 192))
+    assert table.overhead_of((64, 64, 1)) == pytest.approx(2.0 + 1e-4 * 1024)
+    board = Latency(load_target("nucleo-f746zg"))
+    graph = network(ALL_CONV)
+    small = replace(board.target.latency, milliseconds={layer.signature: 1.0 for layer in network_at_8()})
+    found = Latency(board.target.with_latency(small)).breakdown(network(ALL_CONV, Skeleton((8, 8, 3))))
+    assert 0 < found.overhead_ms < board.breakdown(graph).overhead_ms / 5
+
+
+def network_at_8() -> Graph:
+    return deployed(network(ALL_CONV, Skeleton((8, 8, 3))))
+
+
 def test_the_band_is_wider_where_pools_and_adds_dominate() -> None:
     board = flat()
     convolutions, pools = board.breakdown(network(ALL_CONV)), board.breakdown(network(ALL_POOL))
@@ -79,12 +95,30 @@ def test_the_band_is_wider_where_pools_and_adds_dominate() -> None:
 
 
 def test_calibrated_and_measured_tables_state_other_bands() -> None:
-    calibrated = flat(provenance={"calibration": "8 measurements", "calibration_error": "0.05"})
+    classes = " ".join(f"{operation(layer.signature)}=1.0" for layer in deployed(network(ALL_POOL)))
+    facts = {"calibration": "8 measurements", "calibration_error": "0.05", "calibration_scales": classes}
+    calibrated = flat(provenance=facts)
     assert calibrated.breakdown(network(ALL_POOL)).band == 0.05
     assert "uncalibrated" not in calibrated.source
     measured = flat(source=Source.MEASURED).breakdown(network(ALL_CONV))
     assert measured.band is None
     assert measured.range_ms == (measured.latency_ms, measured.latency_ms)
+
+
+def test_what_a_calibration_never_saw_keeps_its_wide_band() -> None:
+    graph = network(ALL_POOL)
+    facts = {"calibration": "8 measurements", "calibration_error": "0.04", "calibration_scales": "*=1.0 conv3x3=1.0"}
+    board = flat(provenance=facts)
+    seen = sum(layer.signature.kind is Kind.CONV and layer.signature.kernel == 3 for layer in deployed(graph))
+    share = 1 - seen / board.measure(graph)
+    assert 0.9 < share < 1
+    assert board.breakdown(graph).band == pytest.approx(share * BAND_OF_MEMORY_BOUND + (1 - share) * 0.04)
+
+
+def test_no_calibration_promises_better_than_one_percent() -> None:
+    classes = " ".join(f"{operation(layer.signature)}=1.0" for layer in deployed(network(ALL_CONV)))
+    facts = {"calibration": "8 measurements", "calibration_error": "0.0001", "calibration_scales": classes}
+    assert flat(provenance=facts).breakdown(network(ALL_CONV)).band == 0.01
 
 
 def test_many_are_measured_as_one_by_one() -> None:

@@ -48,7 +48,8 @@ def test_the_bundled_table_is_what_profiling_gives() -> None:
     assert found.agrees_with(target.latency)
     for signature in (LINEAR, POOL):
         assert found[signature] == pytest.approx(target.latency[signature], rel=1e-6)
-    assert found.overhead_ms == pytest.approx(target.latency.overhead_ms)
+    for shape in ((8, 8, 3), (32, 32, 3), (64, 64, 1)):
+        assert found.overhead_of(shape) == pytest.approx(target.latency.overhead_of(shape))
 
 
 def test_milliseconds_follow_the_clock() -> None:

@@ -88,9 +88,12 @@ def test_slow_memory_costs_and_streams(ours: Runtime) -> None:
         assert slow.breakdown[Cause.CACHE_STREAM] > 0
 
 
-def test_the_frame_grows_with_nothing_but_the_core(ours: Runtime) -> None:
+def test_the_frame_grows_with_the_image_by_the_byte(ours: Runtime) -> None:
     # a byte is loaded and stored: at least one cycle each on a core that pairs them, and no more than ten
-    assert profile_module.FRAME_IMAGE_BYTES < frame_cycles(ours) < 10 * profile_module.FRAME_IMAGE_BYTES
+    for input_bytes in (3072, 192):
+        assert input_bytes < frame_cycles(ours, input_bytes) < 10 * input_bytes + 200
+    small, middle, large = (frame_cycles(ours, input_bytes) for input_bytes in (192, 3072, 12288))
+    assert (large - middle) / (12288 - 3072) == pytest.approx((middle - small) / (3072 - 192), rel=0.01)
 
 
 def test_what_no_kernel_runs_is_an_error(ours: Runtime) -> None:

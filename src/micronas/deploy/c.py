@@ -18,6 +18,7 @@ from micronas.deploy.int8 import Int8Network, Quantization
 from micronas.errors import UserError
 from micronas.graph import Kind, Layer
 from micronas.hardware.memory import MemoryPlan, plan_memory
+from micronas.hardware.order import ALIGNMENT_BYTES
 from micronas.mcu.operators import HEADER, KERNELS, Array, Operator, operator
 from micronas.mcu.reference import Constants
 
@@ -197,7 +198,7 @@ def _source(model: CModel) -> str:
         name=model.name,
         NAME=model.name.upper(),
         kernels=HEADER,
-        alignment=16,
+        alignment=ALIGNMENT_BYTES,
         constants="".join(_constants(model, number, *step) for number, step in enumerate(model.steps())),
         calls="\n".join(_call(model, number, *step) for number, step in enumerate(model.steps())),
         input=_at(model, tensors[graph.layers[0].name]),

@@ -1,6 +1,7 @@
 """Runs a whole network as firmware in the emulator: from reset to halt, never a sum of calls.
 
-Every time here is simulated: the emulator executes the machine code exactly, the timing model prices it.
+Every time here is simulated: the emulator executes the machine code exactly, the timing model prices the one run kernel
+by kernel: a phase from each kernel's call to the next, with caches and predictor of its own (ADR 30 says why).
 """
 
 from __future__ import annotations

@@ -140,7 +140,7 @@ def build_serial(model: CModel, board: Board, toolchain: Toolchain) -> Firmware:
     Raises:
         UserError: there is no code for the board's clock and serial port.
     """
-    entries = _ENTRIES.format(image=image_id(model.files, model.kernel_sources))
+    entries = _ENTRIES.format(image=image_id(model.files, model.kernel_sources, toolchain.version))
     return _build(model, board, toolchain, serial_sources(board), {"entries.c": entries})
 
 
@@ -155,12 +155,17 @@ def serial_sources(board: Board) -> list[Path]:
     return [FIRMWARE / "serial.c", FIRMWARE / "boards" / f"{board.name}.c"]
 
 
-def image_id(generated: Mapping[str, str], sources: Sequence[Path]) -> str:
-    """Names what an image times, so that a host can tell a board that holds another one."""
-    digest = blake2b(digest_size=6)
+def image_id(generated: Mapping[str, str], sources: Sequence[Path], compiler: str) -> str:
+    """Names what an image times, so that a host can tell a board that holds another one.
+
+    It changes with the generated C, the given sources, the code that starts a board, sets its clock, counts and talks,
+    and the compiler's version.
+    """
+    digest = blake2b(compiler.encode(), digest_size=6)
     for name in sorted(generated):
         digest.update(generated[name].encode())
-    for path in sources:
+    around = (path for path in FIRMWARE.rglob("*.[ch]") if path.name != "once.c")
+    for path in (*sources, *sorted(around)):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

@@ -21,12 +21,12 @@ from micronas.errors import UserError
 from micronas.graph import Signature
 from micronas.hardware.order import ALIGNMENT_BYTES, aligned, tensor_bytes
 from micronas.hardware.profiled import Progress
-from micronas.hardware.table import OUR_RUNTIME, LatencyTable, Source
+from micronas.hardware.table import OUR_RUNTIME, OVERHEAD_INPUT_BYTES, LatencyTable, Source
 from micronas.hardware.target import Target
 from micronas.mcu.board import RUNS, BoardError, Measured, SerialBoard
 from micronas.mcu.checksum import crc16, pattern
 from micronas.mcu.operators import HEADER, KERNELS, Operator, operator
-from micronas.mcu.profile import FRAME_CLASSES, FRAME_IMAGE_BYTES, kernel_version
+from micronas.mcu.profile import FRAME_CLASSES, kernel_version
 from micronas.mcu.reference import Int8, run
 from micronas.mcu.samples import Sample, sample
 from micronas.mcu.toolchain import Toolchain
@@ -81,9 +81,10 @@ class Operation:
 
 @dataclass(frozen=True)
 class OperationImage:
-    """The operations of one image and the C that times them."""
+    """The operations of one image, the C that times them, and who compiles it: `compiler`, version and flags."""
 
     signatures: tuple[Signature, ...]
+    compiler: str
 
     @cached_property
     def operations(self) -> tuple[Operation, ...]:
@@ -98,8 +99,9 @@ class OperationImage:
 
     @cached_property
     def id(self) -> str:
-        """Names what the image times; changes with any operation or kernel."""
-        return image_id({"operations.c": _generated(self.operations)}, [*sorted(KERNELS.glob("*.[ch]")), FRAME_SOURCE])
+        """Names what the image times; changes with any operation, kernel, code around them or compiler."""
+        sources = [*sorted(KERNELS.glob("*.[ch]")), FRAME_SOURCE]
+        return image_id({"operations.c": _generated(self.operations)}, sources, self.compiler)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -133,23 +135,24 @@ def profile_board(
         BoardError: as `measure_table`; the message says which file the board must hold.
         UserError: the firmware cannot be built or written.
     """
-    image = OperationImage(tuple(dict.fromkeys(signatures)))
+    image = OperationImage(tuple(dict.fromkeys(signatures)), f"{toolchain.version} -O3")
     try:
         atomic_write(firmware, image.build(Board.of(target), toolchain).binary())
     except OSError as error:
         raise UserError(f"cannot write the firmware to {firmware}: {error.strerror}") from error
     try:
         with SerialBoard.open(url) as board:
-            return measure_table(target, board, image, f"{toolchain.version} -O3", runs, progress)
+            return measure_table(target, board, image, runs, progress)
     except BoardError as error:
-        raise BoardError(f"{error} (firmware for it: {firmware}; docs/board.md says how to flash)") from error
+        raise BoardError(
+            f"{error} (firmware for it: {firmware}; docs/measure-on-a-board.md says how to flash)"
+        ) from error
 
 
 def measure_table(
     target: Target,
     board: SerialBoard,
     image: OperationImage,
-    compiler: str,
     runs: int = RUNS,
     progress: Progress | None = None,
 ) -> LatencyTable:
@@ -165,7 +168,7 @@ def measure_table(
         raise BoardError(
             f"{target.name} runs at {hello.clock_hz} Hz, its target file says {target.clock_hz}: correct it"
         )
-    kept = _progress_file(target.name, image.id, compiler)
+    kept = _progress_file(target.name, image.id)
     found = measure_entries(board, image, kept, runs, progress)
     kept.unlink(missing_ok=True)  # complete: whoever asks again wants it measured again
     to_ms = 1000 / target.clock_hz
@@ -178,7 +181,8 @@ def measure_table(
         source=Source.MEASURED,
         overhead_ms=found[FRAME].median_cycles * to_ms,
         milliseconds=medians,
-        provenance=_provenance(target, compiler, image, runs),
+        provenance=_provenance(target, image, runs),
+        overhead_ms_per_input_byte=found[FRAME].median_cycles / OVERHEAD_INPUT_BYTES * to_ms,  # all but the copy is nil
     )
 
 
@@ -207,12 +211,12 @@ def measure_entries(
 
 def _expected_crc(image: OperationImage, index: int) -> int:
     if index == len(image.operations):
-        return crc16(pattern(FRAME_IMAGE_BYTES).tobytes())
+        return crc16(pattern(OVERHEAD_INPUT_BYTES).tobytes())
     return crc16(image.operations[index].expected().tobytes())
 
 
-def _progress_file(board: str, image: str, compiler: str) -> Path:
-    return cache_dir() / "measured" / f"{board}-{image}-{crc16(compiler.encode()):04x}.json"
+def _progress_file(board: str, image: str) -> Path:
+    return cache_dir() / "measured" / f"{board}-{image}.json"
 
 
 def _read_kept(path: Path, runs: int) -> dict[str, Measured]:
@@ -229,7 +233,7 @@ def _read_kept(path: Path, runs: int) -> dict[str, Measured]:
 
 
 def _arena_bytes(operations: Sequence[Operation]) -> int:
-    return max([2 * aligned(FRAME_IMAGE_BYTES), *(operation.arena_bytes for operation in operations)])
+    return max([2 * aligned(OVERHEAD_INPUT_BYTES), *(operation.arena_bytes for operation in operations)])
 
 
 def _generated(operations: Sequence[Operation]) -> str:
@@ -237,14 +241,14 @@ def _generated(operations: Sequence[Operation]) -> str:
         _entry(str(each.signature), each.output_at, f"run{number}", math.prod(each.signature.out_shape))
         for number, each in enumerate(operations)
     ]
-    entries.append(_entry(FRAME, FRAME_IMAGE_BYTES, "run_frame", FRAME_IMAGE_BYTES))
+    entries.append(_entry(FRAME, OVERHEAD_INPUT_BYTES, "run_frame", OVERHEAD_INPUT_BYTES))
     return _SOURCE.format(
         kernels=HEADER,
         alignment=ALIGNMENT_BYTES,
         arena=_arena_bytes(operations),
         operations="".join(_operation(number, each) for number, each in enumerate(operations)),
-        frame_at=aligned(FRAME_IMAGE_BYTES),
-        frame_bytes=FRAME_IMAGE_BYTES,
+        frame_at=aligned(OVERHEAD_INPUT_BYTES),
+        frame_bytes=OVERHEAD_INPUT_BYTES,
         classes=FRAME_CLASSES,
         entries="".join(entries),
         count=len(entries),
@@ -264,13 +268,13 @@ def _operation(number: int, operation: Operation) -> str:
     return f"{constants}static const int8_t *run{number}(void) {{\n{call}\n    return {output};\n}}\n\n"
 
 
-def _provenance(target: Target, compiler: str, image: OperationImage, runs: int) -> dict[str, str]:
+def _provenance(target: Target, image: OperationImage, runs: int) -> dict[str, str]:
     return {
         "core": target.core.name,
         "clock_hz": str(target.clock_hz),
-        "compiler": compiler,
+        "compiler": image.compiler,
         "measured_with": f"the board's cycle counter, median of {runs} runs after a warm-up, image {image.id}",
-        "overhead": f"measured: copy of {FRAME_IMAGE_BYTES} bytes, largest of {FRAME_CLASSES} logits",
+        "overhead": f"measured: copy of {OVERHEAD_INPUT_BYTES} bytes, largest of {FRAME_CLASSES} logits",
     }
 
 

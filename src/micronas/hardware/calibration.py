@@ -64,11 +64,12 @@ class Calibration:
     Attributes:
         scales: of the classes that were measured, alone or within networks.
         common: of all other classes.
-        overhead_ms: of a whole network.
+        overhead_ms: of a whole network; the simulated one if no whole network was measured.
         errors: relative error of each measurement when it is predicted from the others; without outliers.
         runtime: whose kernels were measured on the board.
         source: the runtime and version of the simulated figures that are scaled.
         outliers: the same error of measurements that do not fit the others and had no say, by name and line.
+        overhead_ms_per_input_byte: as the table has it; 0 where the overhead was fitted, for then it is a constant.
     """
 
     scales: Mapping[str, float]
@@ -78,6 +79,7 @@ class Calibration:
     runtime: str
     source: str
     outliers: Mapping[str, float] = field(default_factory=dict[str, float])
+    overhead_ms_per_input_byte: float = 0.0
 
     @property
     def typical_error(self) -> float:
@@ -86,7 +88,7 @@ class Calibration:
 
     @property
     def band(self) -> float:
-        """What nine of ten measurements stayed within when left out; the band of a calibrated latency."""
+        """What nine of ten measurements stayed within when left out; the band of a latency of classes that were."""
         return float(np.quantile(self.errors, 0.9))
 
     @property
@@ -108,6 +110,7 @@ class Calibration:
             table,
             runtime=self.runtime,
             overhead_ms=self.overhead_ms,
+            overhead_ms_per_input_byte=self.overhead_ms_per_input_byte,
             milliseconds={signature: cost * self.scale(signature) for signature, cost in table.milliseconds.items()},
             provenance={
                 **table.provenance,
@@ -117,6 +120,7 @@ class Calibration:
                 "calibration_scales": scales,
                 "calibrated_runtime": table.runtime,
                 "simulated_overhead_ms": repr(table.overhead_ms),
+                "simulated_overhead_ms_per_input_byte": repr(table.overhead_ms_per_input_byte),
             },
         )
 
@@ -127,6 +131,7 @@ class Calibration:
             table,
             runtime=table.provenance["calibrated_runtime"],
             overhead_ms=float(table.provenance["simulated_overhead_ms"]),
+            overhead_ms_per_input_byte=float(table.provenance.get("simulated_overhead_ms_per_input_byte", 0.0)),
             milliseconds={signature: cost / self.scale(signature) for signature, cost in table.milliseconds.items()},
             provenance={key: value for key, value in table.provenance.items() if not key.startswith(added)},
         )
@@ -146,7 +151,15 @@ class Calibration:
             scales = {name: float(scale) for name, scale in pairs}
             errors = tuple(float(error) for error in said["calibration_errors"].split())
             base = f"{said['calibrated_runtime']} {table.kernel_version}"
-            return Calibration(scales, scales.pop("*"), table.overhead_ms, errors, table.runtime, base)
+            return Calibration(
+                scales,
+                scales.pop("*"),
+                table.overhead_ms,
+                errors,
+                table.runtime,
+                base,
+                overhead_ms_per_input_byte=table.overhead_ms_per_input_byte,
+            )
         except (KeyError, ValueError) as error:
             raise TableError(f"the table of {table.board} does not say how it was calibrated: {error}") from error
 
@@ -219,9 +232,13 @@ def fit(
             "are they milliseconds, of this board and one runtime?"
         )
     scales = dict(zip(problem.classes, map(float, solution[1:-1] + solution[0]), strict=True))
+    overhead = (float(solution[-1]), 0.0)
+    if not problem.overheads.any():  # nothing measured says anything about it
+        overhead = (table.overhead_ms, table.overhead_ms_per_input_byte)
     source = f"{table.runtime} {table.kernel_version}"
     return Calibration(
-        scales, float(solution[0]), float(solution[-1]), tuple(errors), runtime or table.runtime, source, outliers
+        *(scales, float(solution[0]), overhead[0], tuple(errors), runtime or table.runtime, source, outliers),
+        overhead_ms_per_input_byte=overhead[1],
     )
 
 

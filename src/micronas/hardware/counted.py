@@ -22,7 +22,7 @@ from micronas.cache import Arrays, cache_dir, keep_arrays, kept_arrays
 from micronas.choices import Choices
 from micronas.deployed import Disconnected, deployed, runs
 from micronas.errors import UserError
-from micronas.graph import Graph, Layer, Signature
+from micronas.graph import Graph, Layer, Shape, Signature
 from micronas.hardware.table import FIELDS, PICOSECONDS, LatencyTable, decode, encode
 from micronas.indicator import Scores
 from micronas.spaces import space as space_module
@@ -43,12 +43,14 @@ class CountedSpace:
         signatures: every operation that any of them runs.
         counts: (architectures, signatures), how often each architecture runs each operation.
         connected: (architectures,), False where no path leads to the output.
+        input_shape: of the image; the overhead depends on it.
     """
 
     everything: Choices
     signatures: tuple[Signature, ...]
     counts: Counts
     connected: npt.NDArray[np.bool_]
+    input_shape: Shape
 
     def latency_ms(self, table: LatencyTable) -> Scores:
         """Milliseconds of every architecture, shape (architectures,); +infinity where disconnected.
@@ -56,7 +58,7 @@ class CountedSpace:
         Raises:
             UntimedOperation: the table lacks an operation that one of them runs.
         """
-        return np.round(table.overhead_ms + self.total(table.__getitem__), PICOSECONDS)
+        return np.round(table.overhead_of(self.input_shape) + self.total(table.__getitem__), PICOSECONDS)
 
     def total(self, cost: Callable[[Signature], float]) -> Scores:
         """A cost summed over all that each architecture runs, shape (architectures,); +infinity where disconnected."""
@@ -80,7 +82,7 @@ def count_space(space: SearchSpace, skeleton: Skeleton) -> CountedSpace:
         raise UserError(f"{space.name} has more than {LARGEST:,} strings; it cannot be counted as a whole")
     path = cache_dir() / "counts" / f"{_key(space, skeleton)}.arrays"
     if kept := kept_arrays(path):
-        return _unpacked(everything, kept)
+        return _unpacked(everything, kept, skeleton)
     counted = _count(space, skeleton)
     keep_arrays(path, _packed(counted))
     return counted
@@ -115,7 +117,7 @@ def _count(space: SearchSpace, skeleton: Skeleton) -> CountedSpace:
     counts = np.zeros((total, len(column)), dtype=np.int32)
     rows, columns, times = np.array(sparse, dtype=np.int64).reshape(-1, 3).T
     counts[rows, columns] = times
-    return CountedSpace(everything, tuple(column), counts, connected)
+    return CountedSpace(everything, tuple(column), counts, connected, skeleton.input_shape)
 
 
 _Count = Callable[[Choices], Counter[Signature]]
@@ -245,8 +247,9 @@ def _packed(counted: CountedSpace) -> Arrays:
     }
 
 
-def _unpacked(everything: Choices, kept: Arrays) -> CountedSpace:
-    return CountedSpace(everything, _decode_all(kept["signatures"].tolist()), kept["counts"], kept["connected"])
+def _unpacked(everything: Choices, kept: Arrays, skeleton: Skeleton) -> CountedSpace:
+    signatures = _decode_all(kept["signatures"].tolist())
+    return CountedSpace(everything, signatures, kept["counts"], kept["connected"], skeleton.input_shape)
 
 
 def _decode_all(table: Iterable[Iterable[str]]) -> tuple[Signature, ...]:

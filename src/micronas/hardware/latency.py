@@ -23,6 +23,9 @@ BAND = 0.20
 BAND_OF_MEMORY_BOUND = 0.30
 """The same where pools and adds dominate: more than half of the milliseconds of the layers."""
 
+LEAST_BAND = 0.01
+"""A calibration promises no better: measurements of a few cases never say so much."""
+
 _MEMORY_BOUND = (Kind.AVG_POOL, Kind.MAX_POOL, Kind.GLOBAL_POOL, Kind.ADD, Kind.RELU, Kind.PAD)
 
 
@@ -127,7 +130,9 @@ class Latency:
         except Disconnected:
             return self.better.worst
         table = self.target.latency
-        return total_ms(table.overhead_ms, (table[layer.signature] for layer in layers if runs(layer)))
+        return total_ms(
+            table.overhead_of(graph.input_shape), (table[layer.signature] for layer in layers if runs(layer))
+        )
 
     def measure_many(self, graphs: Sequence[Graph]) -> Scores:
         """Milliseconds of each network, shape (graphs,); for whole spaces use `counted`."""
@@ -158,15 +163,29 @@ class Latency:
         """
         table = self.target.latency
         costs = tuple(Cost(layer, table[layer.signature]) for layer in deployed(graph) if runs(layer))
-        return Breakdown(costs, table.overhead_ms, table.label, band(table, costs))
+        return Breakdown(costs, table.overhead_of(graph.input_shape), table.label, band(table, costs))
 
 
 def band(table: LatencyTable, costs: Sequence[Cost]) -> float | None:
-    """Relative error to state beside a latency: as calibrated, else ±20 %, or ±30 % where pools and adds dominate."""
-    if table.is_calibrated:
-        return float(table.provenance["calibration_error"])
+    """Relative error to state beside a latency: ±20 %, or ±30 % where pools and adds dominate.
+
+    A calibration's own error takes its place for the share of milliseconds in classes that were measured. None if the
+    table is of measurements.
+    """
     if table.source is Source.MEASURED:
         return None
-    total = sum(cost.milliseconds for cost in costs)
-    light = sum(cost.milliseconds for cost in costs if cost.layer.signature.kind in _MEMORY_BOUND)
-    return BAND_OF_MEMORY_BOUND if light > total / 2 else BAND
+    if not table.is_calibrated:
+        return _uncalibrated_band(costs)
+    strange = [cost for cost in costs if operation(cost.layer.signature) not in table.measured_classes]
+    share = _milliseconds(strange) / _milliseconds(costs) if strange else 0.0
+    known = (1 - share) * float(table.provenance["calibration_error"])
+    return max(LEAST_BAND, known + share * _uncalibrated_band(strange))
+
+
+def _uncalibrated_band(costs: Sequence[Cost]) -> float:
+    light = [cost for cost in costs if cost.layer.signature.kind in _MEMORY_BOUND]
+    return BAND_OF_MEMORY_BOUND if _milliseconds(light) > _milliseconds(costs) / 2 else BAND
+
+
+def _milliseconds(costs: Sequence[Cost]) -> float:
+    return sum(cost.milliseconds for cost in costs)

@@ -10,7 +10,7 @@ from micronas.cache import atomic_write, cache_dir
 from micronas.errors import UserError
 from micronas.graph import Signature
 from micronas.hardware.calibration import Calibration
-from micronas.hardware.table import OUR_RUNTIME, LatencyTable, Source, TableError, read_table
+from micronas.hardware.table import OUR_RUNTIME, OVERHEAD_INPUT_BYTES, LatencyTable, Source, TableError, read_table
 from micronas.hardware.target import Target, table_path
 
 Progress = Callable[[int, int], None]
@@ -60,6 +60,7 @@ def profile(
     if signatures and not able:
         raise UserError(f"{adapter} defines none of the functions to be timed; micronas_adapter.h lists them")
     cycles = time_operations(runtime, able, memory, progress)
+    frame, twice = (frame_cycles(runtime, times * OVERHEAD_INPUT_BYTES, memory) for times in (1, 2))
     to_ms = 1e3 / target.clock_hz
     return LatencyTable(
         target.name,
@@ -67,9 +68,10 @@ def profile(
         DTYPE,
         runtime.version,
         Source.SIMULATED,
-        frame_cycles(runtime, memory) * to_ms,
+        frame * to_ms,
         {signature: count * to_ms for signature, count in cycles.items()},
         provenance=_provenance(target, runtime.compiler, with_memory),
+        overhead_ms_per_input_byte=(twice - frame) / OVERHEAD_INPUT_BYTES * to_ms,
     )
 
 

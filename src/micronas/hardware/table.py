@@ -12,7 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from micronas.errors import UserError
-from micronas.graph import Kind, Signature
+from micronas.graph import Kind, Shape, Signature
 
 FIELDS = (
     *("kind", "in_height", "in_width", "in_channels", "out_height", "out_width", "out_channels"),
@@ -26,9 +26,13 @@ PICOSECONDS = 9
 OUR_RUNTIME = "micronas"
 """The runtime whose kernels come with the package."""
 
+OVERHEAD_INPUT_BYTES = 32 * 32 * 3
+"""The size of the input for which a table states its overhead."""
+
 _NUMBERS = FIELDS[1:]
 _FORMAT = "micronas latency table 1"
 _REQUIRED = ("board", "runtime", "dtype", "kernel_version", "source", "overhead_ms")
+_PER_BYTE = "overhead_ms_per_input_byte"  # a table without it states one overhead for all inputs
 
 
 class Source(StrEnum):
@@ -61,10 +65,11 @@ class LatencyTable:
         dtype: of weights and activations.
         kernel_version: of the runtime's kernels.
         source: simulated or measured.
-        overhead_ms: what one inference costs besides its layers.
+        overhead_ms: what one inference of a 32x32x3 image costs besides its layers.
         milliseconds: of each signature.
         provisional: not made by our own profile yet.
         provenance: the rest of the file's header: core, clock, compiler, timing model, calibration.
+        overhead_ms_per_input_byte: what each further byte of the image adds to the overhead, as it is copied.
     """
 
     board: str
@@ -76,6 +81,7 @@ class LatencyTable:
     milliseconds: Mapping[Signature, float]
     provisional: bool = False
     provenance: Mapping[str, str] = field(default_factory=dict[str, str])
+    overhead_ms_per_input_byte: float = 0.0
 
     def __getitem__(self, signature: Signature) -> float:
         """Milliseconds of one operation.
@@ -87,6 +93,11 @@ class LatencyTable:
             return self.milliseconds[signature]
         except KeyError:
             raise UntimedOperation(self.board, signature) from None
+
+    def overhead_of(self, input_shape: Shape) -> float:
+        """Milliseconds that one inference of such an int8 image costs besides its layers; never negative."""
+        further_bytes = math.prod(input_shape) - OVERHEAD_INPUT_BYTES
+        return max(0.0, self.overhead_ms + self.overhead_ms_per_input_byte * further_bytes)
 
     def missing(self, signatures: Iterable[Signature]) -> tuple[Signature, ...]:
         """The signatures without a timing, in order."""
@@ -118,6 +129,12 @@ class LatencyTable:
         return "calibration" in self.provenance
 
     @property
+    def measured_classes(self) -> frozenset[str]:
+        """The operation classes that the calibration saw; all others have the common scale."""
+        pairs = self.provenance.get("calibration_scales", "").split()
+        return frozenset(pair.partition("=")[0] for pair in pairs)
+
+    @property
     def label(self) -> str:
         """What must stand beside every figure of this table, e.g. `simulated: ..., uncalibrated`."""
         words = [f"{self.source}: {self.runtime} {self.kernel_version}"]
@@ -144,6 +161,7 @@ class LatencyTable:
             "source": self.source,
             "provisional": "yes" if self.provisional else "no",
             "overhead_ms": repr(self.overhead_ms),
+            _PER_BYTE: repr(self.overhead_ms_per_input_byte),
             **self.provenance,
         }
         text = io.StringIO()
@@ -294,9 +312,10 @@ def _table(path: Path, header: dict[str, str], milliseconds: dict[Signature, flo
     except ValueError:
         raise TableError(f"{path}: source is simulated or measured, not {header['source']!r}") from None
     overhead_ms = _not_negative(path, header, "overhead_ms")
+    per_byte = _PER_BYTE in header and _not_negative(path, header, _PER_BYTE)
     if "calibration" in header:
         _not_negative(path, header, "calibration_error")  # the band beside every figure
-    known = (*_REQUIRED, "provisional")
+    known = (*_REQUIRED, "provisional", _PER_BYTE)
     return LatencyTable(
         header["board"],
         header["runtime"],
@@ -307,6 +326,7 @@ def _table(path: Path, header: dict[str, str], milliseconds: dict[Signature, flo
         milliseconds,
         header.get("provisional") == "yes",
         {key: value for key, value in header.items() if key not in known},
+        float(per_byte),
     )
 
 

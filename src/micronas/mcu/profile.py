@@ -32,8 +32,8 @@ ADAPTER = "adapter"
 FRAME = "micronas_frame"
 """The function that stands for what an image does around the layers."""
 
-FRAME_IMAGE_BYTES, FRAME_CLASSES = 32 * 32 * 3, 10
-"""The image and the logits for which the overhead is simulated."""
+FRAME_CLASSES = 10
+"""The logits for which the overhead is simulated."""
 
 Progress = Callable[[int, int], None]
 """Told (done, of all) after each operation."""
@@ -148,12 +148,12 @@ def time_operations(
     return cycles
 
 
-def frame_cycles(runtime: Runtime, memory: MemoryModel | None = None) -> float:
-    """Cycles an image spends around the layers: the copy of a 32x32x3 input, the largest of 10 logits."""
+def frame_cycles(runtime: Runtime, input_bytes: int, memory: MemoryModel | None = None) -> float:
+    """Cycles an image spends around the layers: the copy of its input, the largest of 10 logits."""
     machine = Machine(runtime.elf, runtime.core)
-    image, arena = (machine.place(bytes(FRAME_IMAGE_BYTES)) for _ in range(2))
+    image, arena = (machine.place(bytes(input_bytes)) for _ in range(2))
     logits = machine.place(bytes(range(FRAME_CLASSES)))
-    words = [image, FRAME_IMAGE_BYTES, arena, logits, FRAME_CLASSES]
+    words = [image, input_bytes, arena, logits, FRAME_CLASSES]
     return time_call(machine, FRAME, words, memory).cycles
 
 
