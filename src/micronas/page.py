@@ -231,7 +231,8 @@ def _limits(outcome: Outcome) -> Iterable[str]:
 def _emulated(emulation: Emulation) -> Iterable[tuple[str, str]]:
     yield (
         "latency",
-        f"{milliseconds(emulation.latency_ms)} ms from reset to halt, {emulation.cycles:,.0f} cycles, simulated (priced by kernel)",
+        f"{milliseconds(emulation.latency_ms)} ms from reset to halt, {emulation.cycles:,.0f} cycles, "
+        "simulated, priced kernel by kernel",
     )
     parts = {
         "arena": emulation.arena_bytes,
