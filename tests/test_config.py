@@ -210,11 +210,11 @@ def test_the_default_weights_are_those_decided_beforehand() -> None:
 
 
 def test_seeds_and_repeats_reach_the_search() -> None:
-    exact, pruning = set_up(RUN).search, set_up(Run(seed=4, repeats=2)).search
-    assert isinstance(exact, ExactSearch)
-    assert exact.seeds == (0, 1, 2)
-    assert isinstance(pruning, PruningSearch)
-    assert (pruning.seed, pruning.repeats) == (4, 2)
+    exact, pruning = set_up(RUN), set_up(Run(seed=4, repeats=2))
+    assert isinstance(exact.search, ExactSearch)
+    assert (exact.search.seeds, exact.search.repeats, exact.draws) == ((0, 1, 2), 3, tuple(range(9)))
+    assert isinstance(pruning.search, PruningSearch)
+    assert (pruning.search.seed, pruning.search.repeats, pruning.draws) == (4, 2, (8, 9))
 
 
 # --- repeating ----------------------------------------------------------------------------------

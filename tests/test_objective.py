@@ -49,22 +49,37 @@ def test_nan_is_no_score() -> None:
         ranks(np.array([1.0, math.nan]), Better.LOWER)
 
 
-def test_the_score_is_minus_the_weighed_sum_of_log_ranks() -> None:
+def test_the_score_is_the_weighed_sum_of_the_logs_of_shares() -> None:
     ntk, regions = np.array([10.0, 20.0, 30.0]), np.array([5.0, 7.0, 7.0])
     score = rank_score([Column(ntk, Better.LOWER, 1.0), Column(regions, Better.HIGHER, 0.5)])
     expected = [
-        -(math.log(1) + 0.5 * math.log(3)),
-        -(math.log(2) + 0.5 * math.log(1.5)),
-        -(math.log(3) + 0.5 * math.log(1.5)),
+        math.log(3 / 3) + 0.5 * math.log(1 / 3),
+        math.log(2 / 3) + 0.5 * math.log(2.5 / 3),
+        math.log(1 / 3) + 0.5 * math.log(2.5 / 3),
     ]
     assert score.tolist() == pytest.approx(expected, abs=1e-14)
-    assert best_first(score) == [0, 1, 2]
+    assert best_first(score) == [1, 0, 2]
 
 
-def test_an_ensemble_averages_ranks_before_the_logarithm() -> None:
-    seeds = np.array([[1.0, 2.0, 3.0], [3.0, 1.0, 2.0]])  # ranks 1 2 3 and 3 1 2
-    score = rank_score([Column(seeds, Better.LOWER, 1.0)])
-    assert score.tolist() == pytest.approx([-math.log(2), -math.log(1.5), -math.log(2.5)], abs=1e-14)
+def test_several_draws_average_their_ranks_before_the_logarithm() -> None:
+    draws = np.array([[1.0, 2.0, 3.0], [3.0, 1.0, 2.0]])  # ranks 1 2 3 and 3 1 2
+    score = rank_score([Column(draws, Better.LOWER, 1.0)])
+    assert score.tolist() == pytest.approx([math.log(2 / 3), math.log(2.5 / 3), math.log(1.5 / 3)], abs=1e-14)
+
+
+@given(values, st.sampled_from(Better))
+def test_a_score_is_at_most_zero_and_finite(numbers: list[float], better: Better) -> None:
+    score = rank_score([Column(np.array(numbers), better, 1.0)])
+    assert np.isfinite(score).all()
+    assert (score <= 0).all()
+
+
+def test_one_poor_term_costs_more_than_one_excellent_term_gains() -> None:
+    """What the logarithm of a share is for: good in everything beats first in one thing and last in another."""
+    first, second = np.arange(9.0), np.array([8.0, 1, 2, 3, 4, 5, 6, 7, 0])
+    score = rank_score([Column(first, Better.LOWER, 1.0), Column(second, Better.LOWER, 1.0)])
+    assert best_first(score)[0] == 1
+    assert score[0] < score[4]
 
 
 def test_a_term_without_weight_does_not_count() -> None:

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,9 @@ print(json.dumps({"heavy": heavy, "outcome": outcome.to_dict()}))
 def fill(store: ScoreStore, census: Census, run: Run) -> None:
     """Numbers without meaning, as if every network had been scored."""
     chance = np.random.default_rng(0)
-    for term in set_up(run).objective.performance:
-        indicator = term.indicator.with_seed(run.seed)
+    parts = set_up(run)
+    for term, seed in product(parts.objective.performance, parts.draws):
+        indicator = term.indicator.with_seed(seed)
         series = Series(indicator.name, f"{census.space.name}, {indicator.fingerprint}", code_version())
         store.write(series, dict(zip(census.keys, chance.uniform(10, 2000, len(census)).tolist(), strict=True)))
 
@@ -71,7 +73,7 @@ def ask(cache: Path) -> dict[str, Any]:
 def test_a_second_question_measures_nothing_and_needs_no_torch(cache: Path, census: Census) -> None:
     outcome = ask(cache)
     assert outcome["latency_ms"] <= 500
-    assert outcome["measurements"] == 2 * (len(census) - 1)
+    assert outcome["measurements"] == 2 * RUN.repeats * (len(census) - 1)
     assert outcome["notes"] == []
     assert outcome["indicators"]["ntk"]["value"] == outcome["finalists"][0]["values"]["ntk"]
 
@@ -82,4 +84,7 @@ def test_what_the_store_had_to_say_is_in_the_outcome(cache: Path, census: Census
     content[60:64] = (LAYOUT - 1).to_bytes(4)  # the header's user_version
     path.write_bytes(content)
     (note,) = ask(cache)["notes"]
-    assert f"(its layout is {LAYOUT - 1}, this version's is {LAYOUT}); {2 * len(census):,} scores were saved" in note
+    assert (
+        f"(its layout is {LAYOUT - 1}, this version's is {LAYOUT}); {2 * RUN.repeats * len(census):,} scores were saved"
+        in note
+    )

@@ -32,8 +32,10 @@ MakeSearch = Callable[[SearchSpace, Skeleton, tuple[int, ...], int, Watch], Sear
 
 SEARCHES: Mapping[str, MakeSearch] = {
     "pruning": lambda space, skeleton, seeds, repeats, watch: PruningSearch(space, skeleton, seeds[0], repeats, watch),
-    "exact": lambda space, skeleton, seeds, _, watch: ExactSearch(space, skeleton, seeds, watch),
-    "random": lambda space, skeleton, seeds, _, watch: RandomSearch(space, skeleton, seeds[0], watch=watch),
+    "exact": ExactSearch,
+    "random": lambda space, skeleton, seeds, repeats, watch: RandomSearch(
+        space, skeleton, seeds[0], repeats, watch=watch
+    ),
 }
 
 PERFORMANCE_INDICATORS: Mapping[str, Callable[[Inputs], PerformanceIndicator]] = {

@@ -21,7 +21,7 @@ from micronas.hardware.target import Target, load_target
 from micronas.indicator import Better, HardwareIndicator, Indicator
 from micronas.inputs import Gaussian, Images, Inputs
 from micronas.objective import Limit, Objective, Term, term
-from micronas.search.search import Search, Watch, unwatched
+from micronas.search.search import Search, Watch, draw_seeds, unwatched
 from micronas.spaces.space import SearchSpace, Skeleton
 
 _Named = TypeVar("_Named")
@@ -45,7 +45,7 @@ class Run:
         runtime: whose kernels are timed on the board; another's table comes of its own profile or calibration.
         max_latency_ms: hard limit, or None.
         images: folder of images or `.npz` for the indicators; None for a seeded Gaussian batch.
-        seed, repeats: of weights and random inputs.
+        seed, repeats: of weights and random inputs; a seed is as many draws as there are repeats (`draw_seeds`).
         seeds: of an ensemble, like "0-4" (exact search only); None for `seed` alone.
     """
 
@@ -174,7 +174,7 @@ def parse_seeds(text: str) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Setup:
-    """A run's parts, ready to go."""
+    """A run's parts, ready to go. `draws`: what single draws of weights and inputs are seeded with."""
 
     space: SearchSpace
     skeleton: Skeleton
@@ -182,6 +182,7 @@ class Setup:
     inputs: Inputs
     objective: Objective
     search: Search
+    draws: tuple[int, ...]
 
     def on(self, target: Target) -> Setup:
         """The same with another state of the board's table."""
@@ -216,14 +217,15 @@ def set_up(run: Run, watch: Watch = unwatched) -> Setup:
     space = look_up(catalog.SPACES, run.space, "space")
     target = load_target(run.target, run.runtime)
     inputs = Images(run.images) if run.images else Gaussian()
-    search = look_up(catalog.SEARCHES, run.search, "search")
+    search, seeds = look_up(catalog.SEARCHES, run.search, "search"), _seeds(run)
     return Setup(
         space,
         run.skeleton,
         target,
         inputs,
         _objective(run, target, inputs),
-        search(space, run.skeleton, _seeds(run), run.repeats, watch),
+        search(space, run.skeleton, seeds, run.repeats, watch),
+        draw_seeds(seeds, run.repeats),
     )
 
 

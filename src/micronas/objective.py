@@ -85,7 +85,7 @@ def ranks(values: Scores, better: Better) -> Scores:
 
 @dataclass(frozen=True)
 class Column:
-    """One term's numbers for every candidate: `values` (seeds, candidates), one row for each seed."""
+    """One term's numbers for every candidate: `values` (draws, candidates), or (candidates,) for one draw."""
 
     values: Scores
     better: Better
@@ -93,16 +93,25 @@ class Column:
 
     @property
     def mean_ranks(self) -> Scores:
-        """Rank of each candidate, averaged over the seeds, shape (candidates,)."""
+        """Rank of each candidate, averaged over the draws, shape (candidates,)."""
         return np.mean([ranks(row, self.better) for row in np.atleast_2d(self.values)], axis=0)
+
+    @property
+    def shares(self) -> Scores:
+        """The share of all candidates that each is no worse than: 1 if best in every draw, 1/n if worst in all."""
+        candidates = self.values.shape[-1]
+        return (candidates + 1 - self.mean_ranks) / candidates
 
 
 def rank_score(columns: Sequence[Column]) -> Scores:
-    """−Σ weight · ln(rank) of every candidate; higher is better. A term of weight 0 is left out."""
+    """Σ weight · ln(share) of every candidate: 0 is first in everything, higher is better (ADR 0004).
+
+    The ranking aggregation of AZ-NAS (Lee & Ham, CVPR 2024, eq. 12). A term of weight 0 is left out.
+    """
     score = np.zeros(columns[0].values.shape[-1])
     for column in columns:
         if column.weight:
-            score -= column.weight * np.log(column.mean_ranks)
+            score += column.weight * np.log(column.shares)
     return score
 
 

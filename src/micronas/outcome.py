@@ -137,23 +137,23 @@ def read_indicators(
     performance: Sequence[PerformanceIndicator],
     others: Sequence[Indicator],
     known: Mapping[str, float],
-    draws: int = 1,
+    draws: Sequence[int],
 ) -> dict[str, Reading]:
     """Every indicator of one architecture by name.
 
-    Performance indicators judge the class's representative on their reduced skeleton, as every
-    search does; what a search has measured is `known` (the mean of `draws`), and taken as it is. The others judge the
-    architecture itself on the deployed skeleton.
+    Performance indicators judge the class's representative on their reduced skeleton, as every search does, by the mean
+    of all `draws` (seeds of weights and inputs); what a search has measured is `known`, and taken as it is. The others
+    judge the architecture itself on the deployed skeleton.
     """
     graph = space.lower(architecture, skeleton)
     readings: dict[str, Reading] = {}
     for one in performance:
-        value, where = known.get(one.name), f" on {one.skeleton}"
+        value = known.get(one.name)
         if value is None:  # only then: finding the representative takes a while
-            value = one.measure(space.lower(space.canonical(architecture), one.skeleton))
-        elif draws > 1:
-            where += f", mean of {draws} draws"
-        readings[one.name] = _reading(one, value, where, one.caveat(value))
+            judged = space.lower(space.canonical(architecture), one.skeleton)
+            value = sum(one.with_seed(seed).measure(judged) for seed in draws) / len(draws)
+        mean = f", mean of {len(draws)} draws" if len(draws) > 1 else ""
+        readings[one.name] = _reading(one, value, f" on {one.skeleton}{mean}", one.caveat(value))
     return readings | {one.name: _reading(one, one.measure(graph)) for one in others}
 
 

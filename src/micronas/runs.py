@@ -102,13 +102,11 @@ def _outcome(
     if "latency" in wanted:
         with suppress(Disconnected):
             parts = parts.on(complete(parts.target, network_signatures(graph), progress=_profiling(watch)))
-    performance = [one.with_seed(run.seed) for one in indicators if one.name in wanted]
+    performance = [one for one in indicators if one.name in wanted]
     hardware: list[Indicator] = [make(parts.target) for make in catalog.HARDWARE_INDICATORS.values()]
     others = [one for one in (*catalog.COUNTS.values(), *hardware) if one.name in wanted]
     known = result.finalists[0].values if result else {}
-    readings = read_indicators(
-        parts.space, architecture, parts.skeleton, performance, others, known, result.draws if result else 1
-    )
+    readings = read_indicators(parts.space, architecture, parts.skeleton, performance, others, known, parts.draws)
     return Outcome(
         parts.space,
         architecture,
@@ -225,7 +223,7 @@ def export_scores(run: Run, path: Path, unique: bool, watch: Watch = unwatched) 
         UserError: the file cannot be written.
     """
     parts = set_up(replace(run, search="exact"), watch)
-    search = ExactSearch(parts.space, parts.skeleton, parse_seeds(run.seeds or str(run.seed)), watch)
+    search = ExactSearch(parts.space, parts.skeleton, parse_seeds(run.seeds or str(run.seed)), run.repeats, watch)
     table = search.score(parts.objective)
     try:
         atomic_write(path, score_rows(table, search.seeds, unique))

@@ -20,6 +20,7 @@ from micronas.search.exact import FINALISTS, ExactSearch, score_rows
 from micronas.store import ScoreStore
 
 SPACE = Triangle()
+NINE = (0, 1, 2, 3, 4, 5, 6, 7, 8)
 LOWER, HIGHER = Drawn("lower"), Drawn("higher", Better.HIGHER)
 DRAWN = Objective((term(LOWER), term(HIGHER, 0.5)), (Term(LiveFlops(), 2.0, Better.HIGHER),))
 
@@ -39,41 +40,51 @@ def weight(choices: Choices) -> float:
     return Weight().measure(SPACE.lower(choices, TINY))
 
 
-def slowly_scored(seeds: tuple[int, ...]) -> dict[Choices, float]:
-    """−Σ weight · ln(mean rank over the seeds), from the definition."""
+def slowly_scored(seeds: tuple[int, ...], repeats: int = 1) -> dict[Choices, float]:
+    """Σ weight · ln((n + 1 - mean rank over all draws) / n), from the definition."""
     found = networks()
     graphs = [SPACE.lower(one, TINY) for one in found]
     score = np.zeros(len(found))
     for indicator, its_weight in ((LOWER, 1.0), (HIGHER, 0.5)):
-        ranks = [slowly_ranked(list(indicator.with_seed(s).measure_many(graphs)), indicator.better) for s in seeds]
-        score -= its_weight * np.log(np.mean(ranks, axis=0))
-    score -= 2.0 * np.log(slowly_ranked(list(LiveFlops().measure_many(graphs)), Better.HIGHER))
+        draws = [indicator.with_seed(seed * repeats + repeat) for seed in seeds for repeat in range(repeats)]
+        ranks = [slowly_ranked(list(draw.measure_many(graphs)), draw.better) for draw in draws]
+        score += its_weight * np.log((len(found) + 1 - np.mean(ranks, axis=0)) / len(found))
+    ranks = slowly_ranked(list(LiveFlops().measure_many(graphs)), Better.HIGHER)
+    score += 2.0 * np.log((len(found) + 1 - np.array(ranks)) / len(found))
     return dict(zip(found, score.tolist(), strict=True))
 
 
+@pytest.mark.parametrize("repeats", [1, 3])
 @pytest.mark.parametrize("seeds", [(0,), (3,), (0, 1, 2, 3, 4)], ids=str)
-def test_the_answer_is_the_argmax_of_the_score(seeds: tuple[int, ...], store: ScoreStore) -> None:
-    expected = slowly_scored(seeds)
-    found = ExactSearch(SPACE, TINY, seeds, store=store).run(DRAWN)
+def test_the_answer_is_the_argmax_of_the_score(seeds: tuple[int, ...], repeats: int, store: ScoreStore) -> None:
+    expected = slowly_scored(seeds, repeats)
+    found = ExactSearch(SPACE, TINY, seeds, repeats, store=store).run(DRAWN)
     assert expected[found.architecture] == pytest.approx(max(expected.values()), abs=1e-12)
     assert len(found.finalists) == FINALISTS
     for one in found.finalists:
         assert one.score == pytest.approx(expected[one.architecture], abs=1e-12)
     assert [one.score for one in found.finalists] == sorted((one.score for one in found.finalists), reverse=True)
-    assert found.measured == 2 * len(seeds) * len(expected)
+    assert found.measured == 2 * len(seeds) * repeats * len(expected)
 
 
-def test_reported_values_are_means_over_the_seeds(store: ScoreStore) -> None:
-    best = ExactSearch(SPACE, TINY, (0, 1), store=store).run(DRAWN).finalists[0]
+@pytest.mark.parametrize(("seeds", "repeats"), [((0, 1), 2), ((0,), 4), ((0, 1, 2, 3), 1)])
+def test_reported_values_are_means_over_all_draws(seeds: tuple[int, ...], repeats: int, store: ScoreStore) -> None:
+    best = ExactSearch(SPACE, TINY, seeds, repeats, store=store).run(DRAWN).finalists[0]
     graph = SPACE.lower(best.architecture, TINY)
-    assert best.values["lower"] == pytest.approx((LOWER.measure(graph) + LOWER.with_seed(1).measure(graph)) / 2)
+    expected = np.mean([LOWER.with_seed(seed).measure(graph) for seed in range(4)])
+    assert best.values["lower"] == pytest.approx(expected)
+
+
+def test_a_seed_of_several_repeats_is_as_many_seeds_of_one(store: ScoreStore) -> None:
+    three, nine = (ExactSearch(SPACE, TINY, *of, store=store).run(DRAWN) for of in (((0, 1, 2), 3), (NINE, 1)))
+    assert three == nine
 
 
 @pytest.mark.parametrize("at_most", [1.0, 2.0, 5.0, 11.0, 28.0])
 def test_limits_are_hard_and_ranks_are_taken_before_them(at_most: float, store: ScoreStore) -> None:
     expected = {one: score for one, score in slowly_scored((0,)).items() if weight(one) <= at_most}
     limited = Objective(DRAWN.performance, DRAWN.hardware, (Limit(Weight(), at_most),))
-    found = ExactSearch(SPACE, TINY, store=store).run(limited)
+    found = ExactSearch(SPACE, TINY, repeats=1, store=store).run(limited)
     assert {one.architecture for one in found.finalists} <= set(expected)
     assert found.finalists[0].score == pytest.approx(max(expected.values()), abs=1e-12)
     assert len(found.finalists) == min(FINALISTS, len(expected))
@@ -132,9 +143,10 @@ def test_what_the_store_said_is_in_the_result(store: ScoreStore) -> None:
 # --- export -------------------------------------------------------------------------------------
 
 
-def test_exported_rows_are_all_architectures_or_each_network_once(store: ScoreStore) -> None:
-    table = ExactSearch(SPACE, TINY, (0, 2), store=store).score(DRAWN)
-    expected = slowly_scored((0, 2))
+@pytest.mark.parametrize("repeats", [1, 2])
+def test_exported_rows_are_all_architectures_or_each_network_once(repeats: int, store: ScoreStore) -> None:
+    table = ExactSearch(SPACE, TINY, (0, 2), repeats, store=store).score(DRAWN)
+    expected = slowly_scored((0, 2), repeats)
     for unique, size in ((False, 125), (True, len(expected) + 1)):
         rows = list(csv.DictReader(io.StringIO(score_rows(table, (0, 2), unique))))
         assert len(rows) == len({row["architecture"] for row in rows}) == size
@@ -147,4 +159,5 @@ def test_exported_rows_are_all_architectures_or_each_network_once(store: ScoreSt
                 continue
             network = SPACE.canonical(choices)
             assert float(row["score"]) == pytest.approx(expected[network], abs=1e-12)
-            assert float(row["lower[2]"]) == LOWER.with_seed(2).measure(SPACE.lower(network, TINY))
+            draws = [LOWER.with_seed(2 * repeats + repeat) for repeat in range(repeats)]
+            assert float(row["lower[2]"]) == np.mean([draw.measure(SPACE.lower(network, TINY)) for draw in draws])

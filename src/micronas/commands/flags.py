@@ -29,6 +29,9 @@ Target = Annotated[
 Board = Annotated[str, typer.Argument(help="A name from 'micronas targets', or the path of a .toml.")]
 Runtime = Annotated[str | None, _option("Whose kernels are timed on the board.", default=_DEFAULT.runtime)]
 Seed = Annotated[int | None, _option("Of weights and random inputs.", default=_DEFAULT.seed, least=0)]
+Repeats = Annotated[
+    int | None, _option("Draws of weights and inputs for a seed, averaged.", default=_DEFAULT.repeats, least=1)
+]
 ImagesFrom = Annotated[str | None, _option("Folder of images or .npz; else seeded noise.", "--images")]
 Channels = Annotated[int | None, _option("C, channels of the first stage.", default=_DEFAULT.channels)]
 Cells = Annotated[int | None, _option("N, cells per stage.", default=_DEFAULT.cells)]

@@ -19,6 +19,7 @@ from micronas.commands.flags import (
     Expressivity,
     ImagesFrom,
     Input,
+    Repeats,
     Runtime,
     Seed,
     Target,
@@ -47,9 +48,7 @@ def search(
     latency_weight: Annotated[float | None, weight("Of latency, a cost.", _DEFAULT.latency_weight)] = None,
     seed: Seed = None,
     seeds: Annotated[str | None, typer.Option(help="An ensemble for --search exact, like 0-4.")] = None,
-    repeats: Annotated[
-        int | None, typer.Option(help="Measurements averaged by pruning.", min=1, show_default=str(_DEFAULT.repeats))
-    ] = None,
+    repeats: Repeats = None,
     images: ImagesFrom = None,
     runtime: Runtime = None,
     channels: Channels = None,
@@ -103,6 +102,7 @@ def measure(
     ] = None,
     emulate: Annotated[bool, typer.Option(help="Also run the whole network as firmware in the emulator.")] = False,
     seed: Seed = None,
+    repeats: Repeats = None,
     images: ImagesFrom = None,
     expressivity: Expressivity = None,
     runtime: Runtime = None,
@@ -117,6 +117,7 @@ def measure(
     given = {
         "target": target,
         "seed": seed,
+        "repeats": repeats,
         "images": absolute(images),
         "expressivity": expressivity,
         "runtime": runtime,
@@ -135,6 +136,7 @@ def measure(
 def scores(
     out: Annotated[Path, typer.Option(help="The .csv file to write.")],
     seeds: Annotated[str, typer.Option(help="Like 0-4 or 1,3,5.")] = "0",
+    repeats: Repeats = None,
     unique: Annotated[bool, typer.Option("--unique", help="One row for each distinct network.")] = False,
     images: ImagesFrom = None,
     expressivity: Expressivity = None,
@@ -145,6 +147,7 @@ def scores(
 ) -> None:
     """Export the score of every architecture of the space."""
     given = {
+        "repeats": repeats,
         "images": absolute(images),
         "expressivity": expressivity,
         "channels": channels,

@@ -17,7 +17,7 @@ from micronas.objective import Column, Objective, Unreachable, best_first, rank_
 from micronas.search.census import Census, take_census
 from micronas.search.reach import Reach
 from micronas.search.scoring import SpaceScores
-from micronas.search.search import Finalist, SearchResult, Watch, unwatched
+from micronas.search.search import Finalist, SearchResult, Watch, draw_seeds, unwatched
 from micronas.spaces.space import SearchSpace, Skeleton
 from micronas.store import ScoreStore, default_store
 
@@ -27,15 +27,15 @@ FINALISTS = 10
 
 @dataclass(frozen=True)
 class ExactSearch:
-    """Argmax of −Σ weight · ln(rank) under hard limits; ranks are over all connected networks, before limits.
+    """Argmax of a score made of ranks (`rank_score`) under hard limits; ranks are over all networks, before limits.
 
-    With several seeds an ensemble: the ranks of an indicator are averaged over the seeds before
-    the logarithm is taken (ADR 0004).
+    An indicator's ranks are averaged over all draws: those of one seed, or of an ensemble of seeds (ADR 0004).
 
     Attributes:
         space: what is searched; small enough to enumerate.
         skeleton: the one deployed; FLOPs and limits refer to it.
         seeds: of weights and random inputs.
+        repeats: draws of them for each seed (`draw_seeds`).
         watch: told about progress.
         store: where scores are kept between runs.
     """
@@ -43,6 +43,7 @@ class ExactSearch:
     space: SearchSpace
     skeleton: Skeleton
     seeds: tuple[int, ...] = (0,)
+    repeats: int = 3
     watch: Watch = unwatched
     store: ScoreStore = field(default_factory=default_store)
     name: str = "exact"
@@ -65,7 +66,6 @@ class ExactSearch:
             finalists[0].architecture,
             finalists,
             measured=table.measured,
-            draws=len(self.seeds),
             notes=tuple(self.store.said),
         )
 
@@ -73,8 +73,9 @@ class ExactSearch:
         """The score of every connected network, higher is better."""
         census = take_census(self.space, self.watch)
         scores = SpaceScores(census, self.store, self.watch)
+        draws = draw_seeds(self.seeds, self.repeats)
         performance = {
-            term.indicator.name: np.stack([scores.performance(term.indicator.with_seed(seed)) for seed in self.seeds])[
+            term.indicator.name: np.stack([scores.performance(term.indicator.with_seed(seed)) for seed in draws])[
                 :, census.connected
             ]
             for term in objective.performance
@@ -95,7 +96,7 @@ class ScoreTable:
     Attributes:
         census: all networks.
         score: of each connected one, shape (connected,); higher is better.
-        values: by performance indicator (seeds, connected).
+        values: by performance indicator (draws, connected).
         hardware: by hardware indicator that weighs something (connected,).
     """
 
@@ -114,7 +115,7 @@ class ScoreTable:
         return self.census.representative(int(self._networks[at]))
 
     def finalist(self, at: int) -> Finalist:
-        """A connected network with its score and its indicators, averaged over the seeds."""
+        """A connected network with its score and its indicators, averaged over the draws."""
         means = {name: float(values[:, at].mean()) for name, values in self.values.items()}
         return Finalist(self.architecture(at), float(self.score[at]), means)
 
@@ -126,7 +127,9 @@ class ScoreTable:
 def score_rows(table: ScoreTable, seeds: Sequence[int], unique: bool) -> str:
     """A score table as the text of a .csv: `architecture`, an indicator and seed a column, `score`.
 
-    Columns of one number for all seeds (live FLOPs) have no seed in their name.
+    The number of a seed is the mean of its draws, as a search reports it, while scores are made of the ranks of single
+    draws: with one repeat a seed, all that a score is made of is in its row. Columns of one number for all seeds (live
+    FLOPs) have no seed in their name.
     """
     census = table.census
     text = io.StringIO()
@@ -134,7 +137,8 @@ def score_rows(table: ScoreTable, seeds: Sequence[int], unique: bool) -> str:
     writer.writerow(
         ["architecture", *(f"{name}[{seed}]" for name in table.values for seed in seeds), *table.hardware, "score"]
     )
-    columns = np.vstack([*table.values.values(), *table.hardware.values(), table.score])
+    by_seed = [values.reshape(len(seeds), -1, values.shape[1]).mean(axis=1) for values in table.values.values()]
+    columns = np.vstack([*by_seed, *table.hardware.values(), table.score])
     row_of_network = np.cumsum(census.connected) - 1
     everything = list(census.architectures())
     for at in census.first if unique else range(len(everything)):

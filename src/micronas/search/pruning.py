@@ -18,7 +18,7 @@ from micronas.indicator import Better, HardwareIndicator, PerformanceIndicator, 
 from micronas.objective import Objective, Term, best_first, ranks
 from micronas.search.measurements import Measurements
 from micronas.search.reach import Reach
-from micronas.search.search import Finalist, SearchResult, Step, Watch, unwatched
+from micronas.search.search import Finalist, SearchResult, Step, Watch, draw_seeds, unwatched
 from micronas.spaces.space import SearchSpace, Skeleton
 
 HARDWARE_FACTORS = (0.0, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
@@ -32,8 +32,8 @@ class PruningSearch:
     Attributes:
         space: what is searched.
         skeleton: the one deployed; prices and limits refer to it.
-        seed: of weights and random inputs; repeat r draws with seed · repeats + r.
-        repeats: measurements averaged for every removal, each with fresh weights.
+        seed: of weights and random inputs.
+        repeats: draws of them whose measurements are averaged for every removal (`draw_seeds`).
         watch: told about progress.
     """
 
@@ -61,7 +61,7 @@ class PruningSearch:
             runs.setdefault(reach.representative(pruned), (factor, steps))
         finalists = self._compare(objective, {pruned: factor for pruned, (factor, _) in runs.items()})
         winner = finalists[0].architecture
-        return SearchResult(winner, finalists, runs[winner][1], measured=len(self._measurements), draws=self.repeats)
+        return SearchResult(winner, finalists, runs[winner][1], measured=len(self._measurements))
 
     def _start(self, reach: Reach) -> Choices:
         """The supernet: without `none`, as TE-NAS has it, unless the limits need it."""
@@ -95,17 +95,17 @@ class PruningSearch:
         return [removals[at] for at in np.argsort(total, kind="stable")]
 
     def _change(self, term: Term[PerformanceIndicator], choices: Choices, removals: Sequence[Removal]) -> Scores:
-        """What each removal does to an indicator: (after - before) / |before|, mean over the repeats."""
+        """What each removal does to an indicator: (after - before) / |before|, mean over the draws."""
         after = [choices.without(removal) for removal in removals]
         change = np.zeros(len(removals))
-        for indicator in self._repeats(term):
+        for indicator in self._draws(term):
             before, *values = self._measurements.of(indicator, [choices, *after])
             with np.errstate(invalid="ignore"):  # ∞ - ∞: singular before and after
                 change += (np.array(values) - before) / abs(before) / self.repeats
         return np.where(np.isnan(change), term.better.worst, change)
 
-    def _repeats(self, term: Term[PerformanceIndicator]) -> list[PerformanceIndicator]:
-        return [term.indicator.with_seed(self.seed * self.repeats + repeat) for repeat in range(self.repeats)]
+    def _draws(self, term: Term[PerformanceIndicator]) -> list[PerformanceIndicator]:
+        return [term.indicator.with_seed(seed) for seed in draw_seeds([self.seed], self.repeats)]
 
     def _prices(self, term: Term[HardwareIndicator], removals: Sequence[Removal]) -> Scores:
         """The price of the option each removal strikes."""
@@ -115,7 +115,7 @@ class PruningSearch:
         """Finalists, best first, by Σ weight · rank of the performance terms alone."""
         found = [*factors]
         values = {
-            term.indicator.name: np.mean([self._measurements.of(one, found) for one in self._repeats(term)], axis=0)
+            term.indicator.name: np.mean([self._measurements.of(one, found) for one in self._draws(term)], axis=0)
             for term in objective.performance
         }
         score = -sum(

@@ -14,7 +14,7 @@ from micronas.indicator import Scores
 from micronas.objective import Column, Objective, best_first, rank_score
 from micronas.search.measurements import Measurements
 from micronas.search.reach import Reach
-from micronas.search.search import Finalist, SearchResult, Watch, unwatched
+from micronas.search.search import Finalist, SearchResult, Watch, draw_seeds, unwatched
 from micronas.spaces.space import SearchSpace, Skeleton
 
 
@@ -23,18 +23,21 @@ class RandomSearch:
     """Uniformly drawn connected architectures within the limits, ranked among each other.
 
     Attributes:
+        seed: of what is drawn from the space, and of weights and random inputs.
+        repeats: draws of weights and inputs, as of the other searches (`draw_seeds`).
         samples: how many distinct networks are scored; 54 is what the pruning search looks at.
     """
 
     space: SearchSpace
     skeleton: Skeleton
     seed: int = 0
+    repeats: int = 3
     samples: int = 54
     watch: Watch = unwatched
     name: str = "random"
 
     def run(self, objective: Objective) -> SearchResult:
-        """Draw, score by −Σ weight · ln(rank) of all terms, take the best.
+        """Draw, score by the ranks of all terms (`rank_score`), take the best.
 
         Raises:
             Unreachable: no connected architecture meets the limits.
@@ -46,11 +49,12 @@ class RandomSearch:
         values: dict[str, Scores] = {}
         for done, term in enumerate(objective.performance):
             self.watch(done, len(objective.performance), f"{term.indicator.name} of {len(drawn)} networks")
-            values[term.indicator.name] = measurements.of(term.indicator.with_seed(self.seed), drawn)
+            draws = [term.indicator.with_seed(seed) for seed in draw_seeds([self.seed], self.repeats)]
+            values[term.indicator.name] = np.stack([measurements.of(one, drawn) for one in draws])
         columns = [Column(values[term.indicator.name], term.better, term.weight) for term in objective.performance]
         score = rank_score(columns + self._hardware(objective, drawn))
         finalists = tuple(
-            Finalist(drawn[at], float(score[at]), {name: float(column[at]) for name, column in values.items()})
+            Finalist(drawn[at], float(score[at]), {name: float(rows[:, at].mean()) for name, rows in values.items()})
             for at in best_first(score)
         )
         return SearchResult(finalists[0].architecture, finalists, measured=len(measurements))

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from micronas.choices import Choices, Removal
 from micronas.objective import Objective
+
+
+def draw_seeds(seeds: Sequence[int], repeats: int) -> tuple[int, ...]:
+    """What single draws of weights and inputs are seeded with: repeat r of seed s with s · repeats + r (ADR 0004).
+
+    So different seeds share no draw, and seeds 0 to 4 of three repeats are the fifteen seeds 0 to 14 of one.
+    """
+    return tuple(seed * repeats + repeat for seed in seeds for repeat in range(repeats))
 
 
 @dataclass(frozen=True)
@@ -36,7 +45,6 @@ class SearchResult:
         architecture: the canonical representative of the cell found.
         finalists: what the answer was chosen from, best first; the answer is the first.
         steps: the rounds that led to the answer (empty for searches without rounds).
-        draws: of weights and inputs that the finalists' values are the mean of.
         measured: how many numbers the performance indicators gave, whether now or kept from earlier.
         notes: what else the user should be told, a line each.
     """
@@ -45,7 +53,6 @@ class SearchResult:
     finalists: tuple[Finalist, ...]
     steps: tuple[Step, ...] = ()
     measured: int = 0
-    draws: int = 1
     notes: tuple[str, ...] = ()
 
 
