@@ -1,11 +1,11 @@
 """How well training-free scores rank NAS-Bench-201 on CIFAR-10, beside the plain count of FLOPs.
 
-Kendall tau and Spearman over all connected networks (one representative a network), for each indicator and
-combination, each of five seeds and their ensemble, and the accuracy of the top 1 and the mean of the top 10.
-Combinations and weights were decided before this was first run (ADR 0004). Accuracies (published table) are read here
-only.
+For each indicator and combination: Kendall tau of single seeds and of their ensemble, over all connected networks (one
+representative each) and over all connected architectures (a network counts as often as it is written); Spearman's rho
+of the ensemble; the accuracy of the top 1 (mean over the seeds, and of the ensemble) and the mean of the ensemble's top
+10. Accuracies (published table) are read here only, after everything is scored. ADR 0004 says what was decided before.
 
-    python benchmarks/ranking.py [--seeds 0-4] [--table TABLE.csv.gz --column cifar10_test]
+    python benchmarks/ranking.py [--seeds 0-4] [--repeats 3] [--table TABLE.csv.gz --column cifar10_test]
 """
 
 from __future__ import annotations
@@ -13,85 +13,126 @@ from __future__ import annotations
 import argparse
 import csv
 import gzip
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from scipy import stats
 
 from micronas.catalog import PERFORMANCE_INDICATORS, SPACES
-from micronas.config import parse_seeds
+from micronas.config import Run, parse_seeds
 from micronas.hardware.compute import Flops, LiveFlops
 from micronas.indicator import Better, Scores
 from micronas.inputs import Gaussian
-from micronas.objective import Column, rank_score
-from micronas.search.census import take_census
-from micronas.search.scoring import SpaceScores
-from micronas.search.search import unwatched
+from micronas.objective import Column, Objective, Term, rank_score, ranks, term
+from micronas.search.exact import ExactSearch, ScoreTable
 from micronas.spaces.space import Skeleton
-from micronas.store import default_store
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "nasbench201_cifar10.csv.gz"
-COMBINATIONS = {
-    "ntk + linear-regions": ("ntk", "linear-regions"),
-    "ntk + linear-regions + live-flops (the default score)": ("ntk", "linear-regions", "live-flops"),
-}
+SPACE = SPACES["nasbench201"]
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Accuracies of the connected networks, and of every connected architecture with the network it is."""
+
+    networks: Scores
+    architectures: Scores
+    network_of: np.ndarray
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """A way to score: its columns, and how they become one number, of some of the draws."""
+
+    title: str
+    columns: Sequence[Column]
+    from_the_best: bool = False
+
+    def score(self, draws: slice) -> Scores:
+        """Higher is better, shape (networks,); a column of one row is the same in every draw."""
+        chosen = [
+            Column(column.values[draws] if len(column.values) > 1 else column.values, column.better, column.weight)
+            for column in self.columns
+        ]
+        if self.from_the_best:
+            return -np.sum([np.log(column.mean_ranks) for column in chosen], axis=0)
+        return rank_score(chosen)
 
 
 def main() -> None:
     """Score, then read the accuracies, then compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", default="0-4")
+    parser.add_argument("--repeats", type=int, default=Run().repeats, help="draws for each seed")
     parser.add_argument("--table", type=Path, default=SHARED)
     parser.add_argument("--column", default="cifar10_test")
     parser.add_argument("--indicators", default="ntk,linear-regions", help="performance indicators, comma-separated")
     arguments = parser.parse_args()
-    seeds, names = parse_seeds(arguments.seeds), arguments.indicators.split(",")
-    space = SPACES["nasbench201"]
-    census = take_census(space)
-    scores = SpaceScores(census, default_store(), unwatched)
-    columns: dict[str, tuple[Scores, Better]] = {}
-    for name in names:
-        indicator = PERFORMANCE_INDICATORS[name](Gaussian())
-        values = np.stack([scores.performance(indicator.with_seed(seed)) for seed in seeds])
-        columns[name] = (values[:, census.connected], indicator.better)
-    columns["live-flops"] = (scores.hardware(LiveFlops(), Skeleton())[None, census.connected], Better.HIGHER)
-    columns["flops (the benchmark's count)"] = (
-        scores.hardware(Flops(), Skeleton())[None, census.connected],
-        Better.HIGHER,
-    )
-    with gzip.open(arguments.table, "rt") as file:
-        accuracy = {row["arch"]: float(row[arguments.column]) for row in csv.DictReader(file)}
-    networks = np.flatnonzero(census.connected)
-    truth = np.array([accuracy[space.format(census.representative(int(at)))] for at in networks])
-    print(f"{len(networks)} networks, seeds {arguments.seeds}, {arguments.column}\n")
-    print(f"{'score':56}{'tau, one seed':>18}{'tau, ensemble':>16}{'rho':>8}{'top 1':>20}{'top 10':>9}")
-    for title, parts in {**{name: (name,) for name in columns}, **COMBINATIONS}.items():
-        if all(part in columns for part in parts):
-            print(row_of(title, [columns[part] for part in parts], truth))
+    seeds = parse_seeds(arguments.seeds)
+    terms = [term(PERFORMANCE_INDICATORS[name](Gaussian())) for name in arguments.indicators.split(",")]
+    capacity = (Term(LiveFlops(), 1.0, Better.HIGHER), Term(Flops(), 1.0, Better.HIGHER))
+    search = ExactSearch(SPACE, Skeleton(), seeds, arguments.repeats)
+    scored = search.score(Objective(tuple(terms), capacity))
+    truth = read_truth(arguments.table, arguments.column, scored)
+    print(f"{len(truth.networks)} networks, {len(truth.architectures)} architectures, {arguments.column};", end=" ")
+    print(f"seeds {arguments.seeds} of {arguments.repeats} draws each\n")
+    print(f"{'':54}{'tau, networks':>22}{'tau, architectures':>24}{'rho':>8}{'top 1':>16}{'top 10':>9}")
+    print(f"{'score':54}{'one seed':>14}{'all':>8}{'one seed':>16}{'all':>8}{'all':>8}{'one':>8}{'all':>8}{'all':>9}")
+    for ranking in rankings(scored, terms):
+        print(row_of(ranking, len(seeds), arguments.repeats, truth))
 
 
-def tau(score: Scores, truth: Scores) -> float:
-    """Kendall's tau-b."""
-    return float(np.asarray(stats.kendalltau(score, truth))[0])
+def read_truth(path: Path, column: str, scored: ScoreTable) -> Truth:
+    """The accuracy of everything that was scored."""
+    with gzip.open(path, "rt") as file:
+        accuracy = {row["arch"]: float(row[column]) for row in csv.DictReader(file)}
+    census = scored.census
+    connected = census.connected[census.members]
+    every = np.array([accuracy[SPACE.format(choices)] for choices in census.architectures()])
+    numbered = np.cumsum(census.connected) - 1
+    return Truth(every[census.first[census.connected]], every[connected], numbered[census.members[connected]])
 
 
-def row_of(title: str, parts: list[tuple[Scores, Better]], truth: Scores) -> str:
+def rankings(scored: ScoreTable, terms: Sequence[Term]) -> Iterator[Ranking]:
+    """Each indicator alone, the trainability term with each of the others, and with live FLOPs."""
+    of = {one.indicator.name: Column(scored.values[one.indicator.name], one.better, 1.0) for one in terms}
+    live, plain = (Column(scored.hardware[name][None], Better.HIGHER, 1.0) for name in ("live-flops", "flops"))
+    yield Ranking("FLOPs alone (live edges)", [live])
+    yield Ranking("FLOPs alone (all edges, as the benchmark counts)", [plain])
+    for name, column in of.items():
+        yield Ranking(name, [column])
+    for name, column in of.items():
+        if name != "ntk" and "ntk" in of:
+            both, default = [of["ntk"], column], " = the default" if name == Run().expressivity else ""
+            yield Ranking(f"ntk + {name}", both)
+            yield Ranking(f"ntk + {name} + live-flops{default}", [*both, live])
+            yield Ranking("  the same, −Σ ln(rank from the best)", [*both, live], from_the_best=True)
+
+
+def row_of(ranking: Ranking, seeds: int, repeats: int, truth: Truth) -> str:
     """One line: single seeds as mean ± deviation, then the ensemble of all."""
-    seeds = max(len(values) for values, _ in parts)
+    singles = [ranking.score(slice(seed * repeats, (seed + 1) * repeats)) for seed in range(seeds)]
+    together = ranking.score(slice(None))
+    cells = [f"{ranking.title:54}"]
+    for accuracy, chosen in ((truth.networks, slice(None)), (truth.architectures, truth.network_of)):
+        taus = [tau(single[chosen], accuracy) for single in singles]
+        cells.append(f"{f'{np.mean(taus):.3f} ± {np.std(taus):.3f}':>16}{tau(together[chosen], accuracy):>8.3f}")
+    rho = float(np.asarray(stats.spearmanr(together, truth.networks))[0])
+    top = np.mean([top_1(single, truth) for single in singles])
+    ten = truth.networks[np.argsort(-together, kind="stable")[:10]].mean()
+    return "".join(cells) + f"{rho:>8.3f}{top:>8.2f}{top_1(together, truth):>8.2f}{ten:>9.2f}"
 
-    def score(pick: slice) -> Scores:
-        return rank_score(
-            [Column(values[pick] if len(values) > 1 else values, better, 1.0) for values, better in parts]
-        )
 
-    singles = [score(slice(seed, seed + 1)) for seed in range(seeds)]
-    taus = [tau(single, truth) for single in singles]
-    tops = [truth[single.argmax()] for single in singles]
-    ensemble = score(slice(None))
-    ten = truth[np.argsort(-ensemble, kind="stable")[:10]].mean()
-    spread = f"{np.mean(taus):>10.3f} ± {np.std(taus):.3f}"
-    together = f"{tau(ensemble, truth):>16.3f}{float(np.asarray(stats.spearmanr(ensemble, truth))[0]):>8.3f}"
-    return f"{title:56}{spread}{together}{np.mean(tops):>8.2f}, all {truth[ensemble.argmax()]:.2f}{ten:>9.2f}"
+def tau(score: Scores, accuracy: Scores) -> float:
+    """Kendall's tau-b."""
+    return float(np.asarray(stats.kendalltau(score, accuracy))[0])
+
+
+def top_1(score: Scores, truth: Truth) -> float:
+    """The accuracy of the best; of several equally good ones, their mean."""
+    return float(truth.networks[ranks(score, Better.HIGHER) == ranks(score, Better.HIGHER).min()].mean())
 
 
 if __name__ == "__main__":
