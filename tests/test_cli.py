@@ -266,7 +266,7 @@ def test_questions_that_need_no_network_load_neither_torch_nor_numba(arguments: 
 
 
 SLOW = {
-    "search": ["search", "--runs", "runs"],
+    "search": ["search", "--repeats", "100", "--runs", "runs"],
     "measure": ["measure", CELL, "--emulate"],
     "scores": ["scores", "--out", "scores.csv"],
     "profile": ["profile", "nucleo-l552ze-q", "--channels", "24"],
