@@ -145,7 +145,7 @@ def scores(
     input: Input = None,  # noqa: A002 (the flag is --input)
     classes: Classes = None,
 ) -> None:
-    """Export the score of every architecture of the space."""
+    """Export the score of every architecture of the space, and each seed's indicators (the mean of its draws)."""
     given = {
         "repeats": repeats,
         "images": absolute(images),
