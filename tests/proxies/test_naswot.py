@@ -24,7 +24,7 @@ def test_kernels_count_agreeing_neurons_of_distinct_tensors(backend: BackendName
     chance = random.Random(2)
     graphs = [SPACE.lower(random_cell(chance, open_decisions=at % 2 == 0), SMALL) for at in range(8)]
     images = Gaussian().batch((8, 8, 3), 7, 1)
-    kernels = Naswot(batch=7, seed=1, precision="float64", backend=backend).kernels(graphs)
+    kernels = Naswot(batch=7, seed=1, precision="float64", backend=backend).kernels(graphs, [1])[0]
     for graph, kernel in zip(graphs, kernels, strict=True):
         try:
             pattern = signs(live(graph), images, 1)
@@ -46,7 +46,7 @@ def test_score_is_the_log_determinant(backend: BackendName):
     pattern = signs(live(graph), Gaussian().batch((8, 8, 3), 7, 0), 0)
     distinct = np.unique(pattern, axis=1)
     measured = Naswot(batch=7, precision="float64", backend=backend)
-    kernel = measured.kernels([graph])[0]
+    kernel = measured.kernels([graph], [0])[0, 0]
     assert distinct.shape[1] <= kernel[0, 0] <= pattern.shape[1]
     assert measured.measure(graph) == pytest.approx(np.linalg.slogdet(kernel)[1])
 
@@ -54,7 +54,7 @@ def test_score_is_the_log_determinant(backend: BackendName):
 def test_engines_agree_exactly():
     chance = random.Random(9)
     graphs = [SPACE.lower(random_cell(chance, open_decisions=True), SMALL) for _ in range(5)]
-    first, second = (Naswot(batch=9, precision="float64", backend=name).kernels(graphs) for name in BACKENDS)
+    first, second = (Naswot(batch=9, precision="float64", backend=name).kernels(graphs, [0]) for name in BACKENDS)
     assert (first == second).all()
 
 

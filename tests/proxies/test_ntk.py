@@ -14,7 +14,11 @@ from micronas.errors import UserError
 from micronas.graph import Graph, GraphBuilder
 from micronas.inputs import Gaussian
 from micronas.networks import Network
+from micronas.proxies.engine import numba_backend
 from micronas.proxies.engine.backend import BackendName
+from micronas.proxies.engine.layout import Store
+from micronas.proxies.engine.program import Goal, Program, write
+from micronas.proxies.engine.values import Merged
 from micronas.proxies.ntk import REDUCED, Ntk, condition_numbers
 from micronas.spaces.space import Skeleton
 
@@ -29,7 +33,7 @@ def lower(text: str, skeleton: Skeleton = SMALL) -> Graph:
 
 
 def assert_oracle(graphs: list[Graph], ntk: Ntk, tolerance: float) -> None:
-    for graph, kernel in zip(graphs, ntk.kernels(graphs), strict=True):
+    for graph, kernel in zip(graphs, ntk.kernels(graphs, [ntk.seed])[0], strict=True):
         images = ntk.inputs.batch(graph.layers[0].signature.out_shape, ntk.batch, ntk.seed)
         expected = tangent_kernel(graph, images, ntk.seed)
         assert np.abs(kernel - expected).max() <= tolerance * np.abs(expected).max()
@@ -115,7 +119,7 @@ class TestScore:
 
     def test_disconnected_is_infinite(self):
         assert list(Ntk(batch=4).measure_many([lower(DISCONNECTED), lower(DEAD)]) == np.inf) == [True, False]
-        assert np.isnan(Ntk(batch=4).kernels([lower(DISCONNECTED)])).all()
+        assert np.isnan(Ntk(batch=4).kernels([lower(DISCONNECTED)], [0])).all()
 
     def test_singular_is_infinite(self):
         """More samples than weights leave eigenvalues that are zero but for rounding."""
@@ -149,11 +153,37 @@ class TestScore:
             Ntk(backend="jax").measure(lower(DEAD))  # pyright: ignore[reportArgumentType]
 
 
+class TestDraws:
+    def test_a_program_is_written_once_for_all_draws(self, monkeypatch: pytest.MonkeyPatch):
+        written: list[Merged] = []
+
+        def counted(merged: Merged, store: Store, goal: Goal) -> Program:
+            written.append(merged)
+            return write(merged, store, goal)
+
+        monkeypatch.setattr(numba_backend, "write", counted)
+        graphs = [SPACE.lower(random_cell(random.Random(seed)), SMALL) for seed in range(40)]
+        Ntk(batch=4, backend="numba").measure_draws(graphs, [0])
+        once = len(written)
+        Ntk(batch=4, backend="numba").measure_draws(graphs, [0, 1, 2, 3])
+        assert 1 <= once == len(written) - once
+
+    @pytest.mark.parametrize("threads", [1, 3])
+    def test_each_draw_has_its_own_weights_and_images_on_any_number_of_threads(self, threads: int):
+        graphs = [lower(DEAD), lower(DISCONNECTED), SPACE.lower(SPACE.everything(), SMALL)]
+        images, seeds = np.stack([Gaussian().batch((8, 8, 3), 5, seed) for seed in (7, 8)]), [3, 4]
+        kernels = numba_backend.NumbaBackend("float64", threads).tangent_kernels(graphs, images, seeds)
+        for draw in (0, 1):
+            for graph, kernel in zip(graphs[::2], kernels[draw, ::2], strict=True):
+                np.testing.assert_allclose(kernel, tangent_kernel(graph, images[draw], seeds[draw]), rtol=1e-8)
+        assert np.isnan(kernels[:, 1]).all()
+
+
 class TestCoupled:
     def test_is_the_jacobian_of_the_network_in_train_mode(self):
         ntk, graph = Ntk(batch=5, mode="coupled", precision="float64"), lower(DEAD)
         rows = jacobian(Network(live(graph), 0, torch.float64), Gaussian().batch((8, 8, 3), 5, 0))
-        np.testing.assert_allclose(ntk.kernels([graph])[0], (rows @ rows.T).numpy(), rtol=1e-9)
+        np.testing.assert_allclose(ntk.kernels([graph], [0])[0, 0], (rows @ rows.T).numpy(), rtol=1e-9)
 
     def test_is_another_quantity_than_frozen(self):
         graph = lower(DEAD)
