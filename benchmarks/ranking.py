@@ -52,8 +52,7 @@ def main() -> None:
     columns: dict[str, tuple[Scores, Better]] = {}
     for name in names:
         indicator = PERFORMANCE_INDICATORS[name](Gaussian())
-        values = np.stack([scores.performance(indicator.with_seed(seed)) for seed in seeds])
-        columns[name] = (values[:, census.connected], indicator.better)
+        columns[name] = (scores.performance(indicator, seeds)[:, census.connected], indicator.better)
     columns["live-flops"] = (scores.hardware(LiveFlops(), Skeleton())[None, census.connected], Better.HIGHER)
     columns["flops (the benchmark's count)"] = (
         scores.hardware(Flops(), Skeleton())[None, census.connected],
