@@ -94,8 +94,8 @@ def seconds(loop: Loop, repeats: int) -> tuple[float, np.ndarray]:
 def loops(engine: NumbaBackend, folded: TorchBackend, graphs: list[Graph], images: np.ndarray) -> dict[str, Loop]:
     """What is compared: label -> the kernels of all graphs."""
     return {
-        "ours, compiled": lambda: engine.tangent_kernels(graphs, images, SEED),
-        "ours, torch": lambda: folded.tangent_kernels(graphs, images, SEED),
+        "ours, compiled": lambda: engine.tangent_kernels(graphs, images[None], [SEED])[0],
+        "ours, torch": lambda: folded.tangent_kernels(graphs, images[None], [SEED])[0],
         "frozen: 32 retained backwards": lambda: np.stack([frozen_loop(graph, images) for graph in graphs]),
         "batch-1: 32 forwards, 32 backwards": lambda: np.stack([batch_1_loop(graph, images) for graph in graphs]),
         "coupled: 32 retained backwards": lambda: np.stack(

@@ -223,8 +223,7 @@ class Slow(Drawn):
 scoring.CHUNK = 4
 scores = SpaceScores(take_census(Triangle()), ScoreStore(Path(sys.argv[1])), lambda *news: None)
 print("begin", flush=True)
-for seed in range(2):
-    values = scores.performance(Slow(seed=seed))
+for values in scores.performance(Slow(), range(2)):
     print("scores", *values.tolist(), flush=True)
 print(*scores.store.said, flush=True)
 """

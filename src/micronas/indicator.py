@@ -86,6 +86,18 @@ class PerformanceIndicator(Indicator, Protocol):
         """The same indicator with fresh weights and, if they are random, fresh inputs."""
         ...
 
+    def measure_draws(self, graphs: Sequence[Graph], seeds: Sequence[int]) -> Scores:
+        """The numbers of many networks for several draws, shape (seeds, graphs); what draws share is done once.
+
+        Each row is what `with_seed(seed).measure_many(graphs)` answers; `seed` itself plays no part.
+        """
+        ...
+
+
+def draw_by_draw(indicator: PerformanceIndicator, graphs: Sequence[Graph], seeds: Sequence[int]) -> Scores:
+    """`measure_draws` where draws share nothing: one after the other, shape (seeds, graphs)."""
+    return np.array([indicator.with_seed(seed).measure_many(graphs) for seed in seeds])
+
 
 @runtime_checkable
 class HardwareIndicator(Indicator, Protocol):

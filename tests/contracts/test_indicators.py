@@ -7,10 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from micronas.catalog import PERFORMANCE_INDICATORS
 from micronas.config import every_indicator
 from micronas.graph import Graph
 from micronas.hardware.target import load_target
-from micronas.indicator import Better, Indicator
+from micronas.indicator import Better, Indicator, PerformanceIndicator
+from micronas.inputs import Gaussian
 from micronas.proxies.linear_regions import LinearRegions
 from micronas.proxies.naswot import Naswot
 from micronas.proxies.ntk import Ntk
@@ -19,7 +21,7 @@ from micronas.proxies.zen import ZenScore
 from micronas.spaces.nasbench201 import NasBench201
 from micronas.spaces.space import Skeleton
 
-SETTINGS: Sequence[Indicator] = (
+SETTINGS: Sequence[PerformanceIndicator] = (
     Ntk(batch=6, backend="torch"),
     Ntk(batch=6),
     Ntk(batch=6, mode="coupled"),
@@ -33,6 +35,10 @@ SETTINGS: Sequence[Indicator] = (
 INDICATORS = (
     *SETTINGS,
     *(one for one in every_indicator(load_target("nucleo-f746zg")) if one.name not in {its.name for its in SETTINGS}),
+)
+PERFORMANCE: Sequence[PerformanceIndicator] = (
+    *SETTINGS,
+    *(make(Gaussian()) for name, make in PERFORMANCE_INDICATORS.items() if name not in {its.name for its in SETTINGS}),
 )
 COUNTS_WHAT_IS_DEAD = {"flops", "params"}
 """Indicators that score a disconnected network for what it is: its layers are there, and cost."""
@@ -80,6 +86,16 @@ def test_deterministic(indicator: Indicator):
 def test_many_answer_as_one_by_one(indicator: Indicator):
     many = indicator.measure_many(lower(indicator, *CELLS))
     np.testing.assert_allclose(many, [indicator.measure(graph) for graph in lower(indicator, *CELLS)], rtol=1e-5)
+
+
+@pytest.mark.parametrize("measured", PERFORMANCE, ids=label)
+def test_draws_answer_as_one_by_one(measured: PerformanceIndicator):
+    """To the last bit: how networks are merged does not depend on how many draws there are."""
+    graphs, seeds = lower(measured, *CELLS), (5, 0, 2)
+    draws = measured.measure_draws(graphs, seeds)
+    assert draws.tolist() == [measured.with_seed(seed).measure_many(graphs).tolist() for seed in seeds]
+    assert len(set(map(tuple, draws.tolist()))) == len(seeds)
+    assert measured.measure_draws([], seeds).shape == (3, 0)
 
 
 def test_order_and_company_do_not_matter(indicator: Indicator):

@@ -43,12 +43,14 @@ class TestCounts:
             def patches(self, shape: Shape, count: int, seed: int) -> np.ndarray:
                 return np.repeat(super().patches(shape, count // 2, seed), 2, axis=0)
 
-        counted = LinearRegions(samples=40, precision="float64", backend=backend, inputs=Twice()).counts([graph])
+        counted = LinearRegions(samples=40, precision="float64", backend=backend, inputs=Twice()).measure_many([graph])
         assert counted == [20] == [pairwise_regions(signs(graph, patches, 0))]
 
     def test_float32_counts_nearly_the_same(self, backend: BackendName):
         graphs = [SPACE.lower(random_cell(random.Random(seed)), ONE_CELL) for seed in range(10)]
-        single, double = (LinearRegions(precision=p, backend=backend).counts(graphs) for p in ("float32", "float64"))
+        single, double = (
+            LinearRegions(precision=p, backend=backend).measure_many(graphs) for p in ("float32", "float64")
+        )
         assert np.abs(single - double).max() <= 3
 
 

@@ -14,7 +14,11 @@ from micronas.errors import UserError
 from micronas.graph import Graph, GraphBuilder
 from micronas.inputs import Gaussian
 from micronas.networks import Network
+from micronas.proxies.engine import numba_backend
 from micronas.proxies.engine.backend import BackendName
+from micronas.proxies.engine.layout import Store
+from micronas.proxies.engine.program import Goal, Program, write
+from micronas.proxies.engine.values import Merged
 from micronas.proxies.ntk import REDUCED, Ntk, condition_numbers
 from micronas.spaces.space import Skeleton
 
@@ -147,6 +151,32 @@ class TestScore:
     def test_unknown_engine_says_so(self):
         with pytest.raises(UserError, match="numba"):
             Ntk(backend="jax").measure(lower(DEAD))  # pyright: ignore[reportArgumentType]
+
+
+class TestDraws:
+    def test_a_program_is_written_once_for_all_draws(self, monkeypatch: pytest.MonkeyPatch):
+        written: list[Merged] = []
+
+        def counted(merged: Merged, store: Store, goal: Goal) -> Program:
+            written.append(merged)
+            return write(merged, store, goal)
+
+        monkeypatch.setattr(numba_backend, "write", counted)
+        graphs = [SPACE.lower(random_cell(random.Random(seed)), SMALL) for seed in range(40)]
+        Ntk(batch=4, backend="numba").measure_draws(graphs, [0])
+        once = len(written)
+        Ntk(batch=4, backend="numba").measure_draws(graphs, [0, 1, 2, 3])
+        assert 1 <= once == len(written) - once
+
+    @pytest.mark.parametrize("threads", [1, 3])
+    def test_each_draw_has_its_own_weights_and_images_on_any_number_of_threads(self, threads: int):
+        graphs = [lower(DEAD), lower(DISCONNECTED), SPACE.lower(SPACE.everything(), SMALL)]
+        images, seeds = np.stack([Gaussian().batch((8, 8, 3), 5, seed) for seed in (7, 8)]), [3, 4]
+        kernels = numba_backend.NumbaBackend("float64", threads).tangent_kernels(graphs, images, seeds)
+        for draw in (0, 1):
+            for graph, kernel in zip(graphs[::2], kernels[draw, ::2], strict=True):
+                np.testing.assert_allclose(kernel, tangent_kernel(graph, images[draw], seeds[draw]), rtol=1e-8)
+        assert np.isnan(kernels[:, 1]).all()
 
 
 class TestCoupled:

@@ -15,7 +15,7 @@ import numpy as np
 from micronas.choices import NONE, Choices, Removal
 from micronas.deployed import Disconnected, cost, deployed, live, live_key
 from micronas.graph import Graph, GraphBuilder
-from micronas.indicator import Better, Scores
+from micronas.indicator import Better, Scores, draw_by_draw
 from micronas.spaces.space import ArchitectureError, Edge, SearchSpace, Skeleton
 
 TINY = Skeleton((4, 4, 3), classes=2, channels=2, cells=1, stages=1)
@@ -130,6 +130,9 @@ class Drawn:
 
     def measure_many(self, graphs: Sequence[Graph]) -> Scores:
         return np.array([self.measure(graph) for graph in graphs])
+
+    def measure_draws(self, graphs: Sequence[Graph], seeds: Sequence[int]) -> Scores:
+        return draw_by_draw(self, graphs, seeds)
 
 
 @dataclass(frozen=True)

@@ -110,15 +110,19 @@ def test_each_network_is_measured_once_for_each_repeat() -> None:
     assert found.measured == 2 * (1 + 24 + 1 + 18 + 1 + 12 + 1)
 
 
-def test_measurements_are_remembered_by_choices() -> None:
+def test_measurements_are_remembered_by_choices_and_draw() -> None:
     indicator, known = Drawn(), Measurements(SMALL)
     everything = SMALL.everything()
     many = [everything, everything.without(Removal(0, NONE)), everything]
-    first = known.of(indicator, many)
-    assert known.of(indicator, many).tolist() == first.tolist()
+    first = known.of(indicator, many, [0])
+    assert known.of(indicator, many, [0]).tolist() == first.tolist()
     assert len(indicator.asked) == len(known) == 2
-    known.of(indicator.with_seed(1), [everything])
+    known.of(indicator, [everything], [1])
     assert len(known) == 3
+    several = known.of(indicator, many, [2, 1, 0])
+    assert len(set(indicator.asked)) == len(indicator.asked) == len(known) == 6
+    graphs = [SMALL.lower(one, TINY) for one in many]
+    assert several.tolist() == [Drawn(seed=seed).measure_many(graphs).tolist() for seed in (2, 1, 0)]
 
 
 def test_a_removal_that_leaves_a_singular_kernel_is_the_last_to_be_made() -> None:

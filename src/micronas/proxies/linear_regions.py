@@ -67,25 +67,32 @@ class LinearRegions:
 
     def measure(self, graph: Graph) -> float:
         """The number of regions one network shows."""
-        counted = float(self.counts([graph])[0])
-        return counted if counted else self.better.worst
+        return float(self.measure_many([graph])[0])
 
     def measure_many(self, graphs: Sequence[Graph]) -> Scores:
         """The number of regions of each network, shape (graphs,)."""
-        counts = self.counts(graphs)
+        return self.measure_draws(graphs, [self.seed])[0]
+
+    def measure_draws(self, graphs: Sequence[Graph], seeds: Sequence[int]) -> Scores:
+        """The number of regions of each network for each draw, shape (seeds, graphs)."""
+        counts = self.counts_of_draws(graphs, seeds)
         return np.where(counts > 0, counts, self.better.worst)
 
     def caveat(self, value: float) -> str:
         """What must be said beside a number, "" if nothing."""
         return "saturated: every sample its own region, so a lower bound" if value == self.samples else ""
 
-    def counts(self, graphs: Sequence[Graph]) -> np.ndarray:
+    def counts(self, graphs: Sequence[Graph]) -> Scores:
         """Regions of each network, saturated ones included, shape (graphs,); 0 for a disconnected one."""
-        counts = np.zeros(len(graphs))
+        return self.counts_of_draws(graphs, [self.seed])[0]
+
+    def counts_of_draws(self, graphs: Sequence[Graph], seeds: Sequence[int]) -> Scores:
+        """Regions of each network, saturated ones included, shape (seeds, graphs); 0 for a disconnected one."""
+        counts = np.zeros((len(seeds), len(graphs)))
         shapes = [graph.layers[0].signature.out_shape for graph in graphs]
         for shape in dict.fromkeys(shapes):
             alike = [at for at, its in enumerate(shapes) if its == shape]
-            patches = self.inputs.patches(shape, self.samples, self.seed)
+            patches = np.stack([self.inputs.patches(shape, self.samples, seed) for seed in seeds])
             backend = choose(self.backend, self.device, self.precision)
-            counts[alike] = backend.region_counts([graphs[at] for at in alike], patches, self.seed)
+            counts[:, alike] = backend.region_counts([graphs[at] for at in alike], patches, seeds)
         return counts

@@ -65,20 +65,28 @@ class Naswot:
 
     def measure_many(self, graphs: Sequence[Graph]) -> Scores:
         """Ln det K_H of each network, shape (graphs,)."""
-        eigenvalues = np.linalg.eigvalsh(self.kernels(graphs))  # ascending
-        bound = self.batch * np.finfo(np.float64).eps * eigenvalues[:, -1]
-        regular = eigenvalues[:, 0] > bound
-        scores = np.full(len(graphs), self.better.worst)
+        return self.measure_draws(graphs, [self.seed])[0]
+
+    def measure_draws(self, graphs: Sequence[Graph], seeds: Sequence[int]) -> Scores:
+        """Ln det K_H of each network for each draw, shape (seeds, graphs)."""
+        eigenvalues = np.linalg.eigvalsh(self.kernels_of_draws(graphs, seeds))  # ascending
+        bound = self.batch * np.finfo(np.float64).eps * eigenvalues[..., -1]
+        regular = eigenvalues[..., 0] > bound
+        scores = np.full(regular.shape, self.better.worst)
         scores[regular] = np.log(eigenvalues[regular]).sum(axis=1)
         return scores
 
     def kernels(self, graphs: Sequence[Graph]) -> Kernels:
-        """K_H of each network, whole numbers, (graphs, batch, batch); zero for a disconnected one."""
-        kernels = np.zeros((len(graphs), self.batch, self.batch))
+        """K_H of each network, whole numbers, (graphs, batch, batch); 0 for a disconnected one."""
+        return self.kernels_of_draws(graphs, [self.seed])[0]
+
+    def kernels_of_draws(self, graphs: Sequence[Graph], seeds: Sequence[int]) -> Kernels:
+        """K_H of each network for each draw, whole numbers, (seeds, graphs, batch, batch); 0 for a disconnected one."""
+        kernels = np.zeros((len(seeds), len(graphs), self.batch, self.batch))
         shapes = [graph.layers[0].signature.out_shape for graph in graphs]
         for shape in dict.fromkeys(shapes):
             alike = [at for at, its in enumerate(shapes) if its == shape]
-            images = self.inputs.batch(shape, self.batch, self.seed)
+            images = np.stack([self.inputs.batch(shape, self.batch, seed) for seed in seeds])
             backend = choose(self.backend, self.device, self.precision)
-            kernels[alike] = backend.agreements([graphs[at] for at in alike], images, self.seed)
+            kernels[:, alike] = backend.agreements([graphs[at] for at in alike], images, seeds)
         return kernels

@@ -86,37 +86,47 @@ class Ntk:
 
     def measure_many(self, graphs: Sequence[Graph]) -> Scores:
         """κ of each network, shape (graphs,)."""
-        return condition_numbers(self.kernels(graphs), _EPSILON[self.precision])
+        return self.measure_draws(graphs, [self.seed])[0]
+
+    def measure_draws(self, graphs: Sequence[Graph], seeds: Sequence[int]) -> Scores:
+        """κ of each network for each draw, shape (seeds, graphs)."""
+        epsilon = _EPSILON[self.precision]
+        return np.stack([condition_numbers(draw, epsilon) for draw in self.kernels_of_draws(graphs, seeds)])
 
     def kernels(self, graphs: Sequence[Graph]) -> Kernels:
-        """Θ of each network, (graphs, batch, batch); NaN throughout for a disconnected one.
+        """Θ of each network, (graphs, batch, batch); NaN throughout for a disconnected one."""
+        return self.kernels_of_draws(graphs, [self.seed])[0]
+
+    def kernels_of_draws(self, graphs: Sequence[Graph], seeds: Sequence[int]) -> Kernels:
+        """Θ of each network for each draw, (seeds, graphs, batch, batch); NaN throughout for a disconnected one.
 
         Graphs of different input shapes are measured apart.
         """
-        kernels = np.full((len(graphs), self.batch, self.batch), np.nan)
+        kernels = np.full((len(seeds), len(graphs), self.batch, self.batch), np.nan)
         shapes = [graph.layers[0].signature.out_shape for graph in graphs]
         for shape in dict.fromkeys(shapes):
             alike = [at for at, its in enumerate(shapes) if its == shape]
-            images = self.inputs.batch(shape, self.batch, self.seed)
+            images = np.stack([self.inputs.batch(shape, self.batch, seed) for seed in seeds])
             chosen = [graphs[at] for at in alike]
             if self.mode == "frozen":
                 backend = choose(self.backend, self.device, self.precision)
-                kernels[alike] = backend.tangent_kernels(chosen, images, self.seed)
+                kernels[:, alike] = backend.tangent_kernels(chosen, images, seeds)
             else:
-                kernels[alike] = [self._coupled(graph, images) for graph in chosen]
+                draws = zip(images, seeds, strict=True)
+                kernels[:, alike] = [[self._coupled(graph, *draw) for graph in chosen] for draw in draws]
         return kernels
 
-    def _coupled(self, graph: Graph, images: np.ndarray) -> np.ndarray:
+    def _coupled(self, graph: Graph, images: np.ndarray, seed: int) -> np.ndarray:
         from micronas.proxies.coupled import coupled_kernel
 
         try:
-            return coupled_kernel(live(graph), images, self.seed, self.precision, self.device)
+            return coupled_kernel(live(graph), images, seed, self.precision, self.device)
         except Disconnected:
             return np.full((self.batch, self.batch), np.nan)
 
 
-def condition_numbers(kernels: Kernels, epsilon: float) -> Scores:
-    """λmax / λmin of each kernel, shape (kernels,); infinite for one of NaN, or singular given `epsilon`."""
+def condition_numbers(kernels: np.ndarray, epsilon: float) -> Scores:
+    """λmax / λmin of (kernels, batch, batch), shape (kernels,); infinite for one of NaN, or singular by `epsilon`."""
     scores = np.full(len(kernels), Better.LOWER.worst)
     finite = np.isfinite(kernels).all(axis=(1, 2))
     eigenvalues = np.linalg.eigvalsh(kernels[finite])  # ascending

@@ -10,7 +10,7 @@ import numpy as np
 
 from micronas.deployed import Disconnected, live
 from micronas.graph import Graph, Kind
-from micronas.indicator import Better, Scores
+from micronas.indicator import Better, Scores, draw_by_draw
 from micronas.proxies.ntk import REDUCED
 from micronas.spaces.space import Skeleton
 
@@ -74,3 +74,7 @@ class SynFlow:
     def measure_many(self, graphs: Sequence[Graph]) -> Scores:
         """The flow through each network, shape (graphs,)."""
         return np.array([self.measure(graph) for graph in graphs], dtype=np.float64)
+
+    def measure_draws(self, graphs: Sequence[Graph], seeds: Sequence[int]) -> Scores:
+        """The flow through each network for each draw, shape (seeds, graphs)."""
+        return draw_by_draw(self, graphs, seeds)

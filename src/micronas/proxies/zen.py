@@ -11,7 +11,7 @@ import numpy as np
 from micronas.deployed import Disconnected, live
 from micronas.errors import UserError
 from micronas.graph import Graph, Kind
-from micronas.indicator import Better, Scores
+from micronas.indicator import Better, Scores, draw_by_draw
 from micronas.inputs import Gaussian, Inputs
 from micronas.proxies.ntk import REDUCED
 from micronas.spaces.space import Skeleton
@@ -95,3 +95,7 @@ class ZenScore:
     def measure_many(self, graphs: Sequence[Graph]) -> Scores:
         """The score of each network, shape (graphs,)."""
         return np.array([self.measure(graph) for graph in graphs], dtype=np.float64)
+
+    def measure_draws(self, graphs: Sequence[Graph], seeds: Sequence[int]) -> Scores:
+        """The score of each network for each draw, shape (seeds, graphs)."""
+        return draw_by_draw(self, graphs, seeds)

@@ -75,9 +75,7 @@ class ExactSearch:
         scores = SpaceScores(census, self.store, self.watch)
         draws = draw_seeds(self.seeds, self.repeats)
         performance = {
-            term.indicator.name: np.stack([scores.performance(term.indicator.with_seed(seed)) for seed in draws])[
-                :, census.connected
-            ]
+            term.indicator.name: scores.performance(term.indicator, draws)[:, census.connected]
             for term in objective.performance
         }
         columns = [Column(performance[term.indicator.name], term.better, term.weight) for term in objective.performance]

@@ -1,8 +1,10 @@
-"""Performance indicators of choices, each measured once."""
+"""Performance indicators of choices for several draws, each measured once."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Container, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 
@@ -10,23 +12,34 @@ from micronas.choices import Choices
 from micronas.indicator import PerformanceIndicator, Scores
 from micronas.spaces.space import SearchSpace
 
+_Key = TypeVar("_Key")
+
 
 class Measurements:
     """Remembers what was measured, by indicator, seed and choices; measures the rest in one pass."""
 
     def __init__(self, space: SearchSpace) -> None:
         self._space = space
-        self._known: dict[tuple[PerformanceIndicator, Choices], float] = {}
+        self._known: dict[PerformanceIndicator, dict[Choices, float]] = {}
 
     def __len__(self) -> int:
         """How many numbers were measured."""
-        return len(self._known)
+        return sum(map(len, self._known.values()))
 
-    def of(self, indicator: PerformanceIndicator, many: Sequence[Choices]) -> Scores:
-        """The indicator of each choices on its own reduced skeleton, shape (choices,)."""
-        missing = [choices for choices in dict.fromkeys(many) if (indicator, choices) not in self._known]
-        if missing:
+    def of(self, indicator: PerformanceIndicator, many: Sequence[Choices], seeds: Sequence[int]) -> Scores:
+        """The indicator of each choices on its own reduced skeleton for each draw, shape (seeds, choices)."""
+        known = {seed: self._known.setdefault(indicator.with_seed(seed), {}) for seed in seeds}
+        for draws, missing in by_missing_draws(known, many).items():
             graphs = [self._space.lower(choices, indicator.skeleton) for choices in missing]
-            values = indicator.measure_many(graphs)
-            self._known.update({(indicator, choices): float(v) for choices, v in zip(missing, values, strict=True)})
-        return np.array([self._known[indicator, choices] for choices in many])
+            for seed, values in zip(draws, indicator.measure_draws(graphs, draws).tolist(), strict=True):
+                known[seed].update(zip(missing, values, strict=True))
+        return np.array([[known[seed][choices] for choices in many] for seed in seeds])
+
+
+def by_missing_draws(known: Mapping[int, Container[_Key]], keys: Iterable[_Key]) -> dict[tuple[int, ...], list[_Key]]:
+    """Keys by the seeds for which they are not known: what one pass each can measure, and nothing twice."""
+    found: dict[tuple[int, ...], list[_Key]] = defaultdict(list)
+    for key in dict.fromkeys(keys):
+        if draws := tuple([seed for seed, those in known.items() if key not in those]):
+            found[draws].append(key)
+    return found

@@ -96,16 +96,16 @@ class PruningSearch:
 
     def _change(self, term: Term[PerformanceIndicator], choices: Choices, removals: Sequence[Removal]) -> Scores:
         """What each removal does to an indicator: (after - before) / |before|, mean over the draws."""
-        after = [choices.without(removal) for removal in removals]
-        change = np.zeros(len(removals))
-        for indicator in self._draws(term):
-            before, *values = self._measurements.of(indicator, [choices, *after])
-            with np.errstate(invalid="ignore"):  # ∞ - ∞: singular before and after
-                change += (np.array(values) - before) / abs(before) / self.repeats
+        pruned = [choices.without(removal) for removal in removals]
+        values = self._measure(term, [choices, *pruned])
+        before, after = values[:, :1], values[:, 1:]
+        with np.errstate(invalid="ignore"):  # ∞ - ∞: singular before and after
+            change = ((after - before) / abs(before) / self.repeats).sum(axis=0)
         return np.where(np.isnan(change), term.better.worst, change)
 
-    def _draws(self, term: Term[PerformanceIndicator]) -> list[PerformanceIndicator]:
-        return [term.indicator.with_seed(seed) for seed in draw_seeds([self.seed], self.repeats)]
+    def _measure(self, term: Term[PerformanceIndicator], many: Sequence[Choices]) -> Scores:
+        """An indicator of many choices for each draw, shape (draws, choices)."""
+        return self._measurements.of(term.indicator, many, draw_seeds([self.seed], self.repeats))
 
     def _prices(self, term: Term[HardwareIndicator], removals: Sequence[Removal]) -> Scores:
         """The price of the option each removal strikes."""
@@ -114,10 +114,7 @@ class PruningSearch:
     def _compare(self, objective: Objective, factors: dict[Choices, float]) -> tuple[Finalist, ...]:
         """Finalists, best first, by Σ weight · rank of the performance terms alone."""
         found = [*factors]
-        values = {
-            term.indicator.name: np.mean([self._measurements.of(one, found) for one in self._draws(term)], axis=0)
-            for term in objective.performance
-        }
+        values = {term.indicator.name: self._measure(term, found).mean(axis=0) for term in objective.performance}
         score = -sum(
             (term.weight * ranks(values[term.indicator.name], term.better) for term in objective.performance),
             start=np.zeros(len(found)),

@@ -46,11 +46,10 @@ class RandomSearch:
         reach.check(self.space.everything())
         drawn = self._draw(reach)
         measurements = Measurements(self.space)
-        values: dict[str, Scores] = {}
+        draws, values = draw_seeds([self.seed], self.repeats), dict[str, Scores]()
         for done, term in enumerate(objective.performance):
             self.watch(done, len(objective.performance), f"{term.indicator.name} of {len(drawn)} networks")
-            draws = [term.indicator.with_seed(seed) for seed in draw_seeds([self.seed], self.repeats)]
-            values[term.indicator.name] = np.stack([measurements.of(one, drawn) for one in draws])
+            values[term.indicator.name] = measurements.of(term.indicator, drawn, draws)
         columns = [Column(values[term.indicator.name], term.better, term.weight) for term in objective.performance]
         score = rank_score(columns + self._hardware(objective, drawn))
         finalists = tuple(

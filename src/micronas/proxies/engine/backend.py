@@ -13,30 +13,34 @@ from micronas.graph import Graph
 Precision = Literal["float32", "float64"]
 Device = Literal["cpu", "cuda"]
 BackendName = Literal["auto", "numba", "torch"]
-Images = npt.NDArray[np.float64]  # (samples, channels, height, width)
-Kernels = npt.NDArray[np.float64]  # (graphs, samples, samples)
+Images = npt.NDArray[np.float64]  # (draws, samples, channels, height, width): a batch for each draw
+Kernels = npt.NDArray[np.float64]  # (draws, graphs, samples, samples)
 
 
 class Backend(Protocol):
-    """One pass over many graphs; weights by (seed, layer name), batch norm with batch statistics.
+    """One pass over many graphs for one or more draws, each of which is a batch of images and the seed of weights.
 
-    Both members compute in `precision` and answer alike: to 1e-10 (relative) in float64.
+    Weights are drawn by (seed, layer name); batch norm has batch statistics. What does not depend on the draw is done
+    once for all of them. All backends compute in `precision` and answer alike: to 1e-10 (relative) in float64.
     """
 
-    def tangent_kernels(self, graphs: Sequence[Graph], images: Images, seed: int) -> Kernels:
+    def tangent_kernels(self, graphs: Sequence[Graph], images: Images, seeds: Sequence[int]) -> Kernels:
         """Σ over weights of the products of per-sample gradients of the summed logits, batch statistics frozen.
 
-        Weights are those of convolutions, depthwise convolutions and linear layers. Shape (graphs, samples,
+        Weights are those of convolutions, depthwise convolutions and linear layers. Shape (draws, graphs, samples,
         samples); NaN throughout for a disconnected graph.
         """
         ...
 
-    def region_counts(self, graphs: Sequence[Graph], images: Images, seed: int) -> npt.NDArray[np.int64]:
-        """How many different sign patterns of the live ReLU tensors the samples show, (graphs,); 0 if disconnected."""
+    def region_counts(self, graphs: Sequence[Graph], images: Images, seeds: Sequence[int]) -> npt.NDArray[np.int64]:
+        """How many different sign patterns of the live ReLU tensors the samples show, (draws, graphs).
+
+        Zero for a disconnected graph.
+        """
         ...
 
-    def agreements(self, graphs: Sequence[Graph], images: Images, seed: int) -> Kernels:
-        """In how many signs of the live ReLU tensors each two samples agree, (graphs, samples, samples).
+    def agreements(self, graphs: Sequence[Graph], images: Images, seeds: Sequence[int]) -> Kernels:
+        """In how many signs of the live ReLU tensors each two samples agree, (draws, graphs, samples, samples).
 
         Zero for a disconnected graph.
         """

@@ -13,8 +13,9 @@ from functools import lru_cache
 
 import numpy as np
 
+from micronas.proxies.engine.layout import LANES
 from micronas.proxies.engine.patterns import agree, distinct, signs
-from micronas.proxies.engine.program import LANES, Op
+from micronas.proxies.engine.program import Op
 from micronas.proxies.engine.vectors import (
     address,
     compiled,
@@ -431,9 +432,9 @@ def execute(
 ):
     """Run a program.
 
-    `code`, `factors`, `geometries` and `weights` are those of a `Program`; `border`, `blocks` and `samples` of its
-    `Store`. `arena`, `scratch` and `statistics` are room for tensors, one operation's intermediates and the 1/σ of
-    batch norms; `bits`, (words, blocks x LANES) of zeros, for signs. The results are `grams`, kernels of
+    `code`, `factors` and `geometries` are those of a `Program`, `weights` one draw's; `border`, `blocks` and `samples`
+    of its `Store`. `arena`, `scratch` and `statistics` are room for tensors, one operation's intermediates and the
+    1/σ of batch norms; `bits`, (words, blocks x LANES) of zeros, for signs. The results are `grams`, kernels of
     (networks, blocks x LANES, blocks x LANES), to which is added, and `counts`, the regions of the networks.
     """
     for number in range(len(code)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from micronas.proxies.engine.program import LANES
+from micronas.proxies.engine.layout import LANES
 from micronas.proxies.engine.vectors import keep_apart, part, strides
 
 

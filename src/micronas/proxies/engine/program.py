@@ -1,10 +1,5 @@
 """Merged networks as one list of instructions over a single arena: what the compiled kernels execute.
 
-A tensor lies in the arena as (blocks, channels, border + height + border, border + width + border, LANES) numbers:
-samples innermost, LANES at a time, so that every loop over samples is one vector wide whatever the image size; and
-with a border of zeros that stands for every padding. Tensors are written in their interior only, and a place in the
-arena is used again only by tensors of the same shape, so borders stay zero.
-
 Networks are executed one after another, forward and backward, while their tensors are in the cache. What a later
 network shares with an earlier one is kept; everything else makes room as soon as nobody reads it any more.
 """
@@ -14,19 +9,15 @@ from __future__ import annotations
 from array import array
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from micronas.graph import Kind, Layer, Shape, Signature
+from micronas.graph import Kind, Shape
+from micronas.proxies.engine.layout import Store
 from micronas.proxies.engine.values import LEARNED, Merged, Network
-from micronas.weights import draw_bias, draw_weight
-
-LANES = 16
-"""Samples side by side: one AVX-512 vector of float32, two of AVX2, four of NEON."""
 
 COLUMNS = 9
 """Numbers in an instruction: op, target, source, other, adds, geometry, weight, statistics, network."""
@@ -85,103 +76,11 @@ _SUMS = (Kind.ADD, Kind.MEAN)
 _WEIGHTED = (*LEARNED, Kind.AVG_POOL)
 
 
-@dataclass
-class Store:
-    """What programs of one pass have in common: geometries, weights, and what lies where in the arena.
-
-    It only grows, so that a program stays valid while later ones are written.
-    """
-
-    samples: int
-    seed: int
-    dtype: npt.DTypeLike
-    border: int
-    arena_size: int = 0
-    scratch_size: int = 0
-    _geometries: dict[Signature, int] = field(default_factory=dict)
-    _geometry_rows: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 10), np.int64))
-    _weights: dict[tuple[str, Signature], int] = field(default_factory=dict)
-    _weight_values: npt.NDArray[np.floating] = field(default_factory=lambda: np.empty(0))
-    _drawn: list[npt.NDArray[np.float64]] = field(default_factory=list)
-    _drawn_size: int = 0
-    _free: dict[Shape, list[int]] = field(default_factory=lambda: defaultdict(list))
-
-    @property
-    def blocks(self) -> int:
-        """How many times LANES samples there are, the last perhaps not full."""
-        return -(-self.samples // LANES)
-
-    def size(self, shape: Shape) -> int:
-        """Elements of a tensor in the arena."""
-        height, width, channels = shape
-        return self.blocks * channels * (height + 2 * self.border) * (width + 2 * self.border) * LANES
-
-    def geometry(self, signature: Signature) -> int:
-        """The number of a signature's row in `geometries`."""
-        found = self._geometries.setdefault(signature, len(self._geometries))
-        if found == len(self._geometries) - 1:
-            planes = max(self.size((*shape[:2], 3)) for shape in (signature.in_shape, signature.out_shape))
-            learned = signature.kind in LEARNED
-            slopes = int(np.prod(signature.weight_shape)) * self.blocks * LANES if learned else 0
-            self.scratch_size = max(self.scratch_size, planes, slopes)
-        return found
-
-    def geometries(self) -> npt.NDArray[np.int64]:
-        """Channels, height and width in and out, kernel, stride, padding before, whether depthwise; a row each."""
-        if len(self._geometry_rows) < len(self._geometries):
-            rows = [
-                [*np.roll(its.in_shape, 1), *np.roll(its.out_shape, 1), its.kernel, its.stride, its.padding[0]]
-                for its in self._geometries
-            ]
-            apart = [[its.kind in (Kind.DEPTHWISE, Kind.AVG_POOL)] for its in self._geometries]
-            self._geometry_rows = np.hstack([rows, apart]).astype(np.int64)
-        return self._geometry_rows
-
-    def weight(self, layer: Layer) -> int:
-        """Where a layer's weights begin in `weights`; its biases, or zeros, follow them."""
-        key = (layer.name if layer.signature.kind in LEARNED else "", layer.signature)
-        if key not in self._weights:
-            self._weights[key] = self._drawn_size
-            if layer.signature.kind in LEARNED:
-                weight, bias = draw_weight(self.seed, layer), draw_bias(self.seed, layer)
-            else:  # an average pool begins as a depthwise convolution with ones
-                weight, bias = np.ones((layer.signature.in_shape[2], layer.signature.kernel**2)), None
-            self._drawn += [weight.ravel(), np.zeros(len(weight)) if bias is None else bias]
-            self._drawn_size += weight.size + len(weight)
-        return self._weights[key]
-
-    def weights(self) -> npt.NDArray[np.floating]:
-        """All weights so far, one after the other."""
-        if len(self._weight_values) < self._drawn_size:
-            self._weight_values = np.concatenate(self._drawn).astype(self.dtype)
-        return self._weight_values
-
-    def take(self, shape: Shape) -> int:
-        """A place for a tensor; what lay there before had the same shape, so that the border is zero."""
-        free = self._free[shape]
-        if free:
-            return free.pop()
-        place, self.arena_size = self.arena_size, self.arena_size + self.size(shape)
-        return place
-
-    def give_back(self, shape: Shape, place: int) -> None:
-        """Let a place be taken again."""
-        self._free[shape].append(place)
-
-
-def border(signature: Signature) -> int:
-    """How far beyond the edge of its operand, or of its gradient on the way back, a layer reads, in pixels."""
-    kernel, stride, before = signature.kernel, signature.stride, signature.padding[0]
-    if signature.kind not in (Kind.CONV, Kind.DEPTHWISE, Kind.AVG_POOL):
-        return 0
-    reach = [before, -(-(kernel - 1 - before) // stride)]
-    for size, out in zip(signature.in_shape[:2], signature.out_shape[:2], strict=True):
-        reach += [(out - 1) * stride + kernel - before - size, (size - 1 + before) // stride - (out - 1)]
-    return max(0, *reach)
-
-
 class Program(NamedTuple):
-    """Instructions, (instructions, COLUMNS), with a coefficient each, and all that they refer to."""
+    """Instructions, (instructions, COLUMNS), with a coefficient each, and all that they refer to.
+
+    One program serves every draw: `weights`, (draws, weights), has a row for each.
+    """
 
     instructions: npt.NDArray[np.int64]
     coefficients: npt.NDArray[np.floating]

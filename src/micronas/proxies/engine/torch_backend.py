@@ -21,6 +21,7 @@ from micronas.proxies.engine.values import LEARNED, Merged, Value
 from micronas.weights import draw_bias, draw_weight
 
 Index = npt.NDArray[np.int64]
+_Weights = dict[tuple[str, Signature], Tensor]
 
 EPSILON = 1e-5  # torch's batch norm
 _BYTES = {"cpu": 2**27, "cuda": 2**33}
@@ -30,7 +31,7 @@ _BITS = 48  # neurons to a word, beside which a number of a sample has room
 
 @dataclass(frozen=True)
 class TorchBackend:
-    """Architectures folded into the batch axis; see `Backend`."""
+    """Architectures folded into the batch axis, one draw after the other; see `Backend`."""
 
     device: Device
     precision: Precision
@@ -39,45 +40,57 @@ class TorchBackend:
         if self.device == "cuda" and not torch.cuda.is_available():
             raise UserError("this torch sees no CUDA device; use the device cpu")
 
-    def tangent_kernels(self, graphs: Sequence[Graph], images: Images, seed: int) -> Kernels:
+    def tangent_kernels(self, graphs: Sequence[Graph], images: Images, seeds: Sequence[int]) -> Kernels:
         """See `Backend`."""
-        kernels = np.full((len(graphs), len(images), len(images)), np.nan)
+        kernels = np.full((len(seeds), len(graphs), *2 * images.shape[1:2]), np.nan)
         with _exact():
-            found = [(run.connected + at, _Backward(run).kernels()) for at, run in self._runs(graphs, images, seed)]
+            found = [(rows, _Backward(run).kernels()) for rows, run in self._runs(graphs, images, seeds)]
         for rows, each in found:  # copied at the end: until then nothing waits for the device
             kernels[rows] = each.double().cpu().numpy()
         return kernels
 
-    def region_counts(self, graphs: Sequence[Graph], images: Images, seed: int) -> npt.NDArray[np.int64]:
+    def region_counts(self, graphs: Sequence[Graph], images: Images, seeds: Sequence[int]) -> npt.NDArray[np.int64]:
         """See `Backend`."""
-        counts = np.zeros(len(graphs), dtype=np.int64)
+        counts = np.zeros((len(seeds), len(graphs)), dtype=np.int64)
         with _exact():
-            found = [(run.connected + at, run.region_counts()) for at, run in self._runs(graphs, images, seed)]
+            found = [(rows, run.region_counts()) for rows, run in self._runs(graphs, images, seeds)]
         for rows, each in found:
             counts[rows] = each.cpu().numpy()
         return counts
 
-    def agreements(self, graphs: Sequence[Graph], images: Images, seed: int) -> Kernels:
+    def agreements(self, graphs: Sequence[Graph], images: Images, seeds: Sequence[int]) -> Kernels:
         """See `Backend`."""
-        kernels = np.zeros((len(graphs), len(images), len(images)))
+        kernels = np.zeros((len(seeds), len(graphs), *2 * images.shape[1:2]))
         with _exact():
-            for at, run in self._runs(graphs, images, seed):
-                kernels[run.connected + at] = run.agreements().cpu().numpy()
+            for rows, run in self._runs(graphs, images, seeds):
+                kernels[rows] = run.agreements().cpu().numpy()
         return kernels
 
-    def _runs(self, graphs: Sequence[Graph], images: Images, seed: int) -> Iterator[tuple[int, _Run]]:
-        """Runs of consecutive graphs that fit the memory, each with the number of its first graph."""
-        batch = torch.from_numpy(images).to(self.device, getattr(torch, self.precision))
-        weights: dict[tuple[str, Signature], Tensor] = {}
-        start, held = 0, 0
+    def _runs(
+        self, graphs: Sequence[Graph], images: Images, seeds: Sequence[int]
+    ) -> Iterator[tuple[tuple[int, Index], _Run]]:
+        """Every draw of every chunk, each with its draw and the numbers of its connected graphs."""
+        draws = [
+            (torch.from_numpy(batch).to(self.device, getattr(torch, self.precision)), seed, _Weights())
+            for batch, seed in zip(images, seeds, strict=True)
+        ]
+        for chunk in self._chunks(graphs, images.shape[1]):
+            merged = Merged.of(graphs[chunk])
+            for number, draw in enumerate(draws):
+                run = _Run(merged, *draw)
+                yield (number, chunk.start + run.connected), run
+
+    def _chunks(self, graphs: Sequence[Graph], samples: int) -> Iterator[slice]:
+        """Consecutive graphs that fit the memory."""
+        itemsize, start, held = getattr(torch, self.precision).itemsize, 0, 0
         for at, graph in enumerate(graphs):
-            bytes_ = batch.element_size() * len(batch) * sum(_elements(layer.signature) for layer in graph)
+            bytes_ = itemsize * samples * sum(_elements(layer.signature) for layer in graph)
             if at > start and held + bytes_ > _BYTES[self.device]:
-                yield start, _Run(Merged.of(graphs[start:at]), batch, seed, weights)
+                yield slice(start, at)
                 start, held = at, 0
             held += bytes_
         if graphs:
-            yield start, _Run(Merged.of(graphs[start:]), batch, seed, weights)
+            yield slice(start, len(graphs))
 
 
 def _exact():
@@ -109,7 +122,7 @@ class _Run:
     merged: Merged
     images: Tensor
     seed: int
-    weights: dict[tuple[str, Signature], Tensor]
+    weights: _Weights
 
     @cached_property
     def connected(self) -> Index:

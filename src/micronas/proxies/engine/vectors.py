@@ -22,7 +22,7 @@ from numba.core import cgutils, config
 from numba.extending import intrinsic as typed_intrinsic
 
 from micronas.cache import cache_dir
-from micronas.proxies.engine.program import LANES
+from micronas.proxies.engine.layout import LANES
 
 # numba's types are half unknown, and what `intrinsic` decorates is called with one argument less.
 intrinsic: Any = typed_intrinsic
