@@ -60,8 +60,10 @@ def main() -> None:
         except Disconnected:
             continue
     patches = LinearRegions(samples=SAMPLES).inputs.patches(ONE_CELL.input_shape, SAMPLES, SEED)
-    together, many = fastest(lambda: list(engine.region_counts(graphs, patches, [SEED])[0]))
-    alone, one_by_one = fastest(lambda: [engine.region_counts([graph], patches, [SEED])[0, 0] for graph in graphs])
+    together, many = fastest(lambda: list(engine.region_counts(graphs, patches[None], [SEED])[0]))
+    alone, one_by_one = fastest(
+        lambda: [engine.region_counts([graph], patches[None], [SEED])[0, 0] for graph in graphs]
+    )
     slow, pairs = fastest(lambda: [pairwise(graph, patches) for graph in graphs], repeats=2)
     print(f"{len(graphs)} networks (the supernet, random cells), {SAMPLES} patches, one thread; a network takes")
     for label, took, counts in (
