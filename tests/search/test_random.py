@@ -18,7 +18,7 @@ LOWER, HIGHER = Drawn("lower"), Drawn("higher", Better.HIGHER)
 DRAWN = Objective((term(LOWER), term(HIGHER, 0.5)))
 
 
-def test_the_best_by_log_ranks_among_those_drawn() -> None:
+def test_the_best_by_shares_among_those_drawn() -> None:
     found = RandomSearch(SPACE, TINY, seed=2, repeats=2, samples=20).run(DRAWN)
     drawn = [one.architecture for one in found.finalists]
     assert len(drawn) == len(set(drawn)) == 20
