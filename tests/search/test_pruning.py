@@ -215,7 +215,7 @@ def test_every_finalist_is_within_the_limit_and_the_best_by_performance_wins(at_
     for finalist in found.finalists:
         assert finalist.architecture.is_decided
         assert weight.measure(SMALL.lower(finalist.architecture, TINY)) <= at_most
-    lower, higher = ([one.values[name] for one in found.finalists] for name in ("lower", "higher"))
+    lower, higher = ([one.means[name] for one in found.finalists] for name in ("lower", "higher"))
     sums = np.array(slowly_ranked(lower, Better.LOWER)) + np.array(slowly_ranked(higher, Better.HIGHER))
     assert sums[0] == sums.min()
     assert [one.score for one in found.finalists] == (-sums).tolist()
