@@ -83,7 +83,7 @@ def main() -> None:
     orders = [chance.permutation(arguments.draws) for _ in range(arguments.splits)]
     print(f"agreement of two halves, {scored.score.size} networks, mean of {arguments.splits} splits\n")
     print(f"{'draws':>5}  {'score':44}{'tau':>8}{f'of {TOP}':>10}")
-    for size in (1, 3, 5, arguments.draws // 2):
+    for size in sorted({1, arguments.draws // 2, *(few for few in (3, 5) if 2 * few <= arguments.draws)}):
         for title, rule in RULES.items():
             halves = [[rule(picked(order[half : half + size])) for half in (0, size)] for order in orders]
             taus = [float(np.asarray(stats.kendalltau(*both))[0]) for both in halves]

@@ -252,6 +252,15 @@ def test_a_search_is_kept_and_repeats_to_the_same_answer() -> None:
     assert {name: repeated[name] for name in same} == {name: first[name] for name in same}
 
 
+def test_a_table_does_not_take_the_place_of_a_pipe_or_a_device(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    said = micronas("scores", "--out", str(pipe))
+    assert (said.code, said.out) == (2, "")
+    assert said.err.startswith(f"error: cannot write {pipe}: it is no file")
+    assert pipe.is_fifo()
+
+
 # --- as processes of their own ------------------------------------------------------------------
 
 QUICK = (["--help"], ["targets"], ["indicators"], ["measure", CELL, "--indicators", "latency,sram,flash", "--json"])

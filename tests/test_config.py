@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.search.doubles import TINY, Drawn
 
 from micronas import catalog, runs
-from micronas.config import MOST_SEEDS, Run, parse_latency, parse_seeds, read_config, read_result, set_up
+from micronas.config import MOST_REPEATS, MOST_SEEDS, Run, parse_latency, parse_seeds, read_config, read_result, set_up
 from micronas.errors import UserError
 from micronas.hardware.compute import LiveFlops
 from micronas.indicator import Better
@@ -175,6 +175,7 @@ def test_a_file_that_is_not_there_or_a_folder_is_refused(tmp_path: Path) -> None
         ({"latency_weight": math.nan}, "the weight of latency must be 0 or more, not nan"),
         ({"seed": -1}, "seed must be a whole number of at least 0, not -1"),
         ({"repeats": 0}, "repeats must be a whole number of at least 1, not 0"),
+        ({"repeats": 10**24}, f"repeats must be at most {MOST_REPEATS}, not 1{'0' * 24}"),
         ({"ntk_weight": 0.0, "regions_weight": 0.0}, "all weights are 0"),
         ({"max_latency_ms": -3.0}, "the limit on latency must be above 0 ms, not -3"),
         ({"images": "/no/such/folder"}, "/no/such/folder"),

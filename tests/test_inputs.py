@@ -155,7 +155,9 @@ class TestUnusable:
         with pytest.raises(InputError, match="smaller than 11x11"):
             Images(list(PIXELS)).patches((11, 11, 1), 5, 0)
 
-    @pytest.mark.parametrize("item", [np.zeros((4, 4, 7)), np.zeros(4), "text", np.full((4, 4, 3), np.nan)])
+    @pytest.mark.parametrize(
+        "item", [np.zeros((4, 4, 7)), np.zeros(4), "text", np.full((4, 4, 3), np.nan), np.full((4, 4, 3), -1e308)]
+    )
     def test_items_that_are_no_images(self, item: object):
         with pytest.raises(InputError, match="item 0"):
             Images([item]).batch((4, 4, 3), 1, 0)

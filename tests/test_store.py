@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 import signal
 import sqlite3
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from micronas import store
 from micronas.errors import UserError
 from micronas.store import LAYOUT, ScoreStore, Series, code_version, default_store
 
@@ -75,6 +77,18 @@ def test_it_lies_in_the_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 def test_the_code_version_is_stable() -> None:
     assert code_version() == code_version()
     assert len(code_version()) == 16
+
+
+def test_the_code_version_is_of_all_that_makes_scores() -> None:
+    """What the scoring code imports from this package is scoring code too, but for errors and where caches lie."""
+    package = Path(store.__file__).parent
+    scoring = {path for name in store._SCORING_CODE for path in store._sources(package / name)}
+    imported = {
+        package.parent / f"{match[1].replace('.', '/')}.py"
+        for path in scoring
+        for match in re.finditer(r"from (micronas\.[\w.]+) import", path.read_text(encoding="utf-8"))
+    }
+    assert imported - scoring == {package / "cache.py", package / "errors.py"}
 
 
 # --- damage -------------------------------------------------------------------------------------

@@ -132,6 +132,9 @@ _UNITS_MS = {"us": 1e-3, "\u00b5s": 1e-3, "\u03bcs": 1e-3, "ms": 1.0, "s": 1e3} 
 MOST_SEEDS = 1000
 """An ensemble of more is a typing mistake: each is a pass over the whole space."""
 
+MOST_REPEATS = 1000
+"""More draws for a seed are a typing mistake: each is measured anew."""
+
 
 def parse_latency(text: str) -> float:
     """Milliseconds of `300ms`, `0.3s` or `250us`.
@@ -234,6 +237,8 @@ def _check(run: Run) -> None:
     for name, number, least in (("seed", run.seed, 0), ("repeats", run.repeats, 1)):
         if number < least:
             raise UserError(f"{name} must be a whole number of at least {least}, not {number}")
+    if run.repeats > MOST_REPEATS:
+        raise UserError(f"repeats must be at most {MOST_REPEATS}, not {run.repeats}; each is a draw to be measured")
     flops_weight = _flops_term(run).weight
     if not any((run.ntk_weight, run.regions_weight, flops_weight, run.latency_weight)):
         raise UserError("all weights are 0, so no network would be better than another; give one of them a weight")

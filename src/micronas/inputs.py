@@ -23,6 +23,7 @@ Array = npt.NDArray[np.float64]
 Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.floating[Any]]
 
 _ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm")
+_LARGEST = 1e15  # of a pixel: the square of a larger one may be infinite in float32
 _PATCH_IMAGES = 256  # patches are cut from at most so many different images
 
 
@@ -178,8 +179,10 @@ class Images:
                 f"item {at} of {self.where} is no image: {pixels.dtype} of shape {pixels.shape}; "
                 "expected height x width x 1 or 3 numbers"
             )
-        if not np.isfinite(pixels).all():
-            raise InputError(f"item {at} of {self.where} holds numbers that are not finite")
+        if not (np.abs(pixels) < _LARGEST).all():  # false of NaN
+            raise InputError(
+                f"item {at} of {self.where} holds numbers that are not finite, or of {_LARGEST:g} and more"
+            )
         return pixels
 
 

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from micronas.choices import Choices
 from micronas.deployed import Disconnected
 from micronas.hardware.latency import Breakdown, Latency
@@ -136,7 +138,7 @@ def read_indicators(
     skeleton: Skeleton,
     performance: Sequence[PerformanceIndicator],
     others: Sequence[Indicator],
-    known: Mapping[str, float],
+    known: Mapping[str, Sequence[float]],
     draws: Sequence[int],
 ) -> dict[str, Reading]:
     """Every indicator of one architecture by name.
@@ -148,12 +150,12 @@ def read_indicators(
     graph = space.lower(architecture, skeleton)
     readings: dict[str, Reading] = {}
     for one in performance:
-        value = known.get(one.name)
-        if value is None:  # only then: finding the representative takes a while
+        values = known.get(one.name)
+        if values is None:  # only then: finding the representative takes a while
             judged = space.lower(space.canonical(architecture), one.skeleton)
-            value = sum(one.with_seed(seed).measure(judged) for seed in draws) / len(draws)
+            values = [one.with_seed(seed).measure(judged) for seed in draws]
         mean = f", mean of {len(draws)} draws" if len(draws) > 1 else ""
-        readings[one.name] = _reading(one, value, f" on {one.skeleton}{mean}", one.caveat(value))
+        readings[one.name] = _reading(one, float(np.mean(values)), f" on {one.skeleton}{mean}", _caveat(one, values))
     return readings | {one.name: _reading(one, one.measure(graph)) for one in others}
 
 
@@ -170,6 +172,13 @@ def _reading(indicator: Indicator, value: float, where: str = "", caveat: str = 
     if math.isfinite(value):
         return Reading(value, indicator.unit, source)
     return Reading(None, indicator.unit, source if caveat else f"{source}; disconnected")
+
+
+def _caveat(indicator: PerformanceIndicator, values: Sequence[float]) -> str:
+    """What must be said beside the mean of these draws, "" if nothing."""
+    caveats = [caveat for value in values if (caveat := indicator.caveat(value))]
+    where = f" ({len(caveats)} of {len(values)} draws)" if len(caveats) < len(values) else ""
+    return f"{caveats[0]}{where}" if caveats else ""
 
 
 def _latency(breakdown: Breakdown | None) -> dict[str, object] | None:
@@ -214,7 +223,7 @@ def _how_found(space: SearchSpace, result: SearchResult) -> dict[str, object]:
             {
                 "architecture": space.format(one.architecture),
                 "score": one.score,
-                "values": {name: value if math.isfinite(value) else None for name, value in one.values.items()},
+                "values": {name: value if math.isfinite(value) else None for name, value in one.means.items()},
                 "hardware_factor": one.hardware_factor,
             }
             for one in result.finalists

@@ -72,7 +72,7 @@ def test_reported_values_are_means_over_all_draws(seeds: tuple[int, ...], repeat
     best = ExactSearch(SPACE, TINY, seeds, repeats, store=store).run(DRAWN).finalists[0]
     graph = SPACE.lower(best.architecture, TINY)
     expected = np.mean([LOWER.with_seed(seed).measure(graph) for seed in range(4)])
-    assert best.values["lower"] == pytest.approx(expected)
+    assert best.means["lower"] == pytest.approx(expected)
 
 
 def test_a_seed_of_several_repeats_is_as_many_seeds_of_one(store: ScoreStore) -> None:

@@ -19,7 +19,7 @@ from micronas.indicator import Better, PerformanceIndicator, Scores
 from micronas.objective import Limit, Objective, Term, Unreachable, term
 from micronas.proxies.linear_regions import LinearRegions
 from micronas.proxies.ntk import Ntk
-from micronas.search.measurements import Measurements
+from micronas.search.measurements import DRAWS, Measurements
 from micronas.search.pruning import HARDWARE_FACTORS, PruningSearch
 from micronas.search.reach import Reach
 from micronas.spaces.nasbench201 import NasBench201
@@ -125,6 +125,21 @@ def test_measurements_are_remembered_by_choices_and_draw() -> None:
     assert several.tolist() == [Drawn(seed=seed).measure_many(graphs).tolist() for seed in (2, 1, 0)]
 
 
+def test_a_pass_takes_no_more_draws_than_fit_the_memory() -> None:
+    passes: list[int] = []
+
+    class Counted(Drawn):
+        def measure_draws(self, graphs: Sequence[Graph], seeds: Sequence[int]) -> Scores:
+            passes.append(len(seeds))
+            return super().measure_draws(graphs, seeds)
+
+    many, seeds = [*SMALL.everything().completions()][:5], range(2 * DRAWS + 1)
+    found = Measurements(SMALL).of(Counted(), many, seeds)
+    assert passes == [DRAWS, DRAWS, 1]
+    graphs = [SMALL.lower(choices, TINY) for choices in many]
+    assert found.tolist() == [Drawn(seed=seed).measure_many(graphs).tolist() for seed in seeds]
+
+
 def test_a_removal_that_leaves_a_singular_kernel_is_the_last_to_be_made() -> None:
     class Singular(Drawn):
         def measure(self, graph: Graph) -> float:
@@ -200,7 +215,7 @@ def test_every_finalist_is_within_the_limit_and_the_best_by_performance_wins(at_
     for finalist in found.finalists:
         assert finalist.architecture.is_decided
         assert weight.measure(SMALL.lower(finalist.architecture, TINY)) <= at_most
-    lower, higher = ([one.values[name] for one in found.finalists] for name in ("lower", "higher"))
+    lower, higher = ([one.means[name] for one in found.finalists] for name in ("lower", "higher"))
     sums = np.array(slowly_ranked(lower, Better.LOWER)) + np.array(slowly_ranked(higher, Better.HIGHER))
     assert sums[0] == sums.min()
     assert [one.score for one in found.finalists] == (-sums).tolist()

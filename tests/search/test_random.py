@@ -18,7 +18,7 @@ LOWER, HIGHER = Drawn("lower"), Drawn("higher", Better.HIGHER)
 DRAWN = Objective((term(LOWER), term(HIGHER, 0.5)))
 
 
-def test_the_best_by_log_ranks_among_those_drawn() -> None:
+def test_the_best_by_shares_among_those_drawn() -> None:
     found = RandomSearch(SPACE, TINY, seed=2, repeats=2, samples=20).run(DRAWN)
     drawn = [one.architecture for one in found.finalists]
     assert len(drawn) == len(set(drawn)) == 20
@@ -27,7 +27,8 @@ def test_the_best_by_log_ranks_among_those_drawn() -> None:
     score = rank_score([Column(lower, Better.LOWER, 1.0), Column(higher, Better.HIGHER, 0.5)])
     assert [one.score for one in found.finalists] == score.tolist() == sorted(score.tolist(), reverse=True)
     assert found.architecture == drawn[0]
-    assert found.finalists[0].values == {"lower": lower[:, 0].mean(), "higher": higher[:, 0].mean()}
+    assert found.finalists[0].values == {"lower": tuple(lower[:, 0]), "higher": tuple(higher[:, 0])}
+    assert found.finalists[0].means == {"lower": lower[:, 0].mean(), "higher": higher[:, 0].mean()}
     assert found.measured == 80
 
 

@@ -13,7 +13,7 @@ from tests.search.doubles import TINY, Drawn, Triangle, Weight
 from micronas.graph import Graph
 from micronas.hardware.compute import Flops, LiveFlops
 from micronas.indicator import Scores
-from micronas.search import scoring
+from micronas.search import measurements, scoring
 from micronas.search.census import Census, take_census
 from micronas.search.scoring import SpaceScores
 from micronas.search.search import unwatched
@@ -81,7 +81,7 @@ def test_other_seeds_skeletons_and_names_are_other_series(census: Census, store:
 def test_draws_cut_off_at_different_places_are_completed_and_nothing_is_measured_twice(
     draws: int, census: Census, store: ScoreStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scoring, "DRAWS", draws)
+    monkeypatch.setattr(measurements, "DRAWS", draws)
     for seed, networks in ((0, 30), (2, 10), (5, 30)):
         cut_off(census, store, seed, networks)
     seeds, missing, rest = (0, 1, 2, 5), 4 * len(census) - 70, Drawn()

@@ -57,8 +57,9 @@ def to_write(path: Path) -> Path:
         UserError: it cannot.
     """
     folder = next(each for each in path.absolute().parents if each.exists())
-    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise UserError(f"cannot write {path}: it is a folder, or its folder takes no files; choose another --out")
+    replaceable = path.is_file() or not path.exists()  # a pipe or a device would be replaced by a file
+    if not replaceable or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise UserError(f"cannot write {path}: it is no file, or its folder takes no files; choose another --out")
     return path
 
 

@@ -113,9 +113,9 @@ class ScoreTable:
         return self.census.representative(int(self._networks[at]))
 
     def finalist(self, at: int) -> Finalist:
-        """A connected network with its score and its indicators, averaged over the draws."""
-        means = {name: float(values[:, at].mean()) for name, values in self.values.items()}
-        return Finalist(self.architecture(at), float(self.score[at]), means)
+        """A connected network with its score and its indicators."""
+        values = {name: tuple(values[:, at].tolist()) for name, values in self.values.items()}
+        return Finalist(self.architecture(at), float(self.score[at]), values)
 
     @cached_property
     def _networks(self) -> npt.NDArray[np.intp]:

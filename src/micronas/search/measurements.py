@@ -12,6 +12,9 @@ from micronas.choices import Choices
 from micronas.indicator import PerformanceIndicator, Scores
 from micronas.spaces.space import SearchSpace
 
+DRAWS = 16
+"""Draws measured in one pass: enough to share, few enough that kernels and images (5 MB each) fit anywhere."""
+
 _Key = TypeVar("_Key")
 
 
@@ -37,9 +40,10 @@ class Measurements:
 
 
 def by_missing_draws(known: Mapping[int, Container[_Key]], keys: Iterable[_Key]) -> dict[tuple[int, ...], list[_Key]]:
-    """Keys by the seeds for which they are not known: what one pass each can measure, and nothing twice."""
+    """Keys by the seeds for which they are not known, `DRAWS` at most: a pass each measures them, and nothing twice."""
     found: dict[tuple[int, ...], list[_Key]] = defaultdict(list)
     for key in dict.fromkeys(keys):
-        if draws := tuple([seed for seed, those in known.items() if key not in those]):
-            found[draws].append(key)
+        missing = [seed for seed, those in known.items() if key not in those]
+        for start in range(0, len(missing), DRAWS):
+            found[tuple(missing[start : start + DRAWS])].append(key)
     return found

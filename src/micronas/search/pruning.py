@@ -114,16 +114,17 @@ class PruningSearch:
     def _compare(self, objective: Objective, factors: dict[Choices, float]) -> tuple[Finalist, ...]:
         """Finalists, best first, by Σ weight · rank of the performance terms alone."""
         found = [*factors]
-        values = {term.indicator.name: self._measure(term, found).mean(axis=0) for term in objective.performance}
+        values = {term.indicator.name: self._measure(term, found) for term in objective.performance}
+        means = {name: rows.mean(axis=0) for name, rows in values.items()}
         score = -sum(
-            (term.weight * ranks(values[term.indicator.name], term.better) for term in objective.performance),
+            (term.weight * ranks(means[term.indicator.name], term.better) for term in objective.performance),
             start=np.zeros(len(found)),
         )
         return tuple(
             Finalist(
                 found[at],
                 float(score[at]),
-                {name: float(column[at]) for name, column in values.items()},
+                {name: tuple(rows[:, at].tolist()) for name, rows in values.items()},
                 factors[found[at]],
             )
             for at in best_first(score)

@@ -53,7 +53,7 @@ class RandomSearch:
         columns = [Column(values[term.indicator.name], term.better, term.weight) for term in objective.performance]
         score = rank_score(columns + self._hardware(objective, drawn))
         finalists = tuple(
-            Finalist(drawn[at], float(score[at]), {name: float(rows[:, at].mean()) for name, rows in values.items()})
+            Finalist(drawn[at], float(score[at]), {name: tuple(rows[:, at].tolist()) for name, rows in values.items()})
             for at in best_first(score)
         )
         return SearchResult(finalists[0].architecture, finalists, measured=len(measurements))

@@ -19,9 +19,6 @@ from micronas.store import ScoreStore, Series, code_version
 CHUNK = 512
 """Networks scored between two writes: what a killed run loses at most, for each draw of a pass."""
 
-DRAWS = 16
-"""Draws scored in one pass: enough to share, few enough that their kernels (4 MB each for a chunk) fit anywhere."""
-
 
 @dataclass(frozen=True)
 class SpaceScores:
@@ -95,8 +92,7 @@ class _Chunk(NamedTuple):
 
 def _chunks(missing: Mapping[tuple[int, ...], list[int]]) -> list[_Chunk]:
     return [
-        _Chunk(draws[draw : draw + DRAWS], networks[start : start + CHUNK])
+        _Chunk(draws, networks[start : start + CHUNK])
         for draws, networks in missing.items()
-        for draw in range(0, len(draws), DRAWS)
         for start in range(0, len(networks), CHUNK)
     ]

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import numpy as np
+
 from micronas.choices import Choices, Removal
 from micronas.objective import Objective
 
@@ -29,12 +31,17 @@ class Step:
 
 @dataclass(frozen=True)
 class Finalist:
-    """An architecture a search compared at its end, and why: hardware weight, score, measured values."""
+    """An architecture a search compared at its end, and why: hardware weight, score, measured values of each draw."""
 
     architecture: Choices
     score: float
-    values: dict[str, float] = field(default_factory=dict[str, float])
+    values: dict[str, tuple[float, ...]] = field(default_factory=dict[str, tuple[float, ...]])
     hardware_factor: float = 0.0
+
+    @property
+    def means(self) -> dict[str, float]:
+        """The measured values, mean of the draws."""
+        return {name: float(np.mean(draws)) for name, draws in self.values.items()}
 
 
 @dataclass(frozen=True)
