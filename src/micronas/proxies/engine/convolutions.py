@@ -25,7 +25,9 @@ from micronas.proxies.engine.vectors import (
 
 
 @part
-def windows(arena, op, target, source, adds, scale, shape, border, blocks, weights, at, deviations, scratch, samples):
+def windows(
+    arena, op, target, source, adds, scale, shape, border, blocks, weights, at, deviations, variances, scratch, samples
+):
     """A convolution, up to three channels at a time; with batch norm, in the scratch until its statistics are known."""
     keep_apart()
     c_in, h_in, w_in, c_out, h_out, w_out, kernel, stride, padding, depthwise = shape
@@ -72,7 +74,7 @@ def windows(arena, op, target, source, adds, scale, shape, border, blocks, weigh
                 )  # fmt: skip
         if op == Op.CONV_NORM:
             for c in range(some):
-                deviations[first + c] = normalise(
+                deviations[first + c], variances[first + c] = normalise(
                     arena, place + c * plane_out, row_out, c_out * plane_out, scratch, start + c * plane, row, step,
                     h_out, w_out, blocks, samples, scale, adds,
                 )  # fmt: skip

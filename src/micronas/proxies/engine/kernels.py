@@ -13,41 +13,44 @@ from micronas.proxies.engine.convolutions import accumulate, weight_slopes, wind
 from micronas.proxies.engine.layout import LANES
 from micronas.proxies.engine.norms import norm
 from micronas.proxies.engine.patterns import agree, distinct, signs
-from micronas.proxies.engine.planes import fill, global_pool, max_pool, pad, rows, shares
+from micronas.proxies.engine.planes import change, fill, global_pool, max_pool, pad, rows, shares
 from micronas.proxies.engine.program import Op
 from micronas.proxies.engine.vectors import compiled, strides
 
 
 @compiled
 def execute(
-    code, factors, geometries, weights, border, blocks, samples, arena, scratch, statistics, bits, grams, counts
-):
+    code, factors, geometries, weights, border, blocks, samples,
+    arena, scratch, statistics, bits, grams, counts, features,
+):  # fmt: skip
     """Run a program.
 
     `code`, `factors` and `geometries` are those of a `Program`, `weights` one draw's; `border`, `blocks` and `samples`
-    of its `Store`. `arena`, `scratch` and `statistics` are room for tensors, one operation's intermediates and the
-    1/σ of batch norms; `bits`, (words, blocks x LANES) of zeros, for signs. The results are `grams`, kernels of
-    (networks, blocks x LANES, blocks x LANES), to which is added, and `counts`, the regions of the networks.
+    of its `Store`. `arena` and `scratch` are room for tensors and one operation's intermediates; `bits`, (words,
+    blocks x LANES) of zeros, for signs. The results are `statistics`, (2, channels), the 1/σ and σ² of batch norms;
+    `grams`, kernels of (networks, blocks x LANES, blocks x LANES), to which is added; `counts`, the regions of the
+    networks; and `features`, from which what is there before is taken.
     """
     for number in range(len(code)):
         op, target, source, other, adds, geometry, weight, at, network = code[number]
         scale = factors[number]
         g = geometries[geometry]
         shape = (g[0], g[1], g[2], g[3], g[4], g[5], g[6], g[7], g[8], g[9])
-        deviations = statistics[at : at + shape[3]] if at >= 0 else statistics[:0]
+        deviations = statistics[0, at : at + shape[3]] if at >= 0 else statistics[0, :0]
+        variances = statistics[1, at : at + shape[3]] if at >= 0 else statistics[1, :0]
         if op == Op.COPY or op == Op.RELU or op == Op.RELU_BACK or op == Op.NORM_BACK:
             rows(arena, target, source, other, adds, scale, shape, border, blocks, op, deviations)
         elif op == Op.CONV or op == Op.CONV_NORM:
             windows(
                 arena, op, target, source, adds, scale, shape, border, blocks,
-                weights, weight, deviations, scratch, samples,
+                weights, weight, deviations, variances, scratch, samples,
             )  # fmt: skip
         elif op == Op.CONV_BACK:
             windows_back(arena, target, source, adds, scale, shape, border, blocks, weights, weight, deviations)
         elif op == Op.SHARES:
             shares(arena, target, source, adds, scale, shape, border, blocks)
         elif op == Op.NORM:
-            norm(arena, target, source, adds, scale, shape, border, blocks, deviations, samples)
+            norm(arena, target, source, adds, scale, shape, border, blocks, deviations, variances, samples)
         elif op == Op.MAX_POOL or op == Op.MAX_POOL_BACK:
             back = op == Op.MAX_POOL_BACK
             max_pool(arena, target, source, other, adds, scale, shape, border, blocks, back)
@@ -64,6 +67,8 @@ def execute(
             fill(arena, target + inside, row, plane, blocks * shape[3], shape[4], shape[5] * LANES, scale, adds)
         elif op == Op.SIGNS:
             signs(arena, source, other, shape, border, blocks, bits)
+        elif op == Op.CHANGE:
+            change(features, target, arena, source, shape, border, blocks)
         elif op == Op.COUNT or op == Op.AGREE:
             if op == Op.COUNT:
                 counts[network] = distinct(bits, (source + 63) // 64, samples)
@@ -79,6 +84,6 @@ def prepare(precision: str) -> None:
     """Compile `execute`, which takes seconds, or load it from the cache; by running no instructions."""
     numbers, whole = np.empty(0, precision), np.empty((0, 0), np.int64)
     execute(
-        whole, numbers, whole, numbers, 0, 0, 0, numbers, numbers, numbers,
-        np.empty((0, 0), np.uint64), np.empty((0, 0, 0)), np.empty(0, np.int64),
+        whole, numbers, whole, numbers, 0, 0, 0, numbers, numbers, np.empty((2, 0), precision),
+        np.empty((0, 0), np.uint64), np.empty((0, 0, 0)), np.empty(0, np.int64), numbers,
     )  # fmt: skip

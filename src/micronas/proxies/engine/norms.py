@@ -9,14 +9,14 @@ from micronas.proxies.engine.vectors import keep_apart, part, strides
 
 
 @part
-def norm(arena, target, source, adds, scale, shape, border, blocks, deviations, samples):
+def norm(arena, target, source, adds, scale, shape, border, blocks, deviations, variances, samples):
     """A batch norm that stands alone; those that read a convolution are computed with it."""
     keep_apart()
     channels, height, width = shape[0], shape[1], shape[2]
     row, plane, inside = strides(height, width, border)
     for channel in range(channels):
         of, to = source + channel * plane + inside, target + channel * plane + inside
-        deviations[channel] = normalise(
+        deviations[channel], variances[channel] = normalise(
             arena, to, row, channels * plane, arena, of, row, channels * plane,
             height, width, blocks, samples, scale, adds,
         )  # fmt: skip
@@ -24,7 +24,7 @@ def norm(arena, target, source, adds, scale, shape, border, blocks, deviations, 
 
 @part
 def normalise(y, y_at, y_row, y_block, x, x_at, x_row, x_block, height, width, blocks, samples, scale, adds):
-    """Y (+)= scale (x - mean) / deviation for one channel; 1 / deviation, with torch's 1e-5 below the root."""
+    """Y (+)= scale (x - mean) / deviation for one channel; 1 / deviation, with torch's 1e-5 in it, and the variance."""
     keep_apart()
     mean = x.dtype.type(_moment(x, x_at, x_row, x_block, height, width, blocks, samples, x.dtype.type(0), np.int64(1)))
     variance = _moment(x, x_at, x_row, x_block, height, width, blocks, samples, mean, np.int64(2))
@@ -40,7 +40,7 @@ def normalise(y, y_at, y_row, y_block, x, x_at, x_row, x_block, height, width, b
             else:
                 for j in range(count):
                     target[j] = (source[j] - mean) * factor
-    return inverse
+    return inverse, variance
 
 
 @part

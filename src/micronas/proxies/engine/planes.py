@@ -62,6 +62,15 @@ def rows(arena, target, source, other, adds, scale, shape, border, blocks, op, d
 
 
 @part
+def change(features, at, arena, source, shape, border, blocks):
+    """Features become what a tensor has more than they: after two runs that began with zeros, what has changed."""
+    keep_apart()
+    _, plane, _ = strides(shape[4], shape[5], border)
+    for j in range(blocks * shape[3] * plane):
+        features[at + j] = arena[source + j] - features[at + j]
+
+
+@part
 def shares(arena, target, source, adds, scale, shape, border, blocks):
     """Each pixel divided by how many pixels, not padding, the window of an average pool covers there."""
     keep_apart()

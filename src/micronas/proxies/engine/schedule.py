@@ -46,6 +46,11 @@ class Schedule:
         return [np.array(network.values) for network in self.merged.networks if network is not None]
 
     @cached_property
+    def features(self) -> Index:
+        """The last feature map of every connected network."""
+        return np.array([network.features for network in self.merged.networks if network is not None], np.int64)
+
+    @cached_property
     def steps(self) -> list[Step]:
         """Values by (name, signature) in an order in which inputs come first."""
         return [Step(self.merged.values[rows[0]].layer, np.array(rows)) for rows in _ordered(self.merged.values)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +11,12 @@ import torch
 
 from micronas.errors import UserError
 from micronas.graph import Graph, Signature
-from micronas.proxies.engine.backend import Device, Images, Kernels, Precision
+from micronas.proxies.engine.backend import Device, Images, Kernels, Precision, Responses
 from micronas.proxies.engine.schedule import Index, Schedule
 from micronas.proxies.engine.torch_backward import Backward
 from micronas.proxies.engine.torch_forward import Forward, Weights
 from micronas.proxies.engine.values import Merged
+from micronas.weights import Draw, draw_weight
 
 _BYTES = {"cpu": 2**27, "cuda": 2**33}
 """How much the tensors of a chunk of networks may hold at once, about."""
@@ -58,18 +59,29 @@ class TorchBackend:
                 kernels[rows] = forward.agreements().cpu().numpy()
         return kernels
 
+    def responses(
+        self, graphs: Sequence[Graph], images: Images, moved: Images, seeds: Sequence[int], draw: Draw
+    ) -> Responses:
+        """See `Backend`."""
+        found = np.zeros((len(seeds), len(graphs), 2))
+        with _exact():
+            for rows, forward in self._forwards(graphs, images, seeds, draw):
+                there = replace(forward, images=torch.from_numpy(moved[rows[0]]).to(forward.images))
+                found[rows] = forward.responses(there).cpu().numpy()
+        return found
+
     def _forwards(
-        self, graphs: Sequence[Graph], images: Images, seeds: Sequence[int]
+        self, graphs: Sequence[Graph], images: Images, seeds: Sequence[int], draw: Draw = draw_weight
     ) -> Iterator[tuple[tuple[int, Index], Forward]]:
         """Every draw of every chunk, each with its draw and the numbers of its connected graphs."""
         draws = [
-            (torch.from_numpy(batch).to(self.device, getattr(torch, self.precision)), seed, Weights())
+            (torch.from_numpy(batch).to(self.device, getattr(torch, self.precision)), seed, draw, Weights())
             for batch, seed in zip(images, seeds, strict=True)
         ]
         for chunk in self._chunks(graphs, images.shape[1]):
             schedule = Schedule(Merged.of(graphs[chunk]))
-            for number, draw in enumerate(draws):
-                yield (number, chunk.start + schedule.connected), Forward(schedule, *draw)
+            for number, its in enumerate(draws):
+                yield (number, chunk.start + schedule.connected), Forward(schedule, *its)
 
     def _chunks(self, graphs: Sequence[Graph], samples: int) -> Iterator[slice]:
         """Consecutive graphs that fit the memory."""

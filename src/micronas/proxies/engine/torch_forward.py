@@ -1,4 +1,4 @@
-"""One forward of many networks in torch, and what their ReLUs say of the samples."""
+"""One forward of many networks in torch, and what their ReLUs, features and batch norms say of the samples."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from micronas.graph import Kind, Layer, Signature
 from micronas.networks import average_pool
 from micronas.proxies.engine.schedule import Index, Schedule, Step, by_step
-from micronas.weights import draw_bias, draw_weight
+from micronas.weights import Draw, draw_bias
 
 Weights = dict[tuple[str, Signature], Tensor]
 
@@ -29,6 +29,7 @@ class Forward:
     schedule: Schedule
     images: Tensor
     seed: int
+    draw: Draw
     weights: Weights
 
     def index(self, rows: Index) -> Tensor:
@@ -58,10 +59,16 @@ class Forward:
         """1/σ of every batch-norm step, (rows, 1, channels, 1, 1)."""
         return self._forward[1]
 
+    @property
+    def variances(self) -> dict[int, Tensor]:
+        """σ² of every batch-norm step, (rows, 1, channels, 1, 1)."""
+        return self._forward[2]
+
     @cached_property
-    def _forward(self) -> tuple[list[Tensor], dict[int, Tensor]]:
+    def _forward(self) -> tuple[list[Tensor], dict[int, Tensor], dict[int, Tensor]]:
         tensors: list[Tensor] = []
         deviations: dict[int, Tensor] = {}
+        variances: dict[int, Tensor] = {}
         for at, step in enumerate(self.schedule.steps):
             if step.kind is Kind.INPUT:
                 tensors.append(self.images[None])
@@ -70,13 +77,13 @@ class Forward:
             else:
                 value = self.operand(tensors, step.values)
                 if step.kind is Kind.BATCH_NORM:
-                    variance, mean = torch.var_mean(value, dim=(1, 3, 4), correction=0, keepdim=True)
-                    deviations[at] = (variance + EPSILON).rsqrt()
+                    variances[at], mean = torch.var_mean(value, dim=(1, 3, 4), correction=0, keepdim=True)
+                    deviations[at] = (variances[at] + EPSILON).rsqrt()
                     tensors.append((value - mean) * deviations[at])
                 else:
                     result = self.apply(step.layer, value.flatten(0, 1))
                     tensors.append(result.unflatten(0, value.shape[:2]))
-        return tensors, deviations
+        return tensors, deviations, variances
 
     def operand(self, tensors: list[Tensor], values: Index, position: int = 0) -> Tensor:
         """The operands at one position of these values, one below the other."""
@@ -105,7 +112,7 @@ class Forward:
         """The weights of a layer, on the device."""
         key = (layer.name, layer.signature)
         if key not in self.weights:
-            self.weights[key] = torch.from_numpy(draw_weight(self.seed, layer)).to(self.images)
+            self.weights[key] = torch.from_numpy(self.draw(self.seed, layer)).to(self.images)
         return self.weights[key]
 
     def apply(self, layer: Layer, value: Tensor) -> Tensor:
@@ -134,20 +141,39 @@ class Forward:
             case Kind.INPUT | Kind.ADD | Kind.MEAN | Kind.BATCH_NORM:
                 raise AssertionError(f"{signature} is no operation on one operand")
 
-    # --- patterns --------------------------------------------------------------------------------
+    # --- responses -------------------------------------------------------------------------------
 
-    def _signs(self) -> Iterator[tuple[Index, Tensor]]:
-        """For every ReLU step: the networks that have it, and its signs there, (networks, samples, neurons)."""
+    def responses(self, moved: Forward) -> Tensor:
+        """Of every connected network, how far its features are from `moved`'s, and Σ ln variance, (networks, 2)."""
+        found = torch.zeros((len(self.schedule.connected), 2), dtype=torch.float64, device=self.images.device)
+        places = self.schedule.place[self.schedule.features]
+        for step, networks in by_step(places):
+            rows = places[networks, 1]
+            change = self.rows(self.tensors[step], rows) - self.rows(moved.tensors[step], rows)
+            found[self.index(networks), 0] = change.double().flatten(2).norm(dim=2).mean(1)
+        for step, networks, rows in self._owners(Kind.BATCH_NORM):
+            variance = self.rows(self.variances[step], rows).double().flatten(1).mean(1)
+            found[self.index(networks), 1] += variance.log()
+        return found
+
+    def _owners(self, kind: Kind) -> Iterator[tuple[int, Index, Index]]:
+        """For every step of a kind, the networks that have it, and their rows there; no network twice at once."""
         for at, step in enumerate(self.schedule.steps):
-            if step.kind is Kind.RELU:
+            if step.kind is kind:
                 owners = [
                     (network, row)
                     for network, values in enumerate(self.schedule.members)
                     for row in self.schedule.place[values, 1][self.schedule.place[values, 0] == at]
                 ]
                 for once in _without_repeats(owners):  # a name may hold two values of one network
-                    networks, rows = np.array(once).T
-                    yield networks, self.rows(self.tensors[at], rows).flatten(2) > 0
+                    yield at, *np.array(once).T
+
+    # --- patterns --------------------------------------------------------------------------------
+
+    def _signs(self) -> Iterator[tuple[Index, Tensor]]:
+        """For every ReLU step: the networks that have it, and its signs there, (networks, samples, neurons)."""
+        for step, networks, rows in self._owners(Kind.RELU):
+            yield networks, self.rows(self.tensors[step], rows).flatten(2) > 0
 
     def region_counts(self) -> Tensor:
         """Of every connected network, how many samples differ in some sign.
