@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from micronas.graph import Graph, GraphBuilder
-from micronas.weights import draw_bias, draw_weight, generator, uniform
+from micronas.weights import draw_bias, draw_normal, draw_weight, generator, uniform
 
 
 def graph(channels: int = 4) -> Graph:
@@ -45,6 +45,15 @@ def test_batch_norm_starts_as_identity():
     bn = graph()["bn"]
     assert (draw_weight(3, bn) == 1).all()
     assert not np.any(draw_bias(3, bn))
+
+
+def test_normal_weights_are_those_of_convolutions_alone():
+    layers = graph(64)
+    drawn = draw_normal(2, layers["conv"])
+    assert (drawn == generator(2, "conv normal").standard_normal((64, 3, 3, 3))).all()
+    assert drawn.std() == pytest.approx(1, rel=0.05)
+    for name in ("bn", "linear"):
+        assert (draw_normal(2, layers[name]) == draw_weight(2, layers[name])).all()
 
 
 def test_a_layer_without_weights_says_so():

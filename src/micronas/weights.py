@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,8 @@ import numpy.typing as npt
 from micronas.graph import Kind, Layer
 
 Array = npt.NDArray[np.float64]
+Draw = Callable[[int, Layer], Array]
+"""(seed, layer) -> its weight tensor, shape `layer.signature.weight_shape`."""
 
 
 def draw_weight(seed: int, layer: Layer) -> Array:
@@ -28,6 +31,13 @@ def draw_weight(seed: int, layer: Layer) -> Array:
     if layer.signature.kind is Kind.BATCH_NORM:
         return np.ones(shape)
     return uniform(seed, f"{layer.name}.weight", shape) / math.sqrt(math.prod(shape[1:]))
+
+
+def draw_normal(seed: int, layer: Layer) -> Array:
+    """As `draw_weight`, but N(0, 1) for convolutions and depthwise convolutions."""
+    if layer.signature.kind not in (Kind.CONV, Kind.DEPTHWISE):
+        return draw_weight(seed, layer)
+    return generator(seed, f"{layer.name} normal").standard_normal(layer.signature.weight_shape)
 
 
 def draw_bias(seed: int, layer: Layer) -> Array | None:

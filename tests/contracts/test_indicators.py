@@ -29,6 +29,7 @@ SETTINGS: Sequence[PerformanceIndicator] = (
     LinearRegions(),
     Naswot(batch=6, backend="torch"),
     Naswot(batch=6),
+    ZenScore(batch=4, backend="torch"),
     ZenScore(batch=4),
     SynFlow(),
 )

@@ -11,8 +11,10 @@ from torch import Tensor
 
 from micronas.choices import Choices
 from micronas.graph import Graph, Kind
+from micronas.inputs import Gaussian
 from micronas.networks import Network
 from micronas.spaces.nasbench201 import OPERATIONS, NasBench201
+from micronas.weights import generator
 
 SPACE = NasBench201()
 
@@ -48,6 +50,27 @@ def pairwise_regions(pattern: np.ndarray) -> int:
     """Samples whose pattern differs from that of every earlier sample (TE-NAS compares all pairs)."""
     repeated = {b for a, b in combinations(range(len(pattern)), 2) if (pattern[a] == pattern[b]).all()}
     return len(pattern) - len(repeated)
+
+
+def zen_score(graph: Graph, samples: int, seed: int, step: float = 0.01) -> float:
+    """The Zen-score of a live graph on Gaussian images, from two forwards of one network in float64."""
+    network = Network(graph, seed, torch.float64, frozen=True)
+    images = Gaussian().batch(graph.layers[0].signature.out_shape, samples, seed)
+    noise = generator(seed, "zen noise").standard_normal(images.shape)
+    with torch.no_grad():
+        for layer in graph:
+            if layer.signature.kind in (Kind.CONV, Kind.DEPTHWISE):
+                drawn = generator(seed, f"{layer.name} normal").standard_normal(layer.signature.weight_shape)
+                weight = network.get_parameter(f"layers.{layer.name.replace('.', '/')}.1.weight")
+                weight.copy_(torch.from_numpy(drawn))
+        values = network.values(torch.from_numpy(images))
+        moved = network.values(torch.from_numpy(images + step * noise))
+    pools = [layer.inputs[0] for layer in graph if layer.signature.kind is Kind.GLOBAL_POOL]
+    last = pools[-1] if pools else graph.output.name
+    distance = (values[last] - moved[last]).flatten(1).norm(dim=1).mean()
+    norms = [values[layer.inputs[0]] for layer in graph if layer.signature.kind is Kind.BATCH_NORM]
+    variances = [value.var(dim=(0, 2, 3), correction=0).mean() for value in norms]
+    return float(distance.log() + 0.5 * sum(variance.log() for variance in variances))
 
 
 def random_cell(chance: random.Random, open_decisions: bool = False) -> Choices:

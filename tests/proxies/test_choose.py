@@ -56,9 +56,11 @@ def test_the_compiled_engine_needs_no_torch():
 import sys
 from micronas.proxies.linear_regions import ONE_CELL, LinearRegions
 from micronas.proxies.ntk import REDUCED, Ntk
+from micronas.proxies.zen import ZenScore
 from micronas.spaces.nasbench201 import NasBench201
 space = NasBench201()
 assert Ntk(batch=2).measure(space.lower(space.everything(), REDUCED)) > 1
+assert ZenScore(batch=2).measure(space.lower(space.everything(), REDUCED)) > 1
 assert LinearRegions(samples=900).measure(space.lower(space.everything(), ONE_CELL)) > 1
 assert "torch" not in sys.modules
 """

@@ -12,6 +12,7 @@ from micronas.errors import UserError
 from micronas.graph import Graph
 from micronas.indicator import Better, Scores
 from micronas.inputs import Gaussian, Inputs
+from micronas.proxies.alike import by_input_shape
 from micronas.proxies.engine.backend import BackendName, Device, Precision
 from micronas.proxies.engine.choose import choose
 from micronas.spaces.space import Skeleton
@@ -89,9 +90,7 @@ class LinearRegions:
     def counts_of_draws(self, graphs: Sequence[Graph], seeds: Sequence[int]) -> Scores:
         """Regions of each network, saturated ones included, shape (seeds, graphs); 0 for a disconnected one."""
         counts = np.zeros((len(seeds), len(graphs)))
-        shapes = [graph.layers[0].signature.out_shape for graph in graphs]
-        for shape in dict.fromkeys(shapes):
-            alike = [at for at, its in enumerate(shapes) if its == shape]
+        for shape, alike in by_input_shape(graphs):
             patches = np.stack([self.inputs.patches(shape, self.samples, seed) for seed in seeds])
             backend = choose(self.backend, self.device, self.precision)
             counts[:, alike] = backend.region_counts([graphs[at] for at in alike], patches, seeds)

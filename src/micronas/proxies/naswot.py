@@ -12,6 +12,7 @@ from micronas.errors import UserError
 from micronas.graph import Graph
 from micronas.indicator import Better, Scores
 from micronas.inputs import Gaussian, Inputs
+from micronas.proxies.alike import by_input_shape
 from micronas.proxies.engine.backend import BackendName, Device, Kernels, Precision
 from micronas.proxies.engine.choose import choose
 from micronas.proxies.ntk import REDUCED
@@ -83,9 +84,7 @@ class Naswot:
     def kernels_of_draws(self, graphs: Sequence[Graph], seeds: Sequence[int]) -> Kernels:
         """K_H of each network for each draw, whole numbers, (seeds, graphs, batch, batch); 0 for a disconnected one."""
         kernels = np.zeros((len(seeds), len(graphs), self.batch, self.batch))
-        shapes = [graph.layers[0].signature.out_shape for graph in graphs]
-        for shape in dict.fromkeys(shapes):
-            alike = [at for at, its in enumerate(shapes) if its == shape]
+        for shape, alike in by_input_shape(graphs):
             images = np.stack([self.inputs.batch(shape, self.batch, seed) for seed in seeds])
             backend = choose(self.backend, self.device, self.precision)
             kernels[:, alike] = backend.agreements([graphs[at] for at in alike], images, seeds)

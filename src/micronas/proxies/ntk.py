@@ -13,6 +13,7 @@ from micronas.errors import UserError
 from micronas.graph import Graph
 from micronas.indicator import Better, Scores
 from micronas.inputs import Gaussian, Inputs
+from micronas.proxies.alike import by_input_shape
 from micronas.proxies.engine.backend import BackendName, Device, Kernels, Precision
 from micronas.proxies.engine.choose import choose
 from micronas.spaces.space import Skeleton
@@ -103,9 +104,7 @@ class Ntk:
         Graphs of different input shapes are measured apart.
         """
         kernels = np.full((len(seeds), len(graphs), self.batch, self.batch), np.nan)
-        shapes = [graph.layers[0].signature.out_shape for graph in graphs]
-        for shape in dict.fromkeys(shapes):
-            alike = [at for at, its in enumerate(shapes) if its == shape]
+        for shape, alike in by_input_shape(graphs):
             images = np.stack([self.inputs.batch(shape, self.batch, seed) for seed in seeds])
             chosen = [graphs[at] for at in alike]
             if self.mode == "frozen":

@@ -9,12 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from micronas.graph import Graph
+from micronas.weights import Draw
 
 Precision = Literal["float32", "float64"]
 Device = Literal["cpu", "cuda"]
 BackendName = Literal["auto", "numba", "torch"]
 Images = npt.NDArray[np.float64]  # (draws, samples, channels, height, width): a batch for each draw
 Kernels = npt.NDArray[np.float64]  # (draws, graphs, samples, samples)
+Responses = npt.NDArray[np.float64]  # (draws, graphs, 2): a distance, and the logarithm of a product of variances
 
 
 class Backend(Protocol):
@@ -43,5 +45,17 @@ class Backend(Protocol):
         """In how many signs of the live ReLU tensors each two samples agree, (draws, graphs, samples, samples).
 
         Zero for a disconnected graph.
+        """
+        ...
+
+    def responses(
+        self, graphs: Sequence[Graph], images: Images, moved: Images, seeds: Sequence[int], draw: Draw
+    ) -> Responses:
+        """How far features move with the images, and how much batch norms take away, (draws, graphs, 2).
+
+        First ‖f(image) - f(moved)‖, the mean over samples, f being the last feature map before the global pool (else
+        the output); each batch has its own statistics. Second Σ over batch norms of ln of their input's variance, the
+        mean over channels, for `images`; two batch norms of one tensor are one. Weights are those of `draw`. Zeros
+        for a disconnected graph.
         """
         ...

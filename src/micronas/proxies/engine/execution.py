@@ -30,31 +30,39 @@ class Pass:
 
     Attributes:
         goal: what they compute.
-        images: (draws, samples, channels, height, width).
+        batches: (draws, samples, channels, height, width); the two of which features are compared, else one.
         found: (draws, graphs, ...), filled with what a disconnected graph has.
     """
 
     goal: Goal
-    images: Images
+    batches: tuple[Images, ...]
     found: npt.NDArray[np.float64] | npt.NDArray[np.int64]
     _local: threading.local = field(default_factory=threading.local)
 
     def execute(self, work: Work, draw: int) -> None:
-        """Run a program for one draw, in this thread."""
+        """Run a program for one draw, in this thread: on each batch in turn, so that statistics are the last one's."""
         program, store, first, connected = work
         samples, lanes, networks = store.samples, store.blocks * LANES, connected[-1] + 1
         arena, scratch = self._room(program, store)
-        _place(arena[program.input_place :], self.images[draw], store)
-        statistics = np.empty(program.statistics, store.dtype)
+        statistics = np.empty((2, program.statistics), store.dtype)
+        features = np.zeros(program.features, store.dtype)
         bits = np.zeros((-(-program.bits // 64), lanes), np.uint64)
-        grams = np.zeros((0, 0, 0) if self.goal == "region counts" else (networks, lanes, lanes))
+        grams = np.zeros((networks, lanes, lanes) if self.goal in ("tangent kernels", "agreements") else (0, 0, 0))
         counts = np.zeros(networks, np.int64)
-        execute(
-            *program[:3], program.weights[draw], store.border, store.blocks, samples,
-            arena, scratch, statistics, bits, grams, counts,
-        )  # fmt: skip
-        each = counts if self.goal == "region counts" else grams[:, :samples, :samples]
-        self.found[draw, first + connected] = each[connected]
+        for images in self.batches:
+            _place(arena[program.input_place :], images[draw], store)
+            execute(
+                *program[:3], program.weights[draw], store.border, store.blocks, samples,
+                arena, scratch, statistics, bits, grams, counts, features,
+            )  # fmt: skip
+        match self.goal:
+            case "responses":
+                each = _responses(program, store, features, statistics[1])
+            case "region counts":
+                each = counts[connected]
+            case "tangent kernels" | "agreements":
+                each = grams[connected, :samples, :samples]
+        self.found[draw, first + connected] = each
 
     def _room(self, program: Program, store: Store) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]:
         """An arena and scratch of this thread, kept for its next program."""
@@ -65,6 +73,21 @@ class Pass:
         if len(local.scratch) < program.scratch_size:
             local.scratch = _aligned(program.scratch_size, store)
         return local.arena, local.scratch
+
+
+def _responses(
+    program: Program, store: Store, changes: npt.NDArray[np.floating], variances: npt.NDArray[np.floating]
+) -> npt.NDArray[np.float64]:
+    """How far features have moved and Σ ln of the mean variance of each batch norm, (connected networks, 2)."""
+    found = np.empty((len(program.responses), 2))
+    channels = np.diff(program.norms, append=len(variances))
+    with np.errstate(divide="ignore"):  # what is constant has no variance: -infinity
+        logs = np.log(np.add.reduceat(variances, program.norms, dtype=np.float64) / channels)
+    for row, (place, size, norms) in zip(found, program.responses, strict=True):
+        change = changes[place : place + size].reshape(store.blocks, -1, LANES).astype(np.float64)
+        row[0] = np.sqrt((change**2).sum(axis=1)).ravel()[: store.samples].mean()
+        row[1] = logs[norms].sum()
+    return found
 
 
 def _aligned(size: int, store: Store) -> npt.NDArray[np.floating]:

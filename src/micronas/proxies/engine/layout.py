@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from micronas.graph import Kind, Layer, Shape, Signature
 from micronas.proxies.engine.values import LEARNED
-from micronas.weights import draw_bias, draw_weight
+from micronas.weights import Draw, draw_bias, draw_weight
 
 LANES = 16
 """Samples side by side: one AVX-512 vector of float32, two of AVX2, four of NEON."""
@@ -35,6 +35,7 @@ class Store:
     seeds: Sequence[int]
     dtype: npt.DTypeLike
     border: int
+    draw: Draw = draw_weight
     arena_size: int = 0
     scratch_size: int = 0
     _geometries: dict[Signature, int] = field(default_factory=dict)
@@ -81,9 +82,17 @@ class Store:
         key = (layer.name if layer.signature.kind in LEARNED else "", layer.signature)
         if key not in self._weights:
             self._weights[key] = self._drawn_size
-            self._drawn.append(np.stack([_drawn(seed, layer) for seed in self.seeds]))
+            self._drawn.append(np.stack([self._of_layer(seed, layer) for seed in self.seeds]))
             self._drawn_size += self._drawn[-1].shape[1]
         return self._weights[key]
+
+    def _of_layer(self, seed: int, layer: Layer) -> npt.NDArray[np.float64]:
+        """A layer's weights, one after the other, and its biases or zeros."""
+        if layer.signature.kind in LEARNED:
+            weight, bias = self.draw(seed, layer), draw_bias(seed, layer)
+        else:  # an average pool begins as a depthwise convolution with ones
+            weight, bias = np.ones((layer.signature.in_shape[2], layer.signature.kernel**2)), None
+        return np.concatenate([weight.ravel(), np.zeros(len(weight)) if bias is None else bias])
 
     def weights(self) -> npt.NDArray[np.floating]:
         """All weights so far, (draws, weights), one layer after the other."""
@@ -103,15 +112,6 @@ class Store:
     def give_back(self, shape: Shape, place: int) -> None:
         """Let a place be taken again."""
         self._free[shape].append(place)
-
-
-def _drawn(seed: int, layer: Layer) -> npt.NDArray[np.float64]:
-    """A layer's weights, one after the other, and its biases or zeros."""
-    if layer.signature.kind in LEARNED:
-        weight, bias = draw_weight(seed, layer), draw_bias(seed, layer)
-    else:  # an average pool begins as a depthwise convolution with ones
-        weight, bias = np.ones((layer.signature.in_shape[2], layer.signature.kernel**2)), None
-    return np.concatenate([weight.ravel(), np.zeros(len(weight)) if bias is None else bias])
 
 
 def border(signature: Signature) -> int:

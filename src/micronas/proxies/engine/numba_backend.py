@@ -13,12 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from micronas.graph import Graph
-from micronas.proxies.engine.backend import Images, Kernels, Precision
+from micronas.proxies.engine.backend import Images, Kernels, Precision, Responses
 from micronas.proxies.engine.execution import Pass, Work
 from micronas.proxies.engine.kernels import prepare
 from micronas.proxies.engine.layout import Store, border
 from micronas.proxies.engine.program import Goal, write
 from micronas.proxies.engine.values import Merged
+from micronas.weights import Draw, draw_weight
 
 _CHUNK = 32
 """Networks merged into one program: enough to share, few enough that what is shared stays in the cache."""
@@ -39,31 +40,40 @@ class NumbaBackend:
     def tangent_kernels(self, graphs: Sequence[Graph], images: Images, seeds: Sequence[int]) -> Kernels:
         """See `Backend`."""
         kernels = np.full((len(seeds), len(graphs), *2 * images.shape[1:2]), np.nan)
-        self._run(graphs, seeds, Pass("tangent kernels", images, kernels))
+        self._run(graphs, seeds, Pass("tangent kernels", (images,), kernels))
         return kernels
 
     def region_counts(self, graphs: Sequence[Graph], images: Images, seeds: Sequence[int]) -> npt.NDArray[np.int64]:
         """See `Backend`."""
         counts = np.zeros((len(seeds), len(graphs)), np.int64)
-        self._run(graphs, seeds, Pass("region counts", images, counts))
+        self._run(graphs, seeds, Pass("region counts", (images,), counts))
         return counts
 
     def agreements(self, graphs: Sequence[Graph], images: Images, seeds: Sequence[int]) -> Kernels:
         """See `Backend`."""
         kernels = np.zeros((len(seeds), len(graphs), *2 * images.shape[1:2]))
-        self._run(graphs, seeds, Pass("agreements", images, kernels))
+        self._run(graphs, seeds, Pass("agreements", (images,), kernels))
         return kernels
 
-    def _run(self, graphs: Sequence[Graph], seeds: Sequence[int], its: Pass) -> None:
+    def responses(
+        self, graphs: Sequence[Graph], images: Images, moved: Images, seeds: Sequence[int], draw: Draw
+    ) -> Responses:
+        """See `Backend`."""
+        found = np.zeros((len(seeds), len(graphs), 2))
+        self._run(graphs, seeds, Pass("responses", (moved, images), found), draw)
+        return found
+
+    def _run(self, graphs: Sequence[Graph], seeds: Sequence[int], its: Pass, draw: Draw = draw_weight) -> None:
         """Write each program once, and execute it for every draw."""
         prepare(self.precision)
         threads = self.threads or _cores()
         chunk = max(1, min(_CHUNK, -(-len(graphs) // (2 * threads)))) if threads > 1 else _CHUNK
+        store = Store(its.batches[0].shape[1], seeds, self.precision, border=0, draw=draw)
         running: list[Future[None]] = []
         with _workers(threads) as pool:
-            for work in _written(graphs, chunk, Store(its.images.shape[1], seeds, self.precision, border=0), its.goal):
-                for draw in range(len(seeds)):
-                    running.append(pool.submit(its.execute, work, draw))
+            for work in _written(graphs, chunk, store, its.goal):
+                for number in range(len(seeds)):
+                    running.append(pool.submit(its.execute, work, number))
                     if len(running) > 2 * threads:  # keeps few programs waiting
                         running[-2 * threads].result()
             for future in running:
@@ -77,7 +87,7 @@ def _written(graphs: Sequence[Graph], chunk: int, store: Store, goal: Goal) -> I
         connected = np.flatnonzero([network is not None for network in merged.networks])
         reach = max(map(border, merged.signatures), default=0)
         if reach > store.border:
-            store = Store(store.samples, store.seeds, store.dtype, reach)
+            store = Store(store.samples, store.seeds, store.dtype, reach, store.draw)
         if len(connected):
             yield Work(write(merged, store, goal), store, first, connected)
 

@@ -22,7 +22,7 @@ from micronas.proxies.engine.values import LEARNED, Merged, Network
 COLUMNS = 9
 """Numbers in an instruction: op, target, source, other, adds, geometry, weight, statistics, network."""
 
-Goal = Literal["tangent kernels", "region counts", "agreements"]
+Goal = Literal["tangent kernels", "region counts", "agreements", "responses"]
 
 
 class Op(IntEnum):
@@ -52,6 +52,7 @@ class Op(IntEnum):
     SIGNS = 17  # bits "other", "other" + 1, ... of every sample: where source is positive
     COUNT = 18  # regions of the network: how many samples differ in their first "source" bits
     AGREE = 19  # kernel of the network: in how many of the first "source" bits each two samples agree
+    CHANGE = 20  # features at "target" = what lies at source - what they are
 
 
 _FORWARD = {
@@ -76,10 +77,19 @@ _SUMS = (Kind.ADD, Kind.MEAN)
 _WEIGHTED = (*LEARNED, Kind.AVG_POOL)
 
 
+class Response(NamedTuple):
+    """Where the features of a network lie, from `place` on, and which of the batch norms are its own."""
+
+    place: int
+    size: int
+    norms: list[int]
+
+
 class Program(NamedTuple):
     """Instructions, (instructions, COLUMNS), with a coefficient each, and all that they refer to.
 
-    One program serves every draw: `weights`, (draws, weights), has a row for each.
+    One program serves every draw: `weights`, (draws, weights), has a row for each. `norms` are where the statistics
+    of each batch norm begin.
     """
 
     instructions: npt.NDArray[np.int64]
@@ -91,6 +101,9 @@ class Program(NamedTuple):
     scratch_size: int
     statistics: int
     bits: int
+    features: int
+    norms: npt.NDArray[np.int64]
+    responses: list[Response]  # of the connected networks
 
 
 class _Gradient(NamedTuple):
@@ -123,11 +136,15 @@ class _Writer:
         self.code, self.coefficients = array("q"), array("d")
         self.layers: dict[int, tuple[int, int]] = {}  # (geometry, weight) of the layer that computes a value
         self.place: dict[int, int] = {}  # of the values that lie in the arena at this point of the program
-        self.statistics: dict[int, int] = {}  # where the 1/σ of each batch norm are
-        self.statistics_size = self.bits = 0
+        self.statistics: dict[int, int] = {}  # where the 1/σ and σ² of each batch norm are
+        self.statistics_size = self.bits = self.features = 0
+        self.responses: list[Response] = []
         self.kinds = [value.layer.signature.kind for value in self.values]
         self.shapes = [value.layer.signature.out_shape for value in self.values]
         self.readers = Counter(source for value in self.values for source in value.inputs)
+        if goal == "responses":  # read at the end too
+            for network in self.networks:
+                self.readers.update((network.features, network.values[-1]) if network else ())
         # A batch norm that alone reads a convolution is computed with it; the convolution's own value never exists.
         self.conv_of = {
             at: value.inputs[0]
@@ -155,6 +172,8 @@ class _Writer:
             self._forward(its)
             if self.goal == "tangent kernels":
                 self._backward(at, network)
+            elif self.goal == "responses":
+                self._response(network, its)
             else:
                 self._patterns(at, network)
             for value in [value for value in self.place if last[value] <= at]:
@@ -170,6 +189,9 @@ class _Writer:
             self.store.scratch_size,
             self.statistics_size,
             self.bits,
+            self.features,
+            np.array(list(self.statistics.values()), np.int64),
+            self.responses,
         )
 
     def _emit(
@@ -197,7 +219,7 @@ class _Writer:
     def _needed(self, network: Network) -> list[int]:
         """The values to be computed for a network, in order: what its goal reads, and what leads there."""
         tangent = self.goal == "tangent kernels"
-        needed: set[int] = set()
+        needed = {network.values[-1]} if self.goal == "responses" else set[int]()
         for at in reversed(network.values):
             kind = self.kinds[at]
             if kind is Kind.RELU or (tangent and kind is Kind.BATCH_NORM):
@@ -336,3 +358,14 @@ class _Writer:
         op = Op.COUNT if self.goal == "region counts" else Op.AGREE
         self._emit(op, 0, bits, network.values[-1], network=number)
         self.bits = max(self.bits, bits)
+
+    # --- responses --------------------------------------------------------------------------------
+
+    def _response(self, network: Network, needed: Sequence[int]) -> None:
+        """Keep the features, or their change, and remember which batch norms count."""
+        self._emit(Op.CHANGE, self.features, self.place[network.features], network.features)
+        numbers = {norm: at for at, norm in enumerate(self.statistics)}
+        norms = [numbers[value] for value in needed if self.kinds[value] is Kind.BATCH_NORM]
+        size = self.store.size(self.shapes[network.features])
+        self.responses.append(Response(self.features, size, norms))
+        self.features += size

@@ -22,9 +22,13 @@ class Value:
 
 @dataclass(frozen=True)
 class Network:
-    """The values one network is made of, in the order they run; the last one is its output."""
+    """The values one network is made of, in the order they run; the last one is its output.
+
+    `features` is the last feature map: what the last global pool reads, else the output.
+    """
 
     values: tuple[int, ...]
+    features: int
 
 
 @dataclass
@@ -65,7 +69,9 @@ class Merged:
             inputs = tuple([number[name] for name in layer.inputs])
             alone = layer.signature.kind is Kind.ADD and len(inputs) == 1
             number[layer.name] = inputs[0] if alone else self._value(layer, inputs)
-        self.networks.append(Network(tuple(dict.fromkeys(number.values()))))
+        pooled = [layer.inputs[0] for layer in graph.layers if layer.signature.kind is Kind.GLOBAL_POOL]
+        features = number[pooled[-1] if pooled else graph.output.name]
+        self.networks.append(Network(tuple(dict.fromkeys(number.values())), features))
 
     def _value(self, layer: Layer, inputs: tuple[int, ...]) -> int:
         signature = layer.signature
