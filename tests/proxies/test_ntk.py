@@ -9,6 +9,7 @@ import pytest
 import torch
 from tests.proxies.oracles import SPACE, jacobian, random_cell, tangent_kernel
 
+from micronas.choices import NONE, Choices
 from micronas.deployed import live
 from micronas.errors import UserError
 from micronas.graph import Graph, GraphBuilder
@@ -23,6 +24,7 @@ from micronas.proxies.ntk import REDUCED, Ntk, condition_numbers
 from micronas.spaces.space import Skeleton
 
 SMALL = Skeleton(input_shape=(8, 8, 3), channels=3, cells=1)
+THREE = (NONE, "skip_connect", "avg_pool_3x3")
 DEAD = "|none~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_1x1~1|none~2|"
 DISCONNECTED = "|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|none~0|none~1|none~2|"
 BACKENDS: tuple[BackendName, ...] = ("numba", "torch")
@@ -49,6 +51,26 @@ class TestKernel:
         connected = [graph for graph in graphs if np.isfinite(Ntk(batch=2, backend=backend).measure(graph))]
         assert len(connected) >= 12
         assert_oracle(connected, Ntk(batch=6, seed=3, precision="float64", backend=backend), 1e-10)
+
+    def test_supernets_whose_means_share_a_step_and_an_operand(self, backend: BackendName):
+        """A tensor is named after the network that made it first, so two of another network may go by one name."""
+        conv = ("nor_conv_1x1", "nor_conv_3x3")
+        first = (NONE, *conv), THREE, THREE, ("skip_connect", *conv), (NONE, "skip_connect", conv[0]), THREE[2:]
+        everything = (NONE, "skip_connect", *conv, "avg_pool_3x3")
+        last = (NONE, "skip_connect", conv[1]), (NONE, conv[0])
+        second = everything, (NONE, conv[0], "avg_pool_3x3"), THREE[:2], THREE, *last
+        graphs = [SPACE.lower(Choices(alive), SMALL) for alive in (first, second)]
+        assert_oracle(graphs, Ntk(batch=9, precision="float64", backend=backend), 1e-10)
+
+    @pytest.mark.parametrize("pooled", [False, True])
+    def test_a_network_that_ends_in_a_sum_of_batch_norms(self, backend: BackendName, pooled: bool):
+        draw = GraphBuilder((4, 4, 3))
+        source = draw.relu("relu", draw.conv("conv", "input", 3, kernel=3))
+        parts = tuple(draw.batch_norm(f"bn{at}", draw.conv(f"conv{at}", source, 3)) for at in range(2))
+        total = draw.add("add", parts, (4, 4, 3))
+        if pooled:
+            draw.global_pool("pool", total)
+        assert_oracle([draw.graph()], Ntk(batch=5, precision="float64", backend=backend), 1e-10)
 
     def test_reduced_skeleton_batch_32(self, backend: BackendName):
         graphs = [SPACE.lower(SPACE.everything(), REDUCED)]

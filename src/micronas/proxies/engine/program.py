@@ -218,8 +218,9 @@ class _Writer:
 
     def _needed(self, network: Network) -> list[int]:
         """The values to be computed for a network, in order: what its goal reads, and what leads there."""
-        tangent = self.goal == "tangent kernels"
-        needed = {network.values[-1]} if self.goal == "responses" else set[int]()
+        tangent, output = self.goal == "tangent kernels", network.values[-1]
+        summed = tangent and self.kinds[output] not in LEARNED  # may be where a batch norm is computed
+        needed = {output} if self.goal == "responses" or summed else set[int]()
         for at in reversed(network.values):
             kind = self.kinds[at]
             if kind is Kind.RELU or (tangent and kind is Kind.BATCH_NORM):

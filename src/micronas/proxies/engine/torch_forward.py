@@ -41,11 +41,12 @@ class Forward:
         return tensor if _all_in_order(tensor, rows) else tensor[self.index(rows)]
 
     def add_rows(self, tensor: Tensor, rows: Index, addend: Tensor) -> None:
-        """tensor[rows] += addend, in place; no row occurs twice."""
+        """tensor[rows] += addend, in place; a row may occur several times."""
         if _all_in_order(tensor, rows):
             tensor += addend
-        else:
-            tensor[self.index(rows)] += addend
+        else:  # not index_add_, which adds in another order every time on CUDA
+            for once in _without_repeats(rows):
+                tensor[self.index(rows[once])] += self.rows(addend, once)
 
     # --- forward ---------------------------------------------------------------------------------
 
@@ -165,8 +166,9 @@ class Forward:
                     for network, values in enumerate(self.schedule.members)
                     for row in self.schedule.place[values, 1][self.schedule.place[values, 0] == at]
                 ]
-                for once in _without_repeats(owners):  # a name may hold two values of one network
-                    yield at, *np.array(once).T
+                networks, rows = np.array(owners).T
+                for once in _without_repeats(networks):  # a name may hold two values of one network
+                    yield at, networks[once], rows[once]
 
     # --- patterns --------------------------------------------------------------------------------
 
@@ -213,9 +215,10 @@ def _all_in_order(tensor: Tensor, rows: Index) -> bool:
     return len(rows) == len(tensor) and bool((rows[1:] > rows[:-1]).all())
 
 
-def _without_repeats(owners: list[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
-    """The pairs in as many parts as are needed for no network to occur twice in one."""
-    while owners:
-        first = {network: (network, row) for network, row in reversed(owners)}
-        yield sorted(first.values())
-        owners = [owner for owner in owners if first[owner[0]] != owner]
+def _without_repeats(numbers: Index) -> Iterator[Index]:
+    """Positions of the numbers, ascending, in as many parts as are needed for no number to occur twice in one."""
+    left = np.arange(len(numbers))
+    while len(left):
+        first = np.sort(np.unique(numbers[left], return_index=True)[1])
+        yield left[first]
+        left = np.delete(left, first)
