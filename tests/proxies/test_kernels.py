@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -13,6 +16,7 @@ from numba.core.dispatcher import Dispatcher
 
 from micronas.proxies.engine import vectors
 from micronas.proxies.engine.kernels import execute
+from micronas.proxies.engine.numba_backend import NumbaBackend
 
 SOURCES = Path(vectors.__file__).parent
 
@@ -26,6 +30,22 @@ def compiled_into(dispatcher: Any, found: dict[str, Path]) -> dict[str, Path]:
         if isinstance(called, Dispatcher) and called.py_func.__qualname__ not in found:
             compiled_into(called, found)
     return found
+
+
+@pytest.mark.parametrize("damaged", ["*.nbi", "*.nbc"])
+def test_a_damaged_cache_is_compiled_anew(damaged: str, tmp_path: Path):
+    NumbaBackend("float32").compiled()  # so that there is something to damage
+    shutil.copytree(vectors._folder().parent, tmp_path / "numba")
+    files = [*(tmp_path / "numba").rglob(damaged)]
+    assert files
+    for path in files:
+        path.write_bytes(path.read_bytes()[:50])
+    program = "from micronas.proxies.engine.choose import choose; print(choose('auto', 'cpu', 'float32'))"
+    command = [sys.executable, "-W", "error", "-c", program]
+    environment = os.environ | {"MICRONAS_CACHE": str(tmp_path)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("NumbaBackend(precision='float32', threads=None)\n", "")
+    assert any(path.stat().st_size > 50 for path in files)  # of the precision asked for
 
 
 def test_a_change_of_any_source_is_another_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

@@ -200,6 +200,15 @@ class TestDraws:
                 np.testing.assert_allclose(kernel, tangent_kernel(graph, images[draw], seeds[draw]), rtol=1e-8)
         assert np.isnan(kernels[:, 1]).all()
 
+    def test_the_number_of_threads_changes_no_bit(self):
+        graphs = [SPACE.lower(random_cell(random.Random(seed), open_decisions=True), SMALL) for seed in range(24)]
+        images = Gaussian().batch((8, 8, 3), 6, 0)[None]
+        first, *others = (
+            numba_backend.NumbaBackend("float32", threads).tangent_kernels(graphs, images, [0]) for threads in (1, 2, 9)
+        )
+        for other in others:
+            np.testing.assert_array_equal(other, first)
+
 
 class TestCoupled:
     def test_is_the_jacobian_of_the_network_in_train_mode(self):

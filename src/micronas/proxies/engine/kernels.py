@@ -81,7 +81,15 @@ def execute(
 
 @lru_cache
 def prepare(precision: str) -> None:
-    """Compile `execute`, which takes seconds, or load it from the cache; by running no instructions."""
+    """Compile `execute`, which takes seconds, or load it from the cache; a damaged cache is forgotten."""
+    try:
+        _run_nothing(precision)
+    except Exception:  # noqa: BLE001 - what a damaged pickle raises may be anything
+        execute._cache.flush()
+        _run_nothing(precision)
+
+
+def _run_nothing(precision: str) -> None:
     numbers, whole = np.empty(0, precision), np.empty((0, 0), np.int64)
     execute(
         whole, numbers, whole, numbers, 0, 0, 0, numbers, numbers, np.empty((2, 0), precision),

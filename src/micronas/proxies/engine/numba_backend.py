@@ -24,6 +24,10 @@ from micronas.weights import Draw, draw_weight
 _CHUNK = 32
 """Networks merged into one program: enough to share, few enough that what is shared stays in the cache."""
 
+_PARTS = 4
+"""Programs that few networks are still divided into, for threads to share. Not as many as there are threads: what is
+merged decides in which order float32 adds, and a machine with more cores shall find the same."""
+
 
 @dataclass(frozen=True)
 class NumbaBackend:
@@ -67,7 +71,7 @@ class NumbaBackend:
         """Write each program once, and execute it for every draw."""
         prepare(self.precision)
         threads = self.threads or _cores()
-        chunk = max(1, min(_CHUNK, -(-len(graphs) // (2 * threads)))) if threads > 1 else _CHUNK
+        chunk = max(1, min(_CHUNK, -(-len(graphs) // _PARTS)))
         store = Store(its.batches[0].shape[1], seeds, self.precision, border=0, draw=draw)
         running: list[Future[None]] = []
         with _workers(threads) as pool:

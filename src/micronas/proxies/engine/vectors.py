@@ -33,7 +33,7 @@ Value = Any  # of LLVM
 _FAST = {"contract", "reassoc", "nsz", "arcp"}  # sums may be reordered; infinities and NaN stay what they are
 
 
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+def compiled(function: Callable[..., Any]) -> Any:
     """Compiled when first called, without the interpreter's lock, and kept in the cache where that can be written."""
     options: Any = {"nogil": True, "fastmath": _FAST, "error_model": "numpy"}
     before, settings.CACHE_DIR = settings.CACHE_DIR, settings.CACHE_DIR or str(_folder())
