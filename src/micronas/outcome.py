@@ -153,7 +153,7 @@ def read_indicators(
         values = known.get(one.name)
         if values is None:  # only then: finding the representative takes a while
             judged = space.lower(space.canonical(architecture), one.skeleton)
-            values = [one.with_seed(seed).measure(judged) for seed in draws]
+            values = one.measure_draws([judged], draws)[:, 0].tolist()
         mean = f", mean of {len(draws)} draws" if len(draws) > 1 else ""
         readings[one.name] = _reading(one, float(np.mean(values)), f" on {one.skeleton}{mean}", _caveat(one, values))
     return readings | {one.name: _reading(one, one.measure(graph)) for one in others}
