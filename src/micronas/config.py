@@ -21,7 +21,7 @@ from micronas.hardware.target import Target, load_target
 from micronas.indicator import Better, HardwareIndicator, Indicator
 from micronas.inputs import Gaussian, Images, Inputs
 from micronas.objective import Limit, Objective, Term, term
-from micronas.search.search import Search, Watch, draw_seeds, unwatched
+from micronas.search.search import REPEATS, Search, Watch, draw_seeds, unwatched
 from micronas.spaces.space import SearchSpace, Skeleton
 
 _Named = TypeVar("_Named")
@@ -66,7 +66,7 @@ class Run:
     images: str | None = None
     seed: int = 0
     seeds: str | None = None
-    repeats: int = 3
+    repeats: int = REPEATS
 
     @property
     def skeleton(self) -> Skeleton:

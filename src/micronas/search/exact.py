@@ -17,7 +17,7 @@ from micronas.objective import Column, Objective, Unreachable, best_first, rank_
 from micronas.search.census import Census, take_census
 from micronas.search.reach import Reach
 from micronas.search.scoring import SpaceScores
-from micronas.search.search import Finalist, SearchResult, Watch, draw_seeds, unwatched
+from micronas.search.search import REPEATS, Finalist, SearchResult, Watch, draw_seeds, unwatched
 from micronas.spaces.space import SearchSpace, Skeleton
 from micronas.store import ScoreStore, default_store
 
@@ -43,7 +43,7 @@ class ExactSearch:
     space: SearchSpace
     skeleton: Skeleton
     seeds: tuple[int, ...] = (0,)
-    repeats: int = 3
+    repeats: int = REPEATS
     watch: Watch = unwatched
     store: ScoreStore = field(default_factory=default_store)
     name: str = "exact"

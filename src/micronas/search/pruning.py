@@ -18,7 +18,7 @@ from micronas.indicator import Better, HardwareIndicator, PerformanceIndicator, 
 from micronas.objective import Objective, Term, best_first, ranks
 from micronas.search.measurements import Measurements
 from micronas.search.reach import Reach
-from micronas.search.search import Finalist, SearchResult, Step, Watch, draw_seeds, unwatched
+from micronas.search.search import REPEATS, Finalist, SearchResult, Step, Watch, draw_seeds, unwatched
 from micronas.spaces.space import SearchSpace, Skeleton
 
 HARDWARE_FACTORS = (0.0, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
@@ -40,7 +40,7 @@ class PruningSearch:
     space: SearchSpace
     skeleton: Skeleton
     seed: int = 0
-    repeats: int = 3
+    repeats: int = REPEATS
     watch: Watch = unwatched
     name: str = "pruning"
 

@@ -14,7 +14,7 @@ from micronas.indicator import Scores
 from micronas.objective import Column, Objective, best_first, rank_score
 from micronas.search.measurements import Measurements
 from micronas.search.reach import Reach
-from micronas.search.search import Finalist, SearchResult, Watch, draw_seeds, unwatched
+from micronas.search.search import REPEATS, Finalist, SearchResult, Watch, draw_seeds, unwatched
 from micronas.spaces.space import SearchSpace, Skeleton
 
 
@@ -31,7 +31,7 @@ class RandomSearch:
     space: SearchSpace
     skeleton: Skeleton
     seed: int = 0
-    repeats: int = 3
+    repeats: int = REPEATS
     samples: int = 54
     watch: Watch = unwatched
     name: str = "random"

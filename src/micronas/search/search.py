@@ -11,6 +11,9 @@ import numpy as np
 from micronas.choices import Choices, Removal
 from micronas.objective import Objective
 
+REPEATS = 3
+"""Draws for each seed unless others are asked for: as many as TE-NAS takes the mean of (ADR 0004)."""
+
 
 def draw_seeds(seeds: Sequence[int], repeats: int) -> tuple[int, ...]:
     """What single draws of weights and inputs are seeded with: repeat r of seed s with s · repeats + r (ADR 0004).
