@@ -289,7 +289,9 @@ def test_an_interrupted_command_says_so_and_leaves_nothing(
     name: str, seconds: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MICRONAS_CACHE", str(tmp_path / "cache"))
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # else ignored, with tests in the background
     process = start(*SLOW[name])
+    signal.signal(signal.SIGINT, before)
     time.sleep(seconds)
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=60)

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 from numba.core.dispatcher import Dispatcher
 
-from micronas.proxies.engine import vectors
+from micronas.proxies.engine import numba_backend, vectors
 from micronas.proxies.engine.kernels import execute
 from micronas.proxies.engine.numba_backend import NumbaBackend
 
@@ -46,6 +47,14 @@ def test_a_damaged_cache_is_compiled_anew(damaged: str, tmp_path: Path):
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("NumbaBackend(precision='float32', threads=None)\n", "")
     assert any(path.stat().st_size > 50 for path in files)  # of the precision asked for
+
+
+def test_the_main_thread_is_free_for_ctrl_c_while_kernels_compile(monkeypatch: pytest.MonkeyPatch):
+    compiling: list[threading.Thread] = []
+    monkeypatch.setattr(numba_backend, "prepare", lambda _: compiling.append(threading.current_thread()))
+    NumbaBackend("float32").compiled()
+    assert len(compiling) == 1
+    assert threading.main_thread() not in compiling
 
 
 def test_a_change_of_any_source_is_another_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

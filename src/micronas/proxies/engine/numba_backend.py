@@ -38,7 +38,7 @@ class NumbaBackend:
 
     def compiled(self) -> Self:
         """Itself, its kernels compiled or loaded: seconds the first time on a machine."""
-        prepare(self.precision)
+        _prepare(self.precision)
         return self
 
     def tangent_kernels(self, graphs: Sequence[Graph], images: Images, seeds: Sequence[int]) -> Kernels:
@@ -69,7 +69,7 @@ class NumbaBackend:
 
     def _run(self, graphs: Sequence[Graph], seeds: Sequence[int], its: Pass, draw: Draw = draw_weight) -> None:
         """Write each program once, and execute it for every draw."""
-        prepare(self.precision)
+        _prepare(self.precision)
         threads = self.threads or _cores()
         chunk = max(1, min(_CHUNK, -(-len(graphs) // _PARTS)))
         store = Store(its.batches[0].shape[1], seeds, self.precision, border=0, draw=draw)
@@ -99,6 +99,12 @@ def _written(graphs: Sequence[Graph], chunk: int, store: Store, goal: Goal) -> I
 def _cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _prepare(precision: Precision) -> None:
+    """Compile in a thread: in the main one, LLVM calls back into Python, and a Ctrl-C that falls there is lost."""
+    with _workers(1) as pool:
+        pool.submit(prepare, precision).result()
 
 
 @contextmanager
