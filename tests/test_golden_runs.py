@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.golden.runs import KEPT, SCENARIOS, Scenario, Where, answer, differences
+from tests.golden.runs import KEPT, SCENARIOS, Scenario, Where, answer, compare, differences
 
 EXACT = 1e-9
 """Relative, of a float; integers and text are the same to the letter. Float64 of other processors differs by 1e-15."""
@@ -37,3 +38,18 @@ def test_the_answer_is_the_kept_one(scenario: Scenario) -> None:
 
 def test_every_kept_answer_has_its_scenario() -> None:
     assert kept().keys() == {scenario.name for scenario in SCENARIOS}
+
+
+def test_a_value_that_moved_in_its_last_bit_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before, after = tmp_path / "before.json", tmp_path / "after.json"
+    before.write_text('{"run": {"values": {"ntk": 0.3}, "rounds": [1, 2], "gone": null}}', encoding="utf-8")
+    after.write_text('{"run": {"values": {"ntk": 0.30000000000000004}, "rounds": [1, 3]}}', encoding="utf-8")
+    assert compare(before, after, tolerance=0.0) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "run: gone: null -> absent",
+        "run: rounds / 1: 2 -> 3",
+        "run: values / ntk: 0.3 -> 0.30000000000000004",
+    ]
+    assert compare(before, before, tolerance=0.0) == 0
+    assert compare(before, after, tolerance=1e-9) == 1
+    assert "ntk" not in capsys.readouterr().out

@@ -146,7 +146,7 @@ def judged(ended: Ended) -> Normal:
     return {
         "architecture": data["architecture"],
         "values": {name: one["value"] for name, one in data["indicators"].items()},
-        "too little": [re.findall(r"KiB of (\w+),", line) for line in data["misfits"]],
+        "too little": re.findall(r"KiB of (\w+),", " ".join(data["misfits"])),
         **_latency(data["latency"]),
         **_emulated(data),
     }
