@@ -327,7 +327,7 @@ _COMPILED = ("numba", "toolchain")
 
 def answer(scenario: Scenario) -> Normal:
     """The normal form of one scenario, in a cache in which no board was profiled and no score stored."""
-    with _own_cache(scenario.warm), tempfile.TemporaryDirectory(prefix="micronas-golden-") as folder:
+    with _own_cache(scenario.warm), _one_thread(), tempfile.TemporaryDirectory(prefix="micronas-golden-") as folder:
         return json.loads(json.dumps(scenario.answer(Path(folder)), allow_nan=False))
 
 
@@ -362,6 +362,19 @@ def _own_cache(warm: bool) -> Generator[None]:
             del os.environ["MICRONAS_CACHE"]
         else:
             os.environ["MICRONAS_CACHE"] = before
+
+
+@contextmanager
+def _one_thread() -> Generator[None]:
+    """Torch on one thread: sums of as many parts as a machine has cores are other sums, and busy cores make it wait."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def write(path: Path) -> None:
