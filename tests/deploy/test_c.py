@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.deploy.test_int8 import network_of
+from tests.hardware.test_memory import crossing
 
 from micronas.choices import Choices
 from micronas.deploy.c import CModel, emit
@@ -19,6 +20,8 @@ from micronas.deploy.quantize import random_images, random_network
 from micronas.deployed import Disconnected, deployed
 from micronas.errors import UserError
 from micronas.graph import Graph, Kind, Layer, Signature
+from micronas.hardware.arena import place
+from micronas.hardware.memory import OUR_KERNELS, Sram
 from micronas.mcu.cores import CORES
 from micronas.mcu.operators import NoKernelError
 from micronas.spaces.nasbench201 import OPERATIONS, NasBench201
@@ -90,7 +93,9 @@ def saturating(network: Int8Network) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
-@pytest.mark.parametrize("graph", [network_of(), awkward()], ids=["a cell", "awkward layers"])
+@pytest.mark.parametrize(
+    "graph", [network_of(), awkward(), deployed(crossing())], ids=["a cell", "awkward layers", "reordered layers"]
+)
 def test_logits_equal_the_integer_reference(compiler: tuple[str, ...], graph: Graph, tmp_path: Path) -> None:
     network = random_network(graph)
     images = saturating(network)
@@ -157,6 +162,19 @@ def test_it_is_self_contained_and_the_arena_is_the_plans(tmp_path: Path) -> None
         for name in re.findall(r"#include <([^>]+)>", path.read_text()):
             assert name in ("stdint.h", "stddef.h", "arm_acle.h"), (path.name, name)
     assert f"#define WING_ARENA_BYTES {model.plan.arena_bytes}" in (tmp_path / "wing.h").read_text()
+
+
+def test_layers_run_in_the_order_that_needs_the_least_arena() -> None:
+    """In the text itself: as given, the two wide tensors would lie side by side."""
+    graph = deployed(crossing())
+    model = emit(random_network(graph))
+    given = place(graph, OUR_KERNELS).arena.size_bytes
+    arena = int(re.findall(r"#define MODEL_ARENA_BYTES (\d+)", model.files["model.h"])[0])
+    assert arena == Sram().measure(crossing()) < given
+    titles = re.findall(r"^/\* (\w+):", model.files["model.c"], flags=re.MULTILINE)[1:]
+    assert titles.index("narrow1") == titles.index("wide1") + 1 or titles.index("narrow2") == titles.index("wide2") + 1
+    ends = [int(at) for at in re.findall(r"model_arena \+ (\d+)", model.files["model.c"])]
+    assert max(ends) < arena
 
 
 def test_the_same_network_gives_the_same_text() -> None:
