@@ -10,11 +10,13 @@ from tests.hardware.test_arena import overlaps
 from tests.hardware.test_order import OURS, PLAIN
 
 from micronas.choices import Choices
-from micronas.deployed import Disconnected, deployed
-from micronas.graph import Graph, GraphBuilder
 from micronas.hardware.memory import OUR_KERNELS, Sram, SramTflm, plan_memory
 from micronas.hardware.order import live_bytes
 from micronas.mcu.operators import operator
+from micronas.network.builder import GraphBuilder
+from micronas.network.deployed import deploy
+from micronas.network.graph import Graph
+from micronas.network.live import Disconnected
 from micronas.spaces.nasbench201 import OPERATIONS, NasBench201
 from micronas.spaces.space import Skeleton
 
@@ -28,7 +30,7 @@ def cells(count: int) -> list[Graph]:
     while len(found) < count:
         choices = Choices(tuple((rng.choice(OPERATIONS),) for _ in range(6)))
         try:
-            deployed(graph := SPACE.lower(choices, Skeleton(cells=2)))
+            deploy(graph := SPACE.lower(choices, Skeleton(cells=2)))
         except Disconnected:
             continue
         found.append(graph)
@@ -37,7 +39,7 @@ def cells(count: int) -> list[Graph]:
 
 def test_a_plan_is_never_worse_than_the_order_given_and_never_below_the_bound() -> None:
     for graph in cells(30):
-        runs = deployed(graph)
+        runs = deploy(graph)
         plan = plan_memory(runs, OURS)
         assert not overlaps(plan.placement.arena)
         assert plan.lower_bound_bytes <= plan.live_bytes <= max(live_bytes(runs, OURS))
@@ -54,7 +56,7 @@ def test_the_stem_of_one_convolution_needs_input_and_output() -> None:
 
 def test_our_kernels_say_what_scratch_they_need_and_what_they_overwrite() -> None:
     for graph in cells(3):
-        for layer in deployed(graph).layers[1:]:
+        for layer in deploy(graph).layers[1:]:
             kernel = operator(layer.signature)
             assert OUR_KERNELS.scratch_bytes(layer.signature) == kernel.scratch_bytes
             assert (layer.signature.kind in OUR_KERNELS.in_place) == kernel.in_place
