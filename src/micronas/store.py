@@ -45,8 +45,8 @@ _MOST_BYTES = 2**32  # a header that tells more is itself damaged
 _ATTEMPTS = 3  # a file that was just mended is not damaged again, unless the disk is
 
 _SCORING_CODE = (
-    *("graph.py", "choices.py", "deployed.py", "weights.py", "inputs.py", "networks.py", "indicator.py"),
-    *("proxies", "spaces"),
+    *("choices.py", "weights.py", "inputs.py", "networks.py", "indicator.py"),
+    *("network", "proxies", "spaces"),
 )
 
 _T = TypeVar("_T")

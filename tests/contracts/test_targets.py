@@ -8,12 +8,12 @@ from itertools import pairwise
 
 import pytest
 
-from micronas.graph import Kind, Signature
 from micronas.hardware.compute import macs
 from micronas.hardware.counted import count_space
 from micronas.hardware.table import OUR_RUNTIME, Source, read_table
 from micronas.hardware.target import BUNDLED, MEMORY, Target, load_target
 from micronas.mcu.cores import CORES
+from micronas.network.graph import Kind, Signature
 from micronas.spaces.nasbench201 import NasBench201
 from micronas.spaces.space import Skeleton
 

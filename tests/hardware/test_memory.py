@@ -10,12 +10,14 @@ from tests.hardware.test_arena import overlaps
 from tests.hardware.test_order import OURS, PLAIN
 
 from micronas.choices import Choices
-from micronas.deployed import Disconnected, deployed
-from micronas.graph import Graph, GraphBuilder
 from micronas.hardware.arena import place
 from micronas.hardware.memory import OUR_KERNELS, Sram, SramTflm, plan_memory
 from micronas.hardware.order import aligned, live_bytes
 from micronas.mcu.operators import operator
+from micronas.network.builder import GraphBuilder
+from micronas.network.deployed import deploy
+from micronas.network.graph import Graph
+from micronas.network.live import Disconnected
 from micronas.spaces.nasbench201 import OPERATIONS, NasBench201
 from micronas.spaces.space import Skeleton
 
@@ -29,7 +31,7 @@ def cells(count: int) -> list[Graph]:
     while len(found) < count:
         choices = Choices(tuple((rng.choice(OPERATIONS),) for _ in range(6)))
         try:
-            deployed(graph := SPACE.lower(choices, Skeleton(cells=2)))
+            deploy(graph := SPACE.lower(choices, Skeleton(cells=2)))
         except Disconnected:
             continue
         found.append(graph)
@@ -38,7 +40,7 @@ def cells(count: int) -> list[Graph]:
 
 def test_a_plan_is_never_worse_than_the_order_given_and_never_below_the_bound() -> None:
     for graph in cells(30):
-        runs = deployed(graph)
+        runs = deploy(graph)
         plan = plan_memory(runs, OURS)
         assert not overlaps(plan.placement.arena)
         assert plan.lower_bound_bytes <= plan.live_bytes <= max(live_bytes(runs, OURS))
@@ -63,7 +65,7 @@ def test_our_kernels_need_scratch_and_adds_overwrite_an_operand() -> None:
     draw.add("sum", ("input", draw.avg_pool("pool", "input", kernel=3, stride=1, padding=1)), (8, 8, 4))
     assert Sram(kernels=PLAIN).measure(draw.graph()) == 3 * 256
     assert Sram().measure(draw.graph()) == 2 * 256
-    for layer in (each for graph in cells(3) for each in deployed(graph).layers[1:]):
+    for layer in (each for graph in cells(3) for each in deploy(graph).layers[1:]):
         assert (layer.signature.kind in OUR_KERNELS.in_place) == operator(layer.signature).in_place
 
 
@@ -79,7 +81,7 @@ def crossing() -> Graph:
 def test_the_arena_is_that_of_the_best_order_not_of_the_given() -> None:
     """By hand: both wide tensors and one more as given; one wide tensor and two more at best."""
     graph = crossing()
-    runs = deployed(graph)
+    runs = deploy(graph)
     assert [layer.name for layer in runs] == [layer.name for layer in graph]
     given, best = 2 * 2048 + 256, 2048 + 2 * 256
     assert max(live_bytes(runs, PLAIN)) == given == place(runs, PLAIN).arena.size_bytes

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from micronas.errors import UserError
-from micronas.graph import Kind, Signature
 from micronas.hardware.table import UntimedOperation
 from micronas.hardware.target import BUNDLED, TargetError, load_target, target_names, user_folder
+from micronas.network.graph import Kind, Signature
 
 BOARD = (BUNDLED / "nucleo-f746zg.toml").read_text(encoding="utf-8")
 

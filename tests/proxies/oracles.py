@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from micronas.choices import Choices
-from micronas.graph import Graph, Kind
 from micronas.inputs import Gaussian
+from micronas.network.graph import Graph, Kind
 from micronas.networks import Network
 from micronas.spaces.nasbench201 import OPERATIONS, NasBench201
 from micronas.weights import generator

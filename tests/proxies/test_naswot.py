@@ -9,9 +9,9 @@ import pytest
 from tests.proxies.oracles import SPACE, agreeing, random_cell, signs
 from tests.proxies.test_ntk import BACKENDS, DEAD, DISCONNECTED, lower
 
-from micronas.deployed import Disconnected, live
 from micronas.errors import UserError
 from micronas.inputs import Gaussian
+from micronas.network.live import Disconnected, live
 from micronas.proxies.engine.backend import BackendName
 from micronas.proxies.naswot import Naswot
 from micronas.spaces.space import Skeleton

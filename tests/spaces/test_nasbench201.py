@@ -12,10 +12,10 @@ import numpy.typing as npt
 import pytest
 
 from micronas.choices import Choices
-from micronas.deployed import cost, deployed
 from micronas.hardware.compute import Flops, Parameters
 from micronas.hardware.latency import Latency
 from micronas.hardware.target import load_target
+from micronas.network.deployed import cost, deploy
 from micronas.spaces.nasbench201 import EDGES, NasBench201
 from micronas.spaces.space import ArchitectureError, Skeleton
 
@@ -115,9 +115,9 @@ def test_no_member_of_a_class_is_cheaper_deployed_than_the_one_that_stands_for_i
         graphs = [SPACE.lower(cell, skeleton) for cell in members]
         if latency.measure(graph := SPACE.lower(one, skeleton)) == math.inf:
             continue
-        milliseconds, prices = latency.measure_many(graphs), [cost(deployed(each)) for each in graphs]
+        milliseconds, prices = latency.measure_many(graphs), [cost(deploy(each)) for each in graphs]
         assert latency.measure(graph) == min(milliseconds), SPACE.format(one)
-        assert cost(deployed(graph)) == min(prices), SPACE.format(one)
+        assert cost(deploy(graph)) == min(prices), SPACE.format(one)
         dearer += max(milliseconds) > min(milliseconds) and max(prices) > min(prices)
     assert dearer > 5  # classes in which the choice matters
 
