@@ -16,12 +16,13 @@ from collections.abc import Iterator
 
 from micronas.choices import Choices
 from micronas.deploy.emulate import default_toolchain, emulate
-from micronas.deployed import Disconnected, deployed
-from micronas.graph import Graph, Kind, Signature
 from micronas.hardware.flash import Flash
 from micronas.hardware.memory import plan_memory
 from micronas.hardware.target import Target, load_target
 from micronas.mcu.profile import Runtime, frame_cycles, our_runtime, time_operation
+from micronas.network.deployed import deploy
+from micronas.network.graph import Graph, Kind, Signature
+from micronas.network.live import Disconnected
 from micronas.spaces.nasbench201 import OPERATIONS, NasBench201
 from micronas.spaces.space import Skeleton
 
@@ -36,7 +37,7 @@ def random_cells(count: int, seed: int = 0) -> Iterator[Choices]:
     while count:
         choices = Choices(tuple((rng.choice(OPERATIONS),) for _ in range(6)))
         try:
-            deployed(SPACE.lower(choices, SKELETONS[0]))
+            deploy(SPACE.lower(choices, SKELETONS[0]))
         except Disconnected:
             continue
         count -= 1
@@ -53,7 +54,7 @@ class Estimator:
 
     def cycles(self, graph: Graph) -> float:
         """Sum of the operations, and the overhead of an image."""
-        signatures = [layer.signature for layer in deployed(graph) if layer.signature.kind is not Kind.INPUT]
+        signatures = [layer.signature for layer in deploy(graph) if layer.signature.kind is not Kind.INPUT]
         for signature in {*signatures} - self._cycles.keys():
             self._cycles[signature] = time_operation(self._runtime, signature, self._memory).cycles
         overhead = frame_cycles(self._runtime, math.prod(graph.input_shape), self._memory)
@@ -65,7 +66,7 @@ def compare(target: Target, estimator: Estimator, choices: Choices, skeleton: Sk
     graph = SPACE.lower(choices, skeleton)
     found = emulate(graph, target, seed)
     error = estimator.cycles(graph) / found.cycles - 1
-    plan = plan_memory(deployed(graph))
+    plan = plan_memory(deploy(graph))
     flash = Flash(target.core.name).measure(graph) / found.flash_bytes - 1
     print(
         f"{target.name:18s} {skeleton!s:36s} {SPACE.format(choices):96s} {found.latency_ms:9.3f} ms  {error:+7.3%}  "

@@ -20,7 +20,6 @@ from pathlib import Path
 
 import numpy as np
 
-from micronas.graph import Kind, Signature
 from micronas.mcu.cores import CORES
 from micronas.mcu.elf import ElfImage
 from micronas.mcu.emulated import build_kernels, run_operator
@@ -30,6 +29,7 @@ from micronas.mcu.reference import run
 from micronas.mcu.samples import sample
 from micronas.mcu.timing import TIMING_VERSION
 from micronas.mcu.toolchain import Toolchain
+from micronas.network.graph import Kind, Signature
 
 PROVISIONAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "nucleo-f746zg.provisional.csv"
 CLOCK_HZ = 216e6

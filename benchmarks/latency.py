@@ -17,11 +17,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from micronas.deployed import Disconnected
 from micronas.hardware.counted import CountedSpace, count_space
 from micronas.hardware.latency import Latency
 from micronas.hardware.profiled import profile
 from micronas.hardware.target import Target, load_target
+from micronas.network.live import Disconnected
 from micronas.objective import Limit
 from micronas.search.reach import Reach
 from micronas.spaces.nasbench201 import NasBench201

@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from micronas.deployed import live
-from micronas.graph import Graph, Kind
+from micronas.network.graph import Graph, Kind
+from micronas.network.live import live
 from micronas.networks import Network
 from micronas.proxies.coupled import coupled_kernel
 from micronas.proxies.engine.numba_backend import NumbaBackend

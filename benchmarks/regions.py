@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from micronas.choices import Choices
-from micronas.deployed import Disconnected, live
-from micronas.graph import Graph, Kind
+from micronas.network.graph import Graph, Kind
+from micronas.network.live import Disconnected, live
 from micronas.networks import Network
 from micronas.proxies.engine.numba_backend import NumbaBackend
 from micronas.proxies.linear_regions import ONE_CELL, LinearRegions

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ def test_else_the_users_cache_directory(monkeypatch: pytest.MonkeyPatch, value: 
     assert cache_dir() == Path(platformdirs.user_cache_dir("micronas", appauthor=False))
 
 
-@pytest.mark.skipif(os.uname().sysname != "Linux", reason="XDG is Linux's convention")
+@pytest.mark.skipif(sys.platform != "linux", reason="XDG is Linux's convention")
 def test_xdg_is_respected(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("MICRONAS_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

@@ -4,8 +4,13 @@ from itertools import pairwise
 
 import pytest
 
-from micronas.deployed import Disconnected, deployed, live, live_key, segments
-from micronas.graph import Graph, GraphBuilder, Kind
+from micronas.network.builder import GraphBuilder
+from micronas.network.deployed import deploy
+from micronas.network.graph import Graph, GraphError, Kind, Layers
+from micronas.network.identity import function_key, live_key
+from micronas.network.legalised import legalise
+from micronas.network.live import Disconnected, live
+from micronas.network.segments import segments
 from micronas.spaces.nasbench201 import NasBench201
 from micronas.spaces.space import Skeleton
 
@@ -21,7 +26,7 @@ def cell(*options: str) -> Graph:
     return SPACE.lower(SPACE.parse(f"|{a}~0|+|{b}~0|{c}~1|+|{d}~0|{e}~1|{f}~2|"), ONE_CELL)
 
 
-def kinds(graph: Graph) -> list[Kind]:
+def kinds(graph: Layers) -> list[Kind]:
     return [layer.signature.kind for layer in graph]
 
 
@@ -39,7 +44,7 @@ def test_a_layer_fed_by_zero_is_dead() -> None:
     assert not any("edge12" in name or "edge13" in name for name in names)
 
 
-@pytest.mark.parametrize("step", [live, deployed])
+@pytest.mark.parametrize("step", [live, deploy])
 def test_no_path_is_an_error(step: object) -> None:
     assert callable(step)
     with pytest.raises(Disconnected):
@@ -49,11 +54,11 @@ def test_no_path_is_an_error(step: object) -> None:
 
 def test_an_open_decision_has_no_deployed_form() -> None:
     with pytest.raises(ValueError, match="open decisions"):
-        deployed(SPACE.lower(SPACE.everything(), ONE_CELL))
+        deploy(SPACE.lower(SPACE.everything(), ONE_CELL))
 
 
 def test_a_relu_every_reader_wants_is_clamped_at_the_producer() -> None:
-    graph = deployed(cell(*"000300"))
+    graph = deploy(cell(*"000300"))
     assert graph["stem.conv"].clamp
     conv = graph["stage1.cell1.edge03.nor_conv_3x3.conv"]
     assert not conv.signature.relu_in
@@ -62,9 +67,9 @@ def test_a_relu_every_reader_wants_is_clamped_at_the_producer() -> None:
 
 
 def test_a_relu_some_readers_want_moves_into_them() -> None:
-    graph = deployed(cell(*"000s03"))  # x reads the skip as it is; edge 2->3 is dead
+    graph = deploy(cell(*"000s03"))  # x reads the skip as it is; edge 2->3 is dead
     assert not any(layer.signature.relu_in for layer in graph)
-    graph = deployed(cell(*"300s30"))  # x is read by the skip and by a convolution
+    graph = deploy(cell(*"300s30"))  # x is read by the skip and by a convolution
     assert not graph["stem.conv"].clamp
     assert graph["stage1.cell1.edge01.nor_conv_3x3.conv"].signature.relu_in
     assert graph["stage1.cell1.edge01.nor_conv_3x3.conv"].clamp
@@ -72,7 +77,7 @@ def test_a_relu_some_readers_want_moves_into_them() -> None:
 
 
 def test_batch_norm_after_a_sum_becomes_a_depthwise_layer_under_its_name() -> None:
-    graph = deployed(cell(*"300s30"))
+    graph = deploy(cell(*"300s30"))
     assert graph["head.bn"].signature.kind is Kind.DEPTHWISE
     assert graph["head.bn"].clamp
     assert graph["head.bn"].inputs == ("stage1.cell1.node3",)
@@ -81,7 +86,7 @@ def test_batch_norm_after_a_sum_becomes_a_depthwise_layer_under_its_name() -> No
 def test_a_relu_that_nobody_can_take_over_stays_a_layer() -> None:
     draw = GraphBuilder((8, 8, 3))
     draw.avg_pool("pool", draw.relu("relu", "input"), kernel=3, stride=1, padding=1)
-    assert kinds(deployed(draw.graph())) == [Kind.INPUT, Kind.RELU, Kind.AVG_POOL]
+    assert kinds(deploy(draw.graph())) == [Kind.INPUT, Kind.RELU, Kind.AVG_POOL]
 
 
 def test_segments_end_where_one_tensor_is_live() -> None:
@@ -111,3 +116,17 @@ def test_equal_networks_share_a_key(one: str, other: str) -> None:
 
 def test_one_convolution_read_twice_is_not_two_independent_ones() -> None:
     assert live_key(cell(*"30s0ss")) != live_key(cell(*"3300ss"))
+
+
+def test_what_is_deployed_is_not_deployed_again() -> None:
+    network = deploy(cell(*"330301"))
+    for form in (network, legalise(network)):
+        with pytest.raises(GraphError, match=f"only a plain graph can be deployed, not a {type(form).__name__}"):
+            deploy(form)  # pyright: ignore[reportArgumentType]
+
+
+def test_a_pool_of_a_sum_is_the_sum_of_pools_as_a_function_only() -> None:
+    one, other = cell(*"3ss00p"), cell(*"300pp0")  # pool(x + conv(x)) and pool(x) + pool(conv(x))
+    assert live_key(one) != live_key(other)
+    assert function_key(one) == function_key(other)
+    assert function_key(cell(*"333000")) == "disconnected"

@@ -1,8 +1,12 @@
 """A graph refuses nonsense, knows its readers, and its signatures read aloud."""
 
+from dataclasses import replace
+
 import pytest
 
-from micronas.graph import Graph, GraphBuilder, Kind, Layer, Signature
+from micronas.errors import UserError
+from micronas.network.builder import GraphBuilder
+from micronas.network.graph import Graph, GraphError, Kind, Layer, Shape, Signature
 
 IMAGE = (8, 8, 3)
 
@@ -28,6 +32,72 @@ def test_two_layers_of_one_name_are_refused() -> None:
     layer = Layer("a", Signature(Kind.INPUT, IMAGE, IMAGE))
     with pytest.raises(ValueError, match="two layers are named 'a'"):
         Graph((layer, layer))
+
+
+INPUT = Layer("input", Signature(Kind.INPUT, IMAGE, IMAGE))
+FLAT, WIDE = (8, 8, 8), (8, 8, 16)
+
+
+def conv(name: str, made: Shape, **numbers: object) -> Layer:
+    window = {"kernel": 3, "padding": (1, 1)} | numbers
+    return Layer(name, Signature(Kind.CONV, IMAGE, made, **window), ("input",))  # pyright: ignore[reportArgumentType]
+
+
+MALFORMED = {
+    "nothing": ((), "without layers"),
+    "no input": ((Layer("a", Signature(Kind.ADD, IMAGE, IMAGE, operands=0)),), "'a' is no input"),
+    "two inputs": ((INPUT, replace(INPUT, name="b")), "2 layers are inputs"),
+    "a mean of 8 and 16 channels": (
+        (INPUT, conv("a", FLAT), conv("b", WIDE), Layer("m", Signature(Kind.MEAN, FLAT, FLAT, operands=2), ("a", "b"))),
+        "'m' reads 8x8x8, but 'b' makes 8x8x16",
+    ),
+    "a convolution of another image": (
+        (INPUT, Layer("a", Signature(Kind.CONV, (64, 64, 3), (64, 64, 3), 3, 1, (1, 1)), ("input",))),
+        "'a' reads 64x64x3, but 'input' makes 8x8x3",
+    ),
+    "a window that does not lead there": ((INPUT, conv("a", FLAT, stride=2)), "it makes 4x4x8, not 8x8x8"),
+    "a window of nothing but padding": ((INPUT, conv("a", FLAT, padding=(3, 3))), "smaller than its window"),
+    "a window beyond the map": ((INPUT, conv("a", FLAT, kernel=12, padding=(0, 0))), "larger than the padded 8x8x3"),
+    "a depthwise that widens": (
+        (INPUT, Layer("a", Signature(Kind.DEPTHWISE, IMAGE, FLAT), ("input",))),
+        "it makes 8x8x3, not 8x8x8",
+    ),
+    "a linear of a map": (
+        (INPUT, Layer("a", Signature(Kind.LINEAR, IMAGE, (1, 1, 5)), ("input",))),
+        "reads one pixel",
+    ),
+    "a sum of fewer": (
+        (INPUT, Layer("a", Signature(Kind.ADD, IMAGE, IMAGE, operands=3), ("input", "input"))),
+        "has 3 operands, but reads 2",
+    ),
+    "a relu of two": ((INPUT, Layer("a", Signature(Kind.RELU, IMAGE, IMAGE), ("input", "input"))), "reads 2 layers"),
+    "half a channel": ((INPUT, conv("a", (8, 8, 7.5))), "7.5 in its shape"),  # pyright: ignore[reportArgumentType]
+    "no stride": ((INPUT, conv("a", FLAT, stride=0)), "0 in its window"),
+    "a relu with a window": (
+        (INPUT, Layer("a", Signature(Kind.RELU, IMAGE, IMAGE, kernel=3), ("input",))),
+        "has no window",
+    ),
+    "a clamp before it is deployed": ((INPUT, replace(conv("a", FLAT), clamp=True)), "'a' is deployed already"),
+}
+
+
+@pytest.mark.parametrize(("layers", "complaint"), MALFORMED.values(), ids=MALFORMED)
+def test_a_malformed_graph_is_refused_in_one_line(layers: tuple[Layer, ...], complaint: str) -> None:
+    with pytest.raises(UserError) as caught:
+        Graph(layers)
+    assert complaint in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_disconnected_network_is_a_graph() -> None:
+    draw = GraphBuilder(IMAGE)
+    draw.linear("out", draw.global_pool("pool", draw.add("zero", (), IMAGE)), 2)
+    assert len(draw.graph()) == 4
+
+
+def test_the_builder_refuses_what_was_not_drawn() -> None:
+    with pytest.raises(GraphError, match="no layer 'inpt' to be read; drawn are input"):
+        GraphBuilder(IMAGE).conv("conv", "inpt", 4)
 
 
 def test_a_reader_that_reads_twice_is_named_twice() -> None:

@@ -4,30 +4,27 @@ from __future__ import annotations
 
 import pytest
 
-from micronas.deployed import Runtime, deployed, legalise
 from micronas.errors import UserError
-from micronas.graph import Graph, GraphBuilder, Kind, Layer, Signature
+from micronas.network.builder import GraphBuilder
+from micronas.network.deployed import Deployed, deploy
+from micronas.network.graph import Kind, Layer, Signature
+from micronas.network.legalised import legalise
 from micronas.spaces.nasbench201 import NasBench201
 from micronas.spaces.space import Skeleton
 
 SPACE = NasBench201()
 
 
-def deployed_cell(text: str) -> Graph:
-    return deployed(SPACE.lower(SPACE.parse(text), Skeleton(cells=1)))
+def deployed_cell(text: str) -> Deployed:
+    return deploy(SPACE.lower(SPACE.parse(text), Skeleton(cells=1)))
 
 
 FULL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_1x1~1|+|nor_conv_1x1~0|avg_pool_3x3~1|skip_connect~2|"
 
 
-def test_our_own_kernels_run_the_deployed_graph_itself() -> None:
-    graph = deployed_cell(FULL)
-    assert legalise(graph, Runtime.C) is graph
-
-
 def test_tflite_reads_no_relu_adds_two_and_pads_itself() -> None:
     graph = deployed_cell(FULL)
-    legal = legalise(graph, Runtime.TFLITE)
+    legal = legalise(graph)
     assert any(layer.signature.relu_in for layer in graph)
     assert not any(layer.signature.relu_in for layer in legal)
     adds = [layer for layer in legal if layer.signature.kind is Kind.ADD]
@@ -41,7 +38,7 @@ def test_tflite_reads_no_relu_adds_two_and_pads_itself() -> None:
 
 def test_one_relu_serves_all_who_read_a_tensor_so() -> None:
     graph = deployed_cell("|nor_conv_3x3~0|+|nor_conv_3x3~0|none~1|+|nor_conv_1x1~0|skip_connect~1|skip_connect~2|")
-    legal = legalise(graph, Runtime.TFLITE)
+    legal = legalise(graph)
     rectified = [layer.inputs for layer in legal if layer.signature.kind is Kind.RELU]
     assert len(rectified) == len(set(rectified))
 
@@ -52,7 +49,7 @@ def test_a_clamp_stays_with_the_last_add() -> None:
     layers = [Layer("input", Signature(Kind.INPUT, shape, shape))]
     layers += [Layer(name, Signature(Kind.CONV, shape, shape), ("input",)) for name in names]
     layers.append(Layer("sum", Signature(Kind.ADD, shape, shape, operands=3), names, clamp=True))
-    first, last = legalise(Graph(tuple(layers)), Runtime.TFLITE).layers[-2:]
+    first, last = legalise(Deployed(tuple(layers))).layers[-2:]
     assert (first.inputs, first.clamp) == (("a", "b"), False)
     assert (last.name, last.inputs, last.clamp) == ("sum", (first.name, "c"), True)
 
@@ -61,7 +58,7 @@ def test_a_clamp_stays_with_the_last_add() -> None:
 def test_a_pad_is_put_only_where_same_pads_otherwise(size: int, stride: int, pads: bool) -> None:
     draw = GraphBuilder((size, size, 2))
     draw.conv("conv", "input", 4, kernel=3, stride=stride)
-    legal = legalise(draw.graph(), Runtime.TFLITE)
+    legal = legalise(deploy(draw.graph()))
     assert (legal.layers[1].signature.kind is Kind.PAD) == pads
     if pads:
         assert legal.layers[1].signature.out_shape == (size + 2, size + 2, 2)
@@ -72,12 +69,12 @@ def test_tf_same_padding_chosen_at_training_needs_no_pad() -> None:
     """A stride-2 convolution padded (0, 1), as SAME does on even inputs."""
     image, half = (8, 8, 2), (4, 4, 2)
     conv = Layer("conv", Signature(Kind.CONV, image, half, 3, 2, (0, 1)), ("input",))
-    graph = Graph((Layer("input", Signature(Kind.INPUT, image, image)), conv))
-    assert legalise(graph, Runtime.TFLITE) == graph
+    layers = (Layer("input", Signature(Kind.INPUT, image, image)), conv)
+    assert legalise(Deployed(layers)).layers == layers
 
 
 def test_an_uncounted_padding_tflite_does_not_know_is_refused() -> None:
     draw = GraphBuilder((8, 8, 2))
     draw.avg_pool("pool", "input", kernel=3, stride=2, padding=1)
     with pytest.raises(UserError, match="avg_pool3x3/2 8x8x2"):
-        legalise(draw.graph(), Runtime.TFLITE)
+        legalise(deploy(draw.graph()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 
-from micronas.graph import Kind
+from micronas.network.graph import Kind
 from micronas.networks import Network
 from micronas.spaces.nasbench201 import NasBench201
 from micronas.spaces.space import Skeleton

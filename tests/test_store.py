@@ -15,6 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from tests.without import python, said
 
 from micronas import store
 from micronas.errors import UserError
@@ -304,3 +305,32 @@ def test_three_runs_that_find_the_same_damage_mend_it_once(tmp_path: Path) -> No
     assert [finish(run) for run in runs] == [expected] * 3
     assert path.with_name("scores.damaged.sqlite3").read_bytes() == b"no database" * 1000
     assert sql(path, "PRAGMA integrity_check") == [("ok",)]
+
+
+MEND = """
+from pathlib import Path
+from tests.test_store import SCORES, SERIES
+from micronas.store import ScoreStore
+
+path = Path(sys.argv[1])
+ScoreStore(path).write(SERIES, SCORES)
+assert ScoreStore(path).read(SERIES) == SCORES
+whole = path.read_bytes()
+path.write_bytes(whole[:-4096])
+store = ScoreStore(path)
+kept = store.read(SERIES)
+store.write(SERIES, SCORES)
+assert ScoreStore(path).read(SERIES) == SCORES
+print(len(kept), *store.said)
+"""
+
+
+@pytest.mark.parametrize("system", ["windows", "neither"])
+def test_it_is_written_read_and_mended_on_other_systems_too(system: str, path: Path) -> None:
+    kept, _, words = said(python(system, MEND, str(path))).partition(" ")
+    assert 500 <= int(kept) < len(SCORES)
+    assert f"the score store {path} was damaged" in words
+    assert sorted(each.suffix for each in path.parent.iterdir()) == [
+        *([".lock"] if system == "windows" else []),
+        *(".sqlite3", ".sqlite3"),
+    ]

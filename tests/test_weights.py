@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from micronas.graph import Graph, GraphBuilder
+from micronas.network.builder import GraphBuilder
+from micronas.network.graph import Graph
 from micronas.weights import draw_bias, draw_normal, draw_weight, generator, uniform
 
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from micronas.config import Run as Run
     from micronas.errors import UserError as UserError
-    from micronas.graph import Graph as Graph
     from micronas.hardware.counted import count_space as count_space
     from micronas.hardware.latency import Latency as Latency
     from micronas.hardware.table import LatencyTable as LatencyTable
     from micronas.hardware.target import Target as Target
     from micronas.hardware.target import load_target as load_target
     from micronas.hardware.target import target_names as target_names
+    from micronas.network.graph import Graph as Graph
     from micronas.outcome import Outcome as Outcome
     from micronas.runs import measure as measure
     from micronas.runs import search as find
@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 _HOME = {
-    "Graph": "graph",
+    "Graph": "network.graph",
     "Latency": "hardware.latency",
     "LatencyTable": "hardware.table",
     "NasBench201": "spaces.nasbench201",

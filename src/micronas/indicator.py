@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from micronas.choices import Removal
-from micronas.graph import Graph
+from micronas.network.graph import Graph
 from micronas.spaces.space import SearchSpace, Skeleton
 
 Scores = npt.NDArray[np.float64]

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from micronas.choices import Choices
-from micronas.deployed import Disconnected
 from micronas.hardware.latency import Breakdown, Latency
 from micronas.indicator import Indicator, PerformanceIndicator
+from micronas.network.live import Disconnected
 from micronas.search.search import SearchResult
 from micronas.spaces.space import SearchSpace, Skeleton
 

@@ -15,13 +15,13 @@ from micronas import catalog
 from micronas.cache import atomic_write
 from micronas.choices import Choices
 from micronas.config import Run, Setup, look_up, parse_seeds, set_up
-from micronas.deployed import Disconnected
 from micronas.errors import UserError
 from micronas.hardware.counted import count_space, network_signatures
 from micronas.hardware.latency import Latency
 from micronas.hardware.profiled import complete
 from micronas.hardware.target import Target
 from micronas.indicator import Indicator, PerformanceIndicator
+from micronas.network.live import Disconnected
 from micronas.objective import Limit
 from micronas.outcome import Kept, Outcome, Reading, break_down, read_indicators
 from micronas.search.exact import ExactSearch, score_rows

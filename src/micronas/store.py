@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import sqlite3
@@ -16,6 +15,7 @@ from typing import TypeVar
 
 from micronas.cache import cache_dir
 from micronas.errors import UserError
+from micronas.locking import alone
 
 LAYOUT = 2
 """Of the tables, kept as the file's `user_version`; another number is another layout."""
@@ -45,8 +45,8 @@ _MOST_BYTES = 2**32  # a header that tells more is itself damaged
 _ATTEMPTS = 3  # a file that was just mended is not damaged again, unless the disk is
 
 _SCORING_CODE = (
-    *("graph.py", "choices.py", "deployed.py", "weights.py", "inputs.py", "networks.py", "indicator.py"),
-    *("proxies", "spaces"),
+    *("choices.py", "weights.py", "inputs.py", "networks.py", "indicator.py"),
+    *("network", "proxies", "spaces"),
 )
 
 _T = TypeVar("_T")
@@ -150,14 +150,14 @@ class ScoreStore:
         try:
             for attempt in range(1, _ATTEMPTS + 1):
                 file = self._identity()
-                with _connection(self.path) as connection:
-                    try:
+                try:
+                    with _connection(self.path) as connection:
                         _lay_out(connection)
                         return use(connection)
-                    except _TROUBLE as error:
-                        if attempt == _ATTEMPTS or not self._is_damage(error):
-                            raise
-                        self._rescue(file, error)
+                except _TROUBLE as error:  # closed by now: not every system moves a file that is open
+                    if attempt == _ATTEMPTS or not self._is_damage(error):
+                        raise
+                    self._rescue(file, error)
             raise AssertionError("the last attempt returns or raises")
         except (OSError, *_TROUBLE) as error:
             raise UserError(
@@ -179,7 +179,7 @@ class ScoreStore:
 
     def _rescue(self, file: int, error: Exception) -> None:
         """Put the damaged file aside and copy what it still tells truly into a new one; one run does it for all."""
-        with _alone(self.path.with_name(self.path.name + ".lock")):
+        with alone(self.path.with_name(self.path.name + ".lock")):
             self._doubts = ""
             if not self.path.exists() or self.path.stat().st_ino != file:
                 return  # another run was quicker
@@ -271,14 +271,6 @@ def _transaction(connection: sqlite3.Connection) -> Generator[None]:
             connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
-
-
-@contextmanager
-def _alone(path: Path) -> Generator[None]:
-    """One process at a time; a killed one lets go."""
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _readable(path: Path) -> dict[Series, dict[str, float]]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from micronas.graph import Kind, Layer
+from micronas.network.graph import Kind, Layer
 
 Array = npt.NDArray[np.float64]
 Draw = Callable[[int, Layer], Array]

@@ -9,10 +9,10 @@ import pytest
 
 from micronas.catalog import PERFORMANCE_INDICATORS
 from micronas.config import every_indicator
-from micronas.graph import Graph
 from micronas.hardware.target import load_target
 from micronas.indicator import Better, Indicator, PerformanceIndicator
 from micronas.inputs import Gaussian
+from micronas.network.graph import Graph
 from micronas.proxies.linear_regions import LinearRegions
 from micronas.proxies.naswot import Naswot
 from micronas.proxies.ntk import Ntk

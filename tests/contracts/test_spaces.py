@@ -5,7 +5,7 @@ from itertools import islice
 import pytest
 
 from micronas.catalog import SPACES
-from micronas.deployed import live_key
+from micronas.network.identity import live_key
 from micronas.spaces.space import ArchitectureError, SearchSpace, Skeleton
 
 SMALL = Skeleton((8, 8, 3), classes=2, channels=4, cells=1, stages=2)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
+import re
 from itertools import pairwise
 
 import pytest
 
-from micronas.graph import Kind, Signature
 from micronas.hardware.compute import macs
 from micronas.hardware.counted import count_space
 from micronas.hardware.table import OUR_RUNTIME, Source, read_table
 from micronas.hardware.target import BUNDLED, MEMORY, Target, load_target
 from micronas.mcu.cores import CORES
+from micronas.network.graph import Kind, Signature
 from micronas.spaces.nasbench201 import NasBench201
 from micronas.spaces.space import Skeleton
 
@@ -44,6 +45,25 @@ def test_memories_do_not_overlap_and_the_arena_region_is_one_of_them(target: Tar
     assert target.arena_region in target.sram
     assert target.arena_region.size_bytes == max(region.size_bytes for region in target.sram)
     assert all(not region.origin <= target.flash_origin < region.end for region in target.sram)
+
+
+def test_memories_lie_where_an_arm_core_has_them(target: Target) -> None:
+    """Source: the memory map in the Armv6-M, Armv7-M and Armv8-M manuals: code, from 0x2000_0000 on SRAM."""
+    assert target.flash_origin + target.flash_bytes <= 0x2000_0000
+    assert all(region.end <= 0x4000_0000 for region in target.sram)
+    assert target.arena_region.origin >= 0x2000_0000  # what lies lower is slow, small or reserved
+    assert all(size % 1024 == 0 for size in (target.flash_bytes, *(region.size_bytes for region in target.sram)))
+
+
+def test_flash_is_as_large_as_the_part_number_says() -> None:
+    """Source: the ordering information in ST's data sheets: a letter for the pins, one for the flash."""
+    kibibytes = {"C": 256, "E": 512, "G": 1024, "I": 2048}
+    checked = 0
+    for target in map(load_target, NAMES):
+        if part := re.search(r"STM32[A-Z]\w{3}[A-Z]([A-Z])", target.title):
+            assert target.flash_bytes == kibibytes[part[1]] << 10, target.name
+            checked += 1
+    assert checked == sum(name.startswith("nucleo-") for name in NAMES)
 
 
 def test_the_table_is_a_simulated_profile_of_our_kernels_at_the_boards_clock(target: Target) -> None:

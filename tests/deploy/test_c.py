@@ -11,16 +11,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.deploy.test_int8 import network_of
+from tests.hardware.test_memory import crossing
 
 from micronas.choices import Choices
 from micronas.deploy.c import CModel, emit
 from micronas.deploy.int8 import Int8Network, logits
 from micronas.deploy.quantize import random_images, random_network
-from micronas.deployed import Disconnected, deployed
 from micronas.errors import UserError
-from micronas.graph import Graph, Kind, Layer, Signature
+from micronas.hardware.arena import place
+from micronas.hardware.memory import OUR_KERNELS, Sram
 from micronas.mcu.cores import CORES
 from micronas.mcu.operators import NoKernelError
+from micronas.network.deployed import Deployed, deploy
+from micronas.network.graph import Kind, Layer, Signature
+from micronas.network.live import Disconnected
 from micronas.spaces.nasbench201 import OPERATIONS, NasBench201
 from micronas.spaces.space import Skeleton
 
@@ -45,7 +49,7 @@ COMPILERS = [
 ]
 
 
-def awkward() -> Graph:
+def awkward() -> Deployed:
     """What cells do not have: 5x5, odd channels, max pool, a wide add, a ReLU of its own, a depthwise stride."""
     image, half, quarter = (12, 12, 3), (6, 6, 5), (3, 3, 5)
     names = ("c1", "c2", "c3", "c4")
@@ -58,10 +62,10 @@ def awkward() -> Graph:
         Layer("relu", Signature(Kind.RELU, quarter, quarter), ("depth",)),
         Layer("both", Signature(Kind.ADD, quarter, quarter, operands=2), ("max", "relu")),
         Layer("pad", Signature(Kind.PAD, quarter, (6, 6, 5), padding=(1, 2)), ("both",)),
-        Layer("pool", Signature(Kind.GLOBAL_POOL, (6, 6, 5), (1, 1, 5), 6), ("pad",)),
+        Layer("pool", Signature(Kind.GLOBAL_POOL, (6, 6, 5), (1, 1, 5)), ("pad",)),
         Layer("linear", Signature(Kind.LINEAR, (1, 1, 5), (1, 1, 7)), ("pool",)),
     ]
-    return Graph(tuple(layers))
+    return Deployed(tuple(layers))
 
 
 def built(model: CModel, folder: Path, compiler: tuple[str, ...], main: str = MAIN) -> Path:
@@ -90,8 +94,10 @@ def saturating(network: Int8Network) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
-@pytest.mark.parametrize("graph", [network_of(), awkward()], ids=["a cell", "awkward layers"])
-def test_logits_equal_the_integer_reference(compiler: tuple[str, ...], graph: Graph, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "graph", [network_of(), awkward(), deploy(crossing())], ids=["a cell", "awkward layers", "reordered layers"]
+)
+def test_logits_equal_the_integer_reference(compiler: tuple[str, ...], graph: Deployed, tmp_path: Path) -> None:
     network = random_network(graph)
     images = saturating(network)
     found = answers(built(emit(network), tmp_path, compiler), images)
@@ -100,7 +106,7 @@ def test_logits_equal_the_integer_reference(compiler: tuple[str, ...], graph: Gr
 
 @pytest.mark.parametrize("core", ["cortex-m7", "cortex-m0plus"])
 @pytest.mark.parametrize("graph", [network_of(), awkward()], ids=["a cell", "awkward layers"])
-def test_zig_cross_compiles_without_a_warning(core: str, graph: Graph, tmp_path: Path) -> None:
+def test_zig_cross_compiles_without_a_warning(core: str, graph: Deployed, tmp_path: Path) -> None:
     """Only compiled: that the machine code computes the same is what `test_emulate.py` shows."""
     sources = emit(random_network(graph)).write(tmp_path)
     machine = ("-target", CORES[core].zig_target, f"-mcpu={CORES[core].zig_cpu}", "-ffreestanding", "-O1")
@@ -115,7 +121,7 @@ def test_random_cells_run_one_after_the_other_in_one_arena(tmp_path: Path) -> No
     while done < 2:
         choices = Choices(tuple((rng.choice(OPERATIONS),) for _ in range(6)))
         try:
-            graph = deployed(space.lower(choices, Skeleton((8, 8, 3), channels=4, cells=1)))
+            graph = deploy(space.lower(choices, Skeleton((8, 8, 3), channels=4, cells=1)))
         except Disconnected:
             continue
         network = random_network(graph, seed=done)
@@ -159,6 +165,19 @@ def test_it_is_self_contained_and_the_arena_is_the_plans(tmp_path: Path) -> None
     assert f"#define WING_ARENA_BYTES {model.plan.arena_bytes}" in (tmp_path / "wing.h").read_text()
 
 
+def test_layers_run_in_the_order_that_needs_the_least_arena() -> None:
+    """In the text itself: as given, the two wide tensors would lie side by side."""
+    graph = deploy(crossing())
+    model = emit(random_network(graph))
+    given = place(graph, OUR_KERNELS).arena.size_bytes
+    arena = int(re.findall(r"#define MODEL_ARENA_BYTES (\d+)", model.files["model.h"])[0])
+    assert arena == Sram().measure(crossing()) < given
+    titles = re.findall(r"^/\* (\w+):", model.files["model.c"], flags=re.MULTILINE)[1:]
+    assert titles.index("narrow1") == titles.index("wide1") + 1 or titles.index("narrow2") == titles.index("wide2") + 1
+    ends = [int(at) for at in re.findall(r"model_arena \+ (\d+)", model.files["model.c"])]
+    assert max(ends) < arena
+
+
 def test_the_same_network_gives_the_same_text() -> None:
     assert emit(random_network(network_of())).files == emit(random_network(network_of())).files
 
@@ -176,4 +195,4 @@ def test_what_cannot_be_emitted_is_said(tmp_path: Path) -> None:
     layers += [Layer(n, Signature(Kind.CONV, shape, shape), ("input",)) for n in names]
     layers.append(Layer("sum", Signature(Kind.ADD, shape, shape, operands=5), names))
     with pytest.raises(NoKernelError, match="2 to 4 operands"):
-        emit(random_network(Graph(tuple(layers))))
+        emit(random_network(Deployed(tuple(layers))))

@@ -13,9 +13,7 @@ from micronas.deploy.code_bytes import measure_code
 from micronas.deploy.emulate import Emulation, default_toolchain, emulate
 from micronas.deploy.firmware import MPS2_AN500, Board, build_once, build_serial
 from micronas.deploy.quantize import random_images, random_network
-from micronas.deployed import deployed
 from micronas.errors import UserError
-from micronas.graph import Graph
 from micronas.hardware.counted import network_signatures
 from micronas.hardware.flash import Flash, code_bytes
 from micronas.hardware.latency import Latency
@@ -24,6 +22,8 @@ from micronas.hardware.profiled import profile
 from micronas.hardware.target import Target, load_target
 from micronas.mcu.cores import CORES
 from micronas.mcu.layout import Region
+from micronas.network.deployed import deploy
+from micronas.network.graph import Graph
 from micronas.spaces.nasbench201 import NasBench201
 from micronas.spaces.space import Skeleton
 
@@ -44,7 +44,7 @@ def test_logits_equal_the_integer_reference(emulation: Emulation) -> None:
 
 
 def test_memory_is_as_planned(emulation: Emulation) -> None:
-    assert emulation.arena_bytes == plan_memory(deployed(GRAPH)).arena_bytes
+    assert emulation.arena_bytes == plan_memory(deploy(GRAPH)).arena_bytes
     assert emulation.statics == {"micronas_class": 4}
     assert 100 < emulation.stack_bytes < 2048
     assert emulation.sram_bytes == emulation.arena_bytes + 4 + emulation.stack_bytes
@@ -105,7 +105,7 @@ def test_an_arena_that_fits_no_single_memory_is_refused() -> None:
 
 def test_arena_statics_and_stack_lie_in_named_regions() -> None:
     target = load_target("nucleo-f746zg")
-    network = random_network(deployed(GRAPH))
+    network = random_network(deploy(GRAPH))
     firmware = build_once(
         emit(network), network.input.quantize(random_images(GRAPH, 1, 0)[0]), Board.of(target), default_toolchain()
     )
@@ -127,4 +127,4 @@ def test_arena_statics_and_stack_lie_in_named_regions() -> None:
 def test_no_serial_image_for_a_board_without_start_up_code() -> None:
     board = Board.of(load_target("nrf5340dk"))
     with pytest.raises(UserError, match="no start-up code for nrf5340dk; a serial port can be used on mps2-an500"):
-        build_serial(emit(random_network(deployed(GRAPH))), board, default_toolchain())
+        build_serial(emit(random_network(deploy(GRAPH))), board, default_toolchain())

@@ -14,18 +14,19 @@ from micronas.deploy.quantize import (
     random_network,
     random_parameters,
 )
-from micronas.deployed import Runtime, deployed, legalise
-from micronas.graph import Graph, GraphBuilder
 from micronas.mcu.reference import Weighted
+from micronas.network.builder import GraphBuilder
+from micronas.network.deployed import Deployed, deploy
+from micronas.network.legalised import legalise
 from micronas.spaces.nasbench201 import NasBench201
 from micronas.spaces.space import Skeleton
 
 CELL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_1x1~1|+|nor_conv_1x1~0|avg_pool_3x3~1|skip_connect~2|"
 
 
-def network_of(text: str = CELL, skeleton: Skeleton | None = None) -> Graph:
+def network_of(text: str = CELL, skeleton: Skeleton | None = None) -> Deployed:
     space = NasBench201()
-    return deployed(space.lower(space.parse(text), skeleton or Skeleton((8, 8, 3), channels=4, cells=1)))
+    return deploy(space.lower(space.parse(text), skeleton or Skeleton((8, 8, 3), channels=4, cells=1)))
 
 
 def test_the_integer_network_follows_the_float_one() -> None:
@@ -55,7 +56,7 @@ def test_calibrated_activations_use_the_range_and_do_not_saturate() -> None:
 def test_legalised_for_tflite_the_logits_are_the_same() -> None:
     """Inserted RELUs, PADs and binary adds compute what our fused kernels do."""
     graph = network_of()
-    legal = legalise(graph, Runtime.TFLITE)
+    legal = legalise(graph)
     parameters, images = random_parameters(graph, 1), random_images(graph, 4, 1)
     ours, theirs = quantize(graph, parameters, images), quantize(legal, parameters, images)
     assert len(legal) > len(graph)

@@ -24,18 +24,18 @@ from micronas.deploy.int8 import logits
 from micronas.deploy.operations import FRAME, OperationImage, measure_entries, measure_table, profile_board
 from micronas.deploy.quantize import random_network
 from micronas.errors import UserError
-from micronas.graph import Kind, Signature
 from micronas.hardware.table import Source
 from micronas.hardware.target import load_target
 from micronas.mcu.board import BoardError, Measured, SerialBoard
 from micronas.mcu.checksum import crc16, pattern
+from micronas.network.graph import Kind, Signature
 
 SHAPE = (6, 6, 5)
 SIGNATURES = (
     Signature(Kind.CONV, SHAPE, (3, 3, 8), 3, 2, (1, 1), relu_in=True),
     Signature(Kind.ADD, SHAPE, SHAPE, operands=3),
     Signature(Kind.AVG_POOL, SHAPE, SHAPE, 3, 1, (1, 1)),
-    Signature(Kind.GLOBAL_POOL, SHAPE, (1, 1, 5), 6),
+    Signature(Kind.GLOBAL_POOL, SHAPE, (1, 1, 5)),
     Signature(Kind.LINEAR, (1, 1, 5), (1, 1, 10)),
 )
 IMAGE = OperationImage(SIGNATURES, "zig 0")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.hardware.test_order import OURS, PLAIN, graphs
 
-from micronas.deployed import Runtime, deployed, legalise
-from micronas.graph import Graph, Kind, Layer, Signature
 from micronas.hardware.arena import Arena, Buffer, buffers_of, first_fit, lower_bound, place, plan, tflm_arena
 from micronas.hardware.order import live_bytes
+from micronas.network.deployed import Deployed, deploy
+from micronas.network.graph import Kind, Layer, Signature
+from micronas.network.legalised import legalise
 from micronas.spaces.nasbench201 import NasBench201
 from micronas.spaces.space import Skeleton
 
@@ -39,7 +42,7 @@ def test_what_lives_together_lies_apart(buffers: list[Buffer]) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(graph=graphs(9))
-def test_in_place_results_lie_on_their_operand(graph: Graph) -> None:
+def test_in_place_results_lie_on_their_operand(graph: Deployed) -> None:
     placement = place(graph, OURS)
     assert not overlaps(placement.arena)
     buffers, holder = buffers_of(graph, OURS)
@@ -59,28 +62,28 @@ def test_the_first_gap_that_fits_is_taken_not_the_best() -> None:
     assert arena.offsets == (0, 32, 96, 128, 144, 32)
 
 
-def tensor(name: str, size: int, *inputs: str) -> Layer:
-    kind = Kind.ADD if len(inputs) > 1 else Kind.CONV if inputs else Kind.INPUT
-    return Layer(name, Signature(kind, (1, 1, size), (1, 1, size), operands=max(1, len(inputs))), inputs)
+def chain(*sizes: int) -> Deployed:
+    """Tensors of so many bytes, each read by the next."""
+    layers = [Layer("t0", Signature(Kind.INPUT, (1, 1, sizes[0]), (1, 1, sizes[0])))]
+    for number, (before, size) in enumerate(pairwise(sizes)):
+        layers.append(Layer(f"t{number + 1}", Signature(Kind.CONV, (1, 1, before), (1, 1, size)), (f"t{number}",)))
+    return Deployed(tuple(layers))
 
 
 def test_tflm_places_large_first_and_among_equals_the_later_tensor_first() -> None:
     """By hand: of three equal tensors alive in turns the last is placed first, at 0."""
-    chain = Graph((tensor("in", 32), tensor("a", 32, "in"), tensor("b", 32, "a")))
-    assert tflm_arena(chain).offsets == (0, 32, 0)
-    assert tflm_arena(chain, reverse_tensors=True).offsets == (0, 32, 0)
-    longer = Graph((*chain.layers, tensor("c", 32, "b")))
-    assert tflm_arena(longer).offsets == (32, 0, 32, 0)
-    assert tflm_arena(longer, reverse_tensors=True).offsets == (0, 32, 0, 32)
-    small_late = Graph((tensor("in", 16), tensor("a", 48, "in"), tensor("b", 16, "a")))
-    assert tflm_arena(small_late).offsets == (48, 0, 48)
+    assert tflm_arena(chain(32, 32, 32)).offsets == (0, 32, 0)
+    assert tflm_arena(chain(32, 32, 32), reverse_tensors=True).offsets == (0, 32, 0)
+    assert tflm_arena(chain(32, 32, 32, 32)).offsets == (32, 0, 32, 0)
+    assert tflm_arena(chain(32, 32, 32, 32), reverse_tensors=True).offsets == (0, 32, 0, 32)
+    assert tflm_arena(chain(16, 48, 16)).offsets == (48, 0, 48)
 
 
 def test_the_numbering_of_tensors_alone_changes_tflms_arena() -> None:
     """As published of real builds: the same network, its tensors numbered backwards, needs less (or more)."""
     space = NasBench201()
     cell = space.parse("|nor_conv_3x3~0|+|skip_connect~0|nor_conv_3x3~1|+|skip_connect~0|skip_connect~1|none~2|")
-    graph = legalise(deployed(space.lower(cell, Skeleton())), Runtime.TFLITE)
+    graph = legalise(deploy(space.lower(cell, Skeleton())))
     forward, backward = tflm_arena(graph), tflm_arena(graph, reverse_tensors=True)
     assert not overlaps(forward)
     assert not overlaps(backward)
@@ -97,6 +100,6 @@ def test_the_arena_of_a_real_build_is_reproduced() -> None:
     cell = space.parse(
         "|nor_conv_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|skip_connect~0|avg_pool_3x3~1|skip_connect~2|"
     )
-    graph = legalise(deployed(space.lower(cell, Skeleton(cells=1))), Runtime.TFLITE)
+    graph = legalise(deploy(space.lower(cell, Skeleton(cells=1))))
     forward, backward = tflm_arena(graph), tflm_arena(graph, reverse_tensors=True)
     assert (forward.lower_bound_bytes, forward.size_bytes, backward.size_bytes) == (65_536, 84_032, 65_536)

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from micronas.deployed import deployed
-from micronas.graph import Signature
 from micronas.hardware.calibration import Calibration, CalibrationError, Measurement, fit, read_measurements
 from micronas.hardware.counted import count_space
-from micronas.hardware.latency import Latency, operation, runs
+from micronas.hardware.latency import Latency, operation
 from micronas.hardware.table import TableError
 from micronas.hardware.target import load_target
+from micronas.network.deployed import deploy
+from micronas.network.graph import Signature
 from micronas.spaces.nasbench201 import NasBench201
 from micronas.spaces.space import Skeleton
 
@@ -42,9 +42,8 @@ def measured_operations(noise: float = 0.0, seed: int = 0) -> list[Measurement]:
 
 def counts_of(text: str) -> dict[Signature, int]:
     counts: dict[Signature, int] = {}
-    for layer in deployed(SPACE.lower(SPACE.parse(text), SKELETON)):
-        if runs(layer):
-            counts[layer.signature] = counts.get(layer.signature, 0) + 1
+    for layer in deploy(SPACE.lower(SPACE.parse(text), SKELETON)).operations:
+        counts[layer.signature] = counts.get(layer.signature, 0) + 1
     return counts
 
 

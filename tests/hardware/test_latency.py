@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from micronas.deployed import Disconnected, deployed
-from micronas.graph import Graph, Kind, Signature
 from micronas.hardware.latency import BAND, BAND_OF_MEMORY_BOUND, Latency, operation
 from micronas.hardware.table import LatencyTable, Source, UntimedOperation
 from micronas.hardware.target import load_target
+from micronas.network.deployed import Deployed, deploy
+from micronas.network.graph import Graph, Kind, Signature
+from micronas.network.live import Disconnected
 from micronas.spaces.nasbench201 import NasBench201
 from micronas.spaces.space import Skeleton
 
@@ -28,7 +29,7 @@ def network(text: str, skeleton: Skeleton = Skeleton()) -> Graph:  # noqa: B008
 
 def flat(overhead_ms: float = 0.0, **changes: object) -> Latency:
     """A board on which every operation takes one millisecond."""
-    layers = [layer for text in (ALL_CONV, ALL_POOL) for layer in deployed(network(text))]
+    layers = [layer for text in (ALL_CONV, ALL_POOL) for layer in deploy(network(text))]
     ones = {layer.signature: 1.0 for layer in layers if layer.signature.kind is not Kind.INPUT}
     table = LatencyTable("flat", "test", "int8", "1", Source.SIMULATED, overhead_ms, ones)
     return Latency(load_target("nucleo-f746zg").with_latency(replace(table, **changes)))
@@ -82,8 +83,8 @@ def test_a_smaller_image_is_copied_sooner() -> None:
     assert 0 < found.overhead_ms < board.breakdown(graph).overhead_ms / 5
 
 
-def network_at_8() -> Graph:
-    return deployed(network(ALL_CONV, Skeleton((8, 8, 3))))
+def network_at_8() -> Deployed:
+    return deploy(network(ALL_CONV, Skeleton((8, 8, 3))))
 
 
 def test_the_band_is_wider_where_pools_and_adds_dominate() -> None:
@@ -95,7 +96,7 @@ def test_the_band_is_wider_where_pools_and_adds_dominate() -> None:
 
 
 def test_calibrated_and_measured_tables_state_other_bands() -> None:
-    classes = " ".join(f"{operation(layer.signature)}=1.0" for layer in deployed(network(ALL_POOL)))
+    classes = " ".join(f"{operation(layer.signature)}=1.0" for layer in deploy(network(ALL_POOL)))
     facts = {"calibration": "8 measurements", "calibration_error": "0.05", "calibration_scales": classes}
     calibrated = flat(provenance=facts)
     assert calibrated.breakdown(network(ALL_POOL)).band == 0.05
@@ -109,14 +110,14 @@ def test_what_a_calibration_never_saw_keeps_its_wide_band() -> None:
     graph = network(ALL_POOL)
     facts = {"calibration": "8 measurements", "calibration_error": "0.04", "calibration_scales": "*=1.0 conv3x3=1.0"}
     board = flat(provenance=facts)
-    seen = sum(layer.signature.kind is Kind.CONV and layer.signature.kernel == 3 for layer in deployed(graph))
+    seen = sum(layer.signature.kind is Kind.CONV and layer.signature.kernel == 3 for layer in deploy(graph))
     share = 1 - seen / board.measure(graph)
     assert 0.9 < share < 1
     assert board.breakdown(graph).band == pytest.approx(share * BAND_OF_MEMORY_BOUND + (1 - share) * 0.04)
 
 
 def test_no_calibration_promises_better_than_one_percent() -> None:
-    classes = " ".join(f"{operation(layer.signature)}=1.0" for layer in deployed(network(ALL_CONV)))
+    classes = " ".join(f"{operation(layer.signature)}=1.0" for layer in deploy(network(ALL_CONV)))
     facts = {"calibration": "8 measurements", "calibration_error": "0.0001", "calibration_scales": classes}
     assert flat(provenance=facts).breakdown(network(ALL_CONV)).band == 0.01
 

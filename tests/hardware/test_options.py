@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from micronas.choices import Removal
-from micronas.graph import Kind, Signature
 from micronas.hardware.compute import Flops
 from micronas.hardware.latency import Latency
 from micronas.hardware.options import option_layers, option_signatures
 from micronas.hardware.target import load_target
+from micronas.network.graph import Kind, Signature
 from micronas.spaces.nasbench201 import OPERATIONS, NasBench201
 from micronas.spaces.space import Skeleton
 

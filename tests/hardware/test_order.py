@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from micronas.deployed import deployed, segments
-from micronas.graph import Graph, Kind, Layer, Signature
 from micronas.hardware.order import Kernels, aligned, best_order, live_bytes, overwritten, tensor_bytes
+from micronas.network.deployed import Deployed, deploy
+from micronas.network.graph import Kind, Layer, Layers, Signature
+from micronas.network.segments import segments
 from micronas.spaces.nasbench201 import NasBench201
 from micronas.spaces.space import Skeleton
 
@@ -19,33 +20,44 @@ PLAIN = Kernels(lambda _: 0)
 OURS = Kernels(lambda signature: 7 * signature.in_shape[2], frozenset({Kind.ADD}))
 
 
-def _layer(name: str, channels: int, inputs: tuple[str, ...], operands: int) -> Layer:
-    shape = (1, 4, channels)
-    kind = Kind.ADD if operands > 1 else Kind.CONV
-    return Layer(name, Signature(kind, shape, shape, operands=operands), inputs)
+def _conv(name: str, source: Layer, channels: int) -> Layer:
+    shape = source.signature.out_shape
+    return Layer(name, Signature(Kind.CONV, shape, (*shape[:2], channels)), (source.name,))
+
+
+def _sum(name: str, sources: list[Layer]) -> Layer:
+    shape = sources[0].signature.out_shape
+    return Layer(name, Signature(Kind.ADD, shape, shape, operands=len(sources)), tuple(each.name for each in sources))
 
 
 @st.composite
-def graphs(draw: st.DrawFn, most: int = 7) -> Graph:
-    """A deployed-like graph in which every layer reaches the output; shapes need not fit."""
-    count = draw(st.integers(2, most))
+def graphs(draw: st.DrawFn, most: int = 7) -> Deployed:
+    """A network of convolutions and sums in which every layer reaches the output."""
     widths = st.sampled_from([4, 8, 8, 12, 40])
-    layers = [Layer("l0", Signature(Kind.INPUT, (1, 4, 8), (1, 4, draw(widths))))]
-    for at in range(1, count):
-        reads = draw(st.sets(st.integers(0, at - 1), min_size=1, max_size=3))
-        if at == count - 1:
-            reads |= {k for k in range(at) if not any(f"l{k}" in layer.inputs for layer in layers)}
-        layers.append(_layer(f"l{at}", draw(widths), tuple(f"l{k}" for k in sorted(reads)), len(reads)))
-    return Graph(tuple(layers))
+    image = (1, 4, draw(widths))
+    layers = [Layer("l0", Signature(Kind.INPUT, image, image))]
+    unread = [layers[0]]
+    for at in range(1, draw(st.integers(1, most - 3))):
+        source = draw(st.sampled_from(layers))
+        alike = [layer for layer in layers if layer.signature.out_shape == source.signature.out_shape]
+        if len(alike) > 1 and draw(st.booleans()):
+            chosen = draw(st.lists(st.sampled_from(alike), min_size=2, max_size=3, unique=True))
+            made = _sum(f"l{at}", chosen)
+        else:
+            made = _conv(f"l{at}", source, draw(widths))
+        layers.append(made)
+        unread = [layer for layer in unread if layer.name not in made.inputs] + [made]
+    ends = [_conv(f"end{number}", layer, 8) for number, layer in enumerate(unread)]
+    return Deployed((*layers, *ends, *([_sum("out", ends)] if len(ends) > 1 else [])))
 
 
-def orders(graph: Graph) -> Iterator[Graph]:
+def orders(graph: Deployed) -> Iterator[Deployed]:
     """Every order in which the layers can run."""
 
-    def grow(done: tuple[Layer, ...]) -> Iterator[Graph]:
+    def grow(done: tuple[Layer, ...]) -> Iterator[Deployed]:
         names = {layer.name for layer in done}
         if len(done) == len(graph):
-            yield Graph(done)
+            yield Deployed(done)
         for layer in graph:
             if layer.name not in names and names.issuperset(layer.inputs):
                 yield from grow((*done, layer))
@@ -53,7 +65,7 @@ def orders(graph: Graph) -> Iterator[Graph]:
     return grow(())
 
 
-def peak_by_hand(graph: Graph, kernels: Kernels) -> int:
+def peak_by_hand(graph: Layers, kernels: Kernels) -> int:
     """The peak from its definition: lifetimes, then sums; an operand that is overwritten is not counted twice."""
     position = {layer.name: at for at, layer in enumerate(graph)}
     last = position | {name: position[layer.name] for layer in graph for name in layer.inputs}
@@ -73,7 +85,7 @@ def peak_by_hand(graph: Graph, kernels: Kernels) -> int:
 @pytest.mark.parametrize("kernels", [PLAIN, OURS], ids=["plain", "in place, scratch"])
 @settings(max_examples=60, deadline=None)
 @given(graph=graphs())
-def test_no_order_has_a_lower_peak(kernels: Kernels, graph: Graph) -> None:
+def test_no_order_has_a_lower_peak(kernels: Kernels, graph: Deployed) -> None:
     best = min(peak_by_hand(order, kernels) for order in orders(graph))
     found = best_order(graph, kernels)
     assert (found.peak_bytes, found.lower_bound_bytes) == (best, best)
@@ -83,7 +95,7 @@ def test_no_order_has_a_lower_peak(kernels: Kernels, graph: Graph) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(graph=graphs(10), states=st.integers(1, 6))
-def test_capped_search_brackets_the_optimum(graph: Graph, states: int) -> None:
+def test_capped_search_brackets_the_optimum(graph: Deployed, states: int) -> None:
     optimum = best_order(graph, OURS).peak_bytes
     capped = best_order(graph, OURS, states)
     assert capped.lower_bound_bytes <= optimum <= capped.peak_bytes
@@ -92,14 +104,14 @@ def test_capped_search_brackets_the_optimum(graph: Graph, states: int) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(graph=graphs())
-def test_live_bytes_are_the_definitions(graph: Graph) -> None:
+def test_live_bytes_are_the_definitions(graph: Deployed) -> None:
     for kernels in (PLAIN, OURS):
         assert max(live_bytes(graph, kernels)) == peak_by_hand(graph, kernels)
 
 
 @settings(max_examples=60, deadline=None)
 @given(graph=graphs(9))
-def test_an_overwritten_tensor_is_never_read_again(graph: Graph) -> None:
+def test_an_overwritten_tensor_is_never_read_again(graph: Deployed) -> None:
     for name, operand in overwritten(graph, OURS).items():
         at = graph.layers.index(graph[name])
         assert not any(operand in layer.inputs for layer in graph.layers[at + 1 :])
@@ -111,7 +123,7 @@ def test_a_network_of_130_layers_is_ordered_at_once() -> None:
     cell = space.parse(
         "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_1x1~1|+|avg_pool_3x3~0|nor_conv_3x3~1|nor_conv_1x1~2|"
     )
-    graph = deployed(space.lower(cell, Skeleton(cells=6)))
+    graph = deploy(space.lower(cell, Skeleton(cells=6)))
     assert len(graph) >= 130
     started = time.process_time()
     found = best_order(graph, OURS)
@@ -121,13 +133,17 @@ def test_a_network_of_130_layers_is_ordered_at_once() -> None:
 
 def test_130_layers_without_a_cut_end_at_the_cap_with_a_bound() -> None:
     """A ladder of long-lived tensors: no point where one tensor is live."""
-    layers = [Layer("l0", Signature(Kind.INPUT, (1, 4, 8), (1, 4, 8)))]
-    for at in range(1, 129):
-        reads = tuple(f"l{k}" for k in sorted({at // 2, max(0, at - 3)}))
-        layers.append(_layer(f"l{at}", 4 * (1 + at * 7 % 5), reads, len(reads)))
+    rungs = [Layer("l0", Signature(Kind.INPUT, (1, 4, 8), (1, 4, 8)))]
+    layers = [*rungs]
+    for at in range(1, 46):
+        channels = 4 * (1 + at * 7 % 5)
+        sides = [_conv(f"l{at}.{k}", rungs[k], channels) for k in sorted({at // 2, max(0, at - 3)})]
+        rungs.append(_sum(f"l{at}", sides) if len(sides) > 1 else sides[0])
+        layers += [*sides, rungs[-1]] if len(sides) > 1 else sides
     read = {name for layer in layers for name in layer.inputs}
-    loose = tuple(layer.name for layer in layers if layer.name not in read)
-    graph = Graph((*layers, _layer("out", 8, loose, len(loose))))
+    ends = [_conv(f"end.{layer.name}", layer, 8) for layer in layers if layer.name not in read]
+    graph = Deployed((*layers, *ends, _sum("out", ends)))
+    assert len(graph) >= 130
     assert len(segments(graph)) < 10
     started = time.process_time()
     found = best_order(graph, OURS, states=1_000)

@@ -10,19 +10,19 @@ import pytest
 
 from micronas.cache import cache_dir
 from micronas.errors import UserError
-from micronas.graph import Kind, Signature
 from micronas.hardware import profiled
 from micronas.hardware.calibration import Calibration
 from micronas.hardware.profiled import NotInstalledError, complete, keep, profile
 from micronas.hardware.table import LatencyTable, Source
 from micronas.hardware.target import Target, load_target, table_path
+from micronas.network.graph import Kind, Signature
 
 BOARD = "nucleo-f746zg"
 SHAPE = (4, 4, 8)
 NEW = Signature(Kind.ADD, SHAPE, SHAPE, operands=2)
 OTHER = Signature(Kind.RELU, SHAPE, SHAPE)
 LINEAR = Signature(Kind.LINEAR, (1, 1, 64), (1, 1, 10))
-POOL = Signature(Kind.GLOBAL_POOL, (8, 8, 64), (1, 1, 64), 8)
+POOL = Signature(Kind.GLOBAL_POOL, (8, 8, 64), (1, 1, 64))
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from micronas.graph import Kind, Signature
 from micronas.hardware.table import (
     FIELDS,
     LatencyTable,
@@ -19,6 +18,7 @@ from micronas.hardware.table import (
     encode,
     read_table,
 )
+from micronas.network.graph import Kind, Signature
 
 CONV = Signature(Kind.CONV, (32, 32, 3), (32, 32, 16), kernel=3, padding=(1, 1))
 ADD = Signature(Kind.ADD, (8, 8, 64), (8, 8, 64), operands=3)

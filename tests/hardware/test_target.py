@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from micronas.errors import UserError
-from micronas.graph import Kind, Signature
 from micronas.hardware.table import UntimedOperation
 from micronas.hardware.target import BUNDLED, TargetError, load_target, target_names, user_folder
+from micronas.network.graph import Kind, Signature
 
 BOARD = (BUNDLED / "nucleo-f746zg.toml").read_text(encoding="utf-8")
 
@@ -25,13 +25,6 @@ def write(folder: Path, name: str, text: str) -> Path:
     path = folder / f"{name}.toml"
     path.write_text(text, encoding="utf-8")
     return path
-
-
-def test_the_f746_is_as_its_documents_say() -> None:
-    target = load_target("nucleo-f746zg")
-    assert (target.core.name, target.clock_hz, target.flash_bytes) == ("cortex-m7", 216_000_000, 1 << 20)
-    assert sum(region.size_bytes for region in target.sram) == 320 << 10
-    assert (target.arena_region.name, target.arena_region.size_bytes) == ("SRAM", 256 << 10)
 
 
 def test_an_unknown_board_suggests_the_near_one() -> None:

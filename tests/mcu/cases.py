@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from micronas.graph import Kind, Signature
 from micronas.mcu.reference import (
     BinaryAdd,
     Constants,
@@ -23,6 +22,7 @@ from micronas.mcu.reference import (
     quantize_multiplier,
 )
 from micronas.mcu.samples import sample
+from micronas.network.graph import Kind, Signature
 
 KINDS = (
     Kind.CONV,

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from tests.mcu.cases import KINDS, cases
 
-from micronas.graph import Signature
 from micronas.mcu.operators import KERNELS, Value, operator
 from micronas.mcu.reference import Constants, Int8, run
+from micronas.network.graph import Signature
 
 SOURCES = tuple(sorted(KERNELS.glob("*.c")))
 STRICT = ("-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Wsign-conversion", "-Wshadow", "-pedantic", "-Werror")

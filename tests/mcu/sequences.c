@@ -1,4 +1,5 @@
-/* Short instruction sequences whose cycles published microbenchmarks and manuals state. Never run, only decoded. */
+/* Short instruction sequences whose cycles published microbenchmarks and manuals state. Only the loops at the end are run,
+ * r0 rounds each. A jump to itself stands for one to anywhere. */
 #define SEQUENCE(name, text) \
     __attribute__((naked)) void name(void) { __asm__ volatile(".syntax unified\n" text "\n bx lr"); }
 
@@ -24,3 +25,26 @@ SEQUENCE(constant, "movw r0, #1\n movt r0, #2")
 SEQUENCE(extends, "sxtb.w r0, r1\n sxtb.w r2, r3")
 SEQUENCE(extend_younger, "add.w r0, r1, #1\n sxtb.w r2, r3")
 SEQUENCE(store_offset, "str.w r1, [r0, r2]")
+
+/* 16-bit instructions (but for bl), which all cores have. */
+SEQUENCE(short_adds, "adds r0, r1, r2\n adds r3, r4, r5")
+SEQUENCE(short_multiply, "muls r0, r1, r0")
+SEQUENCE(short_load, "ldr r1, [r0]")
+SEQUENCE(short_load_byte, "ldrb r1, [r0, r2]")
+SEQUENCE(short_load_add, "ldr r1, [r0]\n adds r2, r2, r1")
+SEQUENCE(short_loads, "ldr r1, [r0]\n ldr r2, [r0, #4]\n ldrb r3, [r0]")
+SEQUENCE(short_store, "str r1, [r0]")
+SEQUENCE(short_load_store, "ldr r1, [r0]\n str r1, [r2]")
+SEQUENCE(short_load_many, "ldm r0!, {r1, r2, r3}")
+SEQUENCE(short_push, "push {r4, r5, lr}")
+SEQUENCE(jump, "b.n .")
+SEQUENCE(jump_if, "beq.n .")
+SEQUENCE(compare_jump_if, "cmp r0, #0\n beq.n .")
+SEQUENCE(call, "bl .")
+SEQUENCE(jump_to_register, "bx r3")
+SEQUENCE(call_to_register, "blx r3")
+SEQUENCE(load_into_pc, "ldr.w pc, [r0]")
+SEQUENCE(pop_return, "pop {r4, pc}")
+
+SEQUENCE(countdown, "1: subs r0, #1\n bne.n 1b")
+SEQUENCE(load_countdown, "1: ldr r2, [r1]\n subs r0, #1\n bne.n 1b")

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from micronas.graph import Kind, Signature
 from micronas.mcu import profile as profile_module
 from micronas.mcu.cores import CORES
 from micronas.mcu.memory import MemoryModel
@@ -22,6 +21,7 @@ from micronas.mcu.profile import (
     time_operations,
 )
 from micronas.mcu.toolchain import Toolchain
+from micronas.network.graph import Kind, Signature
 
 SHAPE = (6, 6, 8)
 OPERATIONS = (
@@ -31,7 +31,7 @@ OPERATIONS = (
     Signature(Kind.AVG_POOL, SHAPE, SHAPE, 3, padding=(1, 1)),
     Signature(Kind.MAX_POOL, SHAPE, (3, 3, 8), 2, 2),
     Signature(Kind.ADD, SHAPE, SHAPE, operands=3),
-    Signature(Kind.GLOBAL_POOL, SHAPE, (1, 1, 8), 6),
+    Signature(Kind.GLOBAL_POOL, SHAPE, (1, 1, 8)),
     Signature(Kind.LINEAR, (1, 1, 8), (1, 1, 10)),
     Signature(Kind.RELU, SHAPE, SHAPE),
     Signature(Kind.PAD, SHAPE, (8, 8, 8), padding=(1, 1)),

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 from tests.mcu.cases import KINDS, cases
 
-from micronas.graph import Kind, Signature
 from micronas.mcu.reference import (
     ADD_LEFT_SHIFT,
     Constants,
@@ -35,6 +34,7 @@ from micronas.mcu.reference import (
     weight_shape,
 )
 from micronas.mcu.samples import sample
+from micronas.network.graph import Kind, Signature
 
 EDGES = [-(2**31), -(2**31) + 1, -(2**30), -3, -2, -1, 0, 1, 2, 3, 2**30, 2**31 - 1]
 
@@ -158,7 +158,7 @@ def test_averages_do_not_count_padding_and_round_halves_away() -> None:
     x = np.array([[1, 2], [3, 4]], np.int8).reshape(2, 2, 1)
     np.testing.assert_array_equal(run(signature, Pooled(Output()), x).ravel(), [3, 3, 3, 3])  # 2.5 up
     np.testing.assert_array_equal(run(signature, Pooled(Output()), -x).ravel(), [-3, -3, -3, -3])  # -2.5 down
-    pool = Signature(Kind.GLOBAL_POOL, (2, 1, 1), (1, 1, 1), 2)
+    pool = Signature(Kind.GLOBAL_POOL, (2, 1, 1), (1, 1, 1))
     assert run(pool, Pooled(Output()), image(-1, -2)) == -2
     assert run(pool, Pooled(Output()), image(-128, -128)) == -128
     assert run(pool, Pooled(Output(maximum=5)), image(127, 126)) == 5

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from micronas.choices import Choices
-from micronas.graph import Graph, Kind
 from micronas.inputs import Gaussian
+from micronas.network.graph import Graph, Kind
 from micronas.networks import Network
 from micronas.spaces.nasbench201 import OPERATIONS, NasBench201
 from micronas.weights import generator
@@ -44,6 +44,23 @@ def signs(graph: Graph, images: np.ndarray, seed: int) -> np.ndarray:
         values = Network(graph, seed, torch.float64).values(torch.from_numpy(images))
     found = [values[layer.name].flatten(1) > 0 for layer in graph if layer.signature.kind is Kind.RELU]
     return torch.cat(found, 1).numpy()
+
+
+def agreeing(graph: Graph, images: np.ndarray, seed: int) -> np.ndarray:
+    """In how many ReLUs each two samples are in the same state, (samples, samples); ReLUs of equal tensors count once.
+
+    K_H of a live graph, from its definition (Mellor et al., eq. 2): the number of ReLUs less a Hamming distance.
+    """
+    with torch.no_grad():
+        values = Network(graph, seed, torch.float64).values(torch.from_numpy(images))
+    tensors: list[Tensor] = []
+    for layer in graph:
+        if layer.signature.kind is Kind.RELU:
+            read = values[layer.inputs[0]].flatten(1)
+            if not any(read.shape == other.shape and torch.allclose(read, other, rtol=1e-9) for other in tensors):
+                tensors.append(read)
+    codes = (torch.cat(tensors, 1) > 0).numpy()
+    return np.array([[codes.shape[1] - np.count_nonzero(a != b) for b in codes] for a in codes])
 
 
 def pairwise_regions(pattern: np.ndarray) -> int:

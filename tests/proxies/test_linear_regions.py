@@ -9,10 +9,10 @@ import pytest
 from tests.proxies.oracles import SPACE, pairwise_regions, random_cell, signs
 from tests.proxies.test_ntk import BACKENDS, DISCONNECTED
 
-from micronas.deployed import Disconnected, live
 from micronas.errors import UserError
-from micronas.graph import Shape
 from micronas.inputs import Gaussian
+from micronas.network.graph import Shape
+from micronas.network.live import Disconnected, live
 from micronas.proxies.engine.backend import BackendName
 from micronas.proxies.linear_regions import ONE_CELL, LinearRegions
 from micronas.spaces.space import Skeleton

@@ -10,10 +10,11 @@ import torch
 from tests.proxies.oracles import SPACE, jacobian, random_cell, tangent_kernel
 
 from micronas.choices import NONE, Choices
-from micronas.deployed import live
 from micronas.errors import UserError
-from micronas.graph import Graph, GraphBuilder
 from micronas.inputs import Gaussian
+from micronas.network.builder import GraphBuilder
+from micronas.network.graph import Graph
+from micronas.network.live import live
 from micronas.networks import Network
 from micronas.proxies.engine import numba_backend
 from micronas.proxies.engine.backend import BackendName
@@ -105,7 +106,7 @@ def _zoo() -> Graph:
     """A 5x5 and a strided convolution, uneven padding, a depthwise layer, both pools, a value summed twice."""
     from dataclasses import replace
 
-    from micronas.graph import Kind, Layer, Signature
+    from micronas.network.graph import Kind, Layer, Signature
 
     conv5 = Signature(Kind.CONV, (9, 9, 2), (5, 5, 4), 5, 2, (2, 2))
     uneven = Signature(Kind.CONV, (5, 5, 4), (3, 3, 4), 3, 2, (1, 1))
@@ -127,7 +128,7 @@ def _zoo() -> Graph:
             Layer("pad", Signature(Kind.PAD, (5, 5, 4), (6, 6, 4), padding=(1, 0)), ("avg",)),
             Layer("cut", Signature(Kind.AVG_POOL, (6, 6, 4), (5, 5, 4), 2, 1), ("pad",)),
             Layer("uneven", uneven, ("cut",)),
-            Layer("pool", Signature(Kind.GLOBAL_POOL, (3, 3, 4), (1, 1, 4), 3), ("uneven",)),
+            Layer("pool", Signature(Kind.GLOBAL_POOL, (3, 3, 4), (1, 1, 4)), ("uneven",)),
             Layer("linear", Signature(Kind.LINEAR, (1, 1, 4), (1, 1, 3)), ("pool",)),
         )
     )

@@ -7,7 +7,7 @@ import pytest
 import torch
 from tests.proxies.test_ntk import DEAD, DISCONNECTED, lower
 
-from micronas.graph import GraphBuilder
+from micronas.network.builder import GraphBuilder
 from micronas.networks import Network
 from micronas.proxies.synflow import SynFlow
 from micronas.weights import draw_weight

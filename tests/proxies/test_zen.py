@@ -9,10 +9,11 @@ import pytest
 from tests.proxies.oracles import SPACE, random_cell, zen_score
 from tests.proxies.test_ntk import BACKENDS, DEAD, DISCONNECTED, SMALL, _chain, _zoo, lower
 
-from micronas.deployed import Disconnected, live
 from micronas.errors import UserError
-from micronas.graph import Graph, GraphBuilder, Shape
 from micronas.inputs import Gaussian
+from micronas.network.builder import GraphBuilder
+from micronas.network.graph import Graph, Shape
+from micronas.network.live import Disconnected, live
 from micronas.proxies.engine import numba_backend
 from micronas.proxies.engine.backend import BackendName
 from micronas.proxies.ntk import REDUCED

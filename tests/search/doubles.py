@@ -13,9 +13,12 @@ from typing import Self
 import numpy as np
 
 from micronas.choices import NONE, Choices, Removal
-from micronas.deployed import Disconnected, cost, deployed, live, live_key
-from micronas.graph import Graph, GraphBuilder
 from micronas.indicator import Better, Scores, draw_by_draw
+from micronas.network.builder import GraphBuilder
+from micronas.network.deployed import cost, deploy
+from micronas.network.graph import Graph
+from micronas.network.identity import live_key
+from micronas.network.live import Disconnected, live
 from micronas.spaces.space import ArchitectureError, Edge, SearchSpace, Skeleton
 
 TINY = Skeleton((4, 4, 3), classes=2, channels=2, cells=1, stages=1)
@@ -88,7 +91,7 @@ def _classes(space: Triangle) -> dict[str, Choices]:
 
     def price(choices: Choices) -> tuple[int, int]:
         try:
-            return cost(deployed(space.lower(choices, TINY)))
+            return cost(deploy(space.lower(choices, TINY)))
         except Disconnected:
             return (0, 0)
 

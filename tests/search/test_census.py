@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.search.doubles import TINY, Triangle
 
-from micronas.deployed import DISCONNECTED, live_key
+from micronas.network.identity import DISCONNECTED, live_key
 from micronas.search.census import Census, take_census
 from micronas.spaces.nasbench201 import NasBench201
 from micronas.spaces.space import Skeleton

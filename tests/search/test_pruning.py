@@ -11,11 +11,11 @@ from tests.search.doubles import TINY, Drawn, Triangle, Weight
 from tests.test_objective import slowly_ranked
 
 from micronas.choices import NONE, Choices, Removal
-from micronas.graph import Graph
 from micronas.hardware.compute import LiveFlops
 from micronas.hardware.latency import Latency
 from micronas.hardware.target import load_target
 from micronas.indicator import Better, PerformanceIndicator, Scores
+from micronas.network.graph import Graph
 from micronas.objective import Limit, Objective, Term, Unreachable, term
 from micronas.proxies.linear_regions import LinearRegions
 from micronas.proxies.ntk import Ntk

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from tests.search.doubles import TINY, Drawn, Triangle, Weight
 
-from micronas.graph import Graph
 from micronas.hardware.compute import Flops, LiveFlops
 from micronas.indicator import Scores
+from micronas.network.graph import Graph
 from micronas.search import measurements, scoring
 from micronas.search.census import Census, take_census
 from micronas.search.scoring import SpaceScores

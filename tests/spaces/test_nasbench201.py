@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import math
 from collections import defaultdict
 from itertools import pairwise, permutations
 from pathlib import Path
@@ -12,6 +13,9 @@ import pytest
 
 from micronas.choices import Choices
 from micronas.hardware.compute import Flops, Parameters
+from micronas.hardware.latency import Latency
+from micronas.hardware.target import load_target
+from micronas.network.deployed import cost, deploy
 from micronas.spaces.nasbench201 import EDGES, NasBench201
 from micronas.spaces.space import ArchitectureError, Skeleton
 
@@ -99,6 +103,23 @@ def test_members_of_a_class_compute_the_same_and_neighbours_do_not(classes: dict
         assert computes_the_same(one, members[-1]), (SPACE.format(one), SPACE.format(members[-1]))
     for (one, _), (other, _) in list(pairwise(crowded))[::150]:
         assert not computes_the_same(one, other), (SPACE.format(one), SPACE.format(other))
+
+
+@pytest.mark.parametrize("board", ["nucleo-f746zg", "raspberry-pi-pico"])
+def test_no_member_of_a_class_is_cheaper_deployed_than_the_one_that_stands_for_it(
+    classes: dict[Choices, list[Choices]], board: str
+) -> None:
+    """By brute force on a sample, with what a board takes and with the price that knows no board."""
+    latency, skeleton, dearer = Latency(load_target(board)), Skeleton(), 0
+    for one, members in [(one, members) for one, members in classes.items() if len(members) > 1][::25]:
+        graphs = [SPACE.lower(cell, skeleton) for cell in members]
+        if latency.measure(graph := SPACE.lower(one, skeleton)) == math.inf:
+            continue
+        milliseconds, prices = latency.measure_many(graphs), [cost(deploy(each)) for each in graphs]
+        assert latency.measure(graph) == min(milliseconds), SPACE.format(one)
+        assert cost(deploy(graph)) == min(prices), SPACE.format(one)
+        dearer += max(milliseconds) > min(milliseconds) and max(prices) > min(prices)
+    assert dearer > 5  # classes in which the choice matters
 
 
 @pytest.mark.parametrize(

@@ -17,13 +17,13 @@ from micronas.commands.terminal import console, print_json, progress
 from micronas.config import Run
 from micronas.drawing import title
 from micronas.errors import UserError
-from micronas.graph import Signature
 from micronas.hardware.calibration import Calibration, fit, read_measurements
 from micronas.hardware.counted import count_space
 from micronas.hardware.profiled import Progress, complete, extended, keep
 from micronas.hardware.profiled import profile as profile_in_emulator
 from micronas.hardware.table import OUR_RUNTIME, LatencyTable, Source
 from micronas.hardware.target import Target, load_board, load_target, target_names
+from micronas.network.graph import Signature
 from micronas.search.search import Watch
 
 _SHOWN = 12

@@ -12,12 +12,13 @@ from micronas.deploy.c import emit
 from micronas.deploy.emulate import default_toolchain
 from micronas.deploy.firmware import Board, build_once
 from micronas.deploy.quantize import random_images, random_network
-from micronas.graph import Graph, Kind, Layer, Signature
 from micronas.hardware.flash import TABLE, constant_bytes
 from micronas.mcu.cores import CORES, Core
 from micronas.mcu.layout import FLASH, SRAM
 from micronas.mcu.operators import operator
 from micronas.mcu.toolchain import Toolchain
+from micronas.network.deployed import Deployed
+from micronas.network.graph import Kind, Layer, Signature
 
 _SHAPE = (1, 1, 8)
 _SMALLEST = (  # all keep their shape, so that they can be put one on the other; what every network has comes first
@@ -64,7 +65,7 @@ def _image_bytes(signatures: tuple[Signature, ...], core: Core, toolchain: Toolc
     for number, signature in enumerate(signatures):
         source = layers[-1].name
         layers.append(Layer(f"l{number}", signature, (source,) * signature.operands))
-    graph = Graph(tuple(layers))
+    graph = Deployed(tuple(layers))
     network = random_network(graph)
     image = network.input.quantize(random_images(graph, 1, 0)[0])
     return build_once(emit(network), image, Board("any", core, FLASH, (SRAM,)), toolchain).flash_bytes

@@ -18,9 +18,7 @@ from micronas.deploy.c import CModel, emit
 from micronas.deploy.firmware import Board, Firmware, build_once
 from micronas.deploy.int8 import logits
 from micronas.deploy.quantize import random_images, random_network
-from micronas.deployed import deployed
 from micronas.errors import UserError
-from micronas.graph import Graph
 from micronas.hardware.target import Target
 from micronas.mcu.emulator import Machine
 from micronas.mcu.instructions import decode
@@ -28,6 +26,8 @@ from micronas.mcu.memory import MemoryModel
 from micronas.mcu.reference import Int8
 from micronas.mcu.timing import Timing, time_execution
 from micronas.mcu.toolchain import Toolchain
+from micronas.network.deployed import deploy
+from micronas.network.graph import Graph
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def emulate(
         Disconnected: no path leads from the network's input to its output.
         UserError: the arena does not fit the board, no compiler, or the image fails.
     """
-    model = emit(random_network(deployed(graph), seed))
+    model = emit(random_network(deploy(graph), seed))
     image = model.network.input.quantize(random_images(graph, 1, seed + 1)[0])
     return run_image(model, image, target, toolchain or default_toolchain(), with_memory=with_memory)
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from micronas.graph import Graph, Kind
 from micronas.mcu.reference import Constants, Int8, run
+from micronas.network.graph import Kind, Layers
 
 Floats = NDArray[np.float64]
 
@@ -40,7 +40,7 @@ class Int8Network:
         tensors: of every layer's result, by name; an add's intermediate sums are `<name>.sum1`, ….
     """
 
-    graph: Graph
+    graph: Layers
     constants: Mapping[str, Constants]
     tensors: Mapping[str, Quantization]
 

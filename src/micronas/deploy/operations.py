@@ -18,7 +18,6 @@ from micronas.deploy.c import call_text, constants_text
 from micronas.deploy.firmware import FRAME as FRAME_SOURCE
 from micronas.deploy.firmware import Board, Firmware, image_id, link, serial_sources
 from micronas.errors import UserError
-from micronas.graph import Signature
 from micronas.hardware.order import ALIGNMENT_BYTES, aligned, tensor_bytes
 from micronas.hardware.profiled import Progress
 from micronas.hardware.table import OUR_RUNTIME, OVERHEAD_INPUT_BYTES, LatencyTable, Source
@@ -30,6 +29,7 @@ from micronas.mcu.profile import FRAME_CLASSES, kernel_version
 from micronas.mcu.reference import Int8, run
 from micronas.mcu.samples import Sample, sample
 from micronas.mcu.toolchain import Toolchain
+from micronas.network.graph import Signature
 
 FRAME = "frame"
 """The entry that times what an image does around the layers: the overhead."""

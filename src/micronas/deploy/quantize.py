@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from micronas.deploy.int8 import Floats, Int8Network, Quantization
-from micronas.graph import Graph, Kind, Layer, Signature
 from micronas.mcu.reference import (
     BinaryAdd,
     Constants,
@@ -27,6 +26,7 @@ from micronas.mcu.reference import (
     binary_add,
     quantize_multiplier,
 )
+from micronas.network.graph import Kind, Layer, Layers, Signature
 
 _KEEPS_SCALE = (Kind.AVG_POOL, Kind.MAX_POOL, Kind.GLOBAL_POOL, Kind.PAD, Kind.RELU)
 """Their results share the operand's scale and zero point: so a RELU of its own equals `relu_in`."""
@@ -40,7 +40,7 @@ class FloatParameters:
     bias: Floats
 
 
-def random_parameters(graph: Graph, seed: int) -> dict[str, FloatParameters]:
+def random_parameters(graph: Layers, seed: int) -> dict[str, FloatParameters]:
     """He-normal weights and small biases for a deployed graph, drawn by (seed, layer name)."""
     return {
         layer.name: _drawn(layer.signature, _chance(seed, layer.name))
@@ -49,17 +49,17 @@ def random_parameters(graph: Graph, seed: int) -> dict[str, FloatParameters]:
     }
 
 
-def random_images(graph: Graph, count: int, seed: int) -> Floats:
+def random_images(graph: Layers, count: int, seed: int) -> Floats:
     """Gaussian images, shape (count, height, width, channels)."""
     return _chance(seed, "images").standard_normal((count, *graph.layers[0].signature.out_shape))
 
 
-def random_network(graph: Graph, seed: int = 0, images: int = 4) -> Int8Network:
+def random_network(graph: Layers, seed: int = 0, images: int = 4) -> Int8Network:
     """An `Int8Network` of random weights, its scales calibrated on Gaussian images."""
     return quantize(graph, random_parameters(graph, seed), random_images(graph, images, seed))
 
 
-def quantize(graph: Graph, parameters: Mapping[str, FloatParameters], images: Floats) -> Int8Network:
+def quantize(graph: Layers, parameters: Mapping[str, FloatParameters], images: Floats) -> Int8Network:
     """The int8 form of a deployed graph with these weights.
 
     `images` (count, height, width, channels) calibrate the activations: a scale covers the extremes
@@ -79,7 +79,7 @@ def quantize(graph: Graph, parameters: Mapping[str, FloatParameters], images: Fl
 
 
 def float_results(
-    graph: Graph, parameters: Mapping[str, FloatParameters], images: Floats
+    graph: Layers, parameters: Mapping[str, FloatParameters], images: Floats
 ) -> Iterator[tuple[str, Layer, Floats]]:
     """Every result (count, height, width, channels) with its layer, adds' intermediate sums included."""
     results: dict[str, Floats] = {}

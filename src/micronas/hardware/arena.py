@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from micronas.graph import Graph
 from micronas.hardware.order import Kernels, aligned, overwritten, tensor_bytes
+from micronas.network.graph import Layers
 
 _ATTEMPTS = 200
 """Priorities tried before the planner settles for what it has."""
@@ -57,7 +57,7 @@ class Placement:
     scratch: Mapping[str, int]
 
 
-def place(graph: Graph, kernels: Kernels) -> Placement:
+def place(graph: Layers, kernels: Kernels) -> Placement:
     """The smallest arena our first-fit planner finds for the layers in the order given."""
     buffers, holder = buffers_of(graph, kernels)
     arena = plan(buffers)
@@ -67,7 +67,7 @@ def place(graph: Graph, kernels: Kernels) -> Placement:
     return Placement(arena, tensors, scratch)
 
 
-def buffers_of(graph: Graph, kernels: Kernels) -> tuple[tuple[Buffer, ...], dict[str, str]]:
+def buffers_of(graph: Layers, kernels: Kernels) -> tuple[tuple[Buffer, ...], dict[str, str]]:
     """The buffers of a deployed graph in the order given, and the buffer that holds each layer's tensor.
 
     A result written in place shares its operand's buffer. The input lives from step 0, the output
@@ -159,7 +159,7 @@ def first_fit(buffers: Sequence[Buffer], order: Sequence[int]) -> Arena:
     return Arena(tuple(buffers), tuple(offsets), size, lower_bound(buffers))
 
 
-def tflm_arena(graph: Graph, *, reverse_tensors: bool = False) -> Arena:
+def tflm_arena(graph: Layers, *, reverse_tensors: bool = False) -> Arena:
     """What TFLite-Micro's GreedyMemoryPlanner makes of a graph legalised for TFLite.
 
     Buffers by size, among equals the later tensor index first, each into the first gap; no

@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from micronas.deployed import Disconnected, deployed
 from micronas.errors import UserError
-from micronas.graph import Signature
-from micronas.hardware.latency import operation, runs
+from micronas.hardware.latency import operation
 from micronas.hardware.table import FIELDS, LatencyTable, TableError, decode, is_table, positive_number, rows
+from micronas.network.deployed import deploy
+from micronas.network.graph import Signature
+from micronas.network.live import Disconnected
 from micronas.spaces.space import SearchSpace, Skeleton
 
 FEWEST = 4
@@ -370,7 +371,7 @@ def _measurement(
         raise ValueError(f"{name!r} is neither an architecture nor an operation the board was profiled for")
     graph = space.lower(space.parse(name), _skeleton(row, skeleton))
     try:
-        counts = Counter(layer.signature for layer in deployed(graph) if runs(layer))
+        counts = Counter(layer.signature for layer in deploy(graph).operations)
     except Disconnected:
         raise ValueError(f"{name} has no path to its output, so nothing runs") from None
     return Measurement(name, line, counts, True, milliseconds)

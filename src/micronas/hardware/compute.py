@@ -10,11 +10,11 @@ from functools import lru_cache
 import numpy as np
 
 from micronas.choices import Removal
-from micronas.deployed import Disconnected, live
-from micronas.graph import Graph, Kind, Signature
 from micronas.hardware.counted import count_space
 from micronas.hardware.options import option_layers
 from micronas.indicator import Better, Scores
+from micronas.network.graph import Graph, Kind, Signature
+from micronas.network.live import Disconnected, live
 from micronas.spaces.space import SearchSpace, Skeleton
 
 

@@ -16,15 +16,17 @@ import numpy as np
 import numpy.typing as npt
 
 from micronas import choices as choices_module
-from micronas import deployed as deployed_module
-from micronas import graph as graph_module
 from micronas.cache import Arrays, cache_dir, keep_arrays, kept_arrays
 from micronas.choices import Choices
-from micronas.deployed import Disconnected, deployed, runs
 from micronas.errors import UserError
-from micronas.graph import Graph, Layer, Shape, Signature
 from micronas.hardware.table import FIELDS, PICOSECONDS, LatencyTable, decode, encode
 from micronas.indicator import Scores
+from micronas.network import deployed as deployed_module
+from micronas.network import graph as graph_module
+from micronas.network import live as live_module
+from micronas.network.deployed import deploy
+from micronas.network.graph import Graph, Layer, Shape, Signature
+from micronas.network.live import Disconnected
 from micronas.spaces import space as space_module
 from micronas.spaces.space import SearchSpace, Skeleton
 
@@ -94,7 +96,7 @@ def network_signatures(graph: Graph) -> tuple[Signature, ...]:
     Raises:
         Disconnected: it runs nothing.
     """
-    return tuple(dict.fromkeys(layer.signature for layer in deployed(graph) if runs(layer)))
+    return tuple(dict.fromkeys(layer.signature for layer in deploy(graph).operations))
 
 
 # --- counting -----------------------------------------------------------------------------------
@@ -127,8 +129,8 @@ def _counter(space: SearchSpace, skeleton: Skeleton) -> _Count:
     """The fast way to count where it is exact for this space, else the plain one."""
 
     def plainly(choices: Choices) -> Counter[Signature]:
-        layers = deployed(space.lower(choices, skeleton))
-        return Counter(layer.signature for layer in layers if runs(layer))
+        layers = deploy(space.lower(choices, skeleton))
+        return Counter(layer.signature for layer in layers.operations)
 
     if not skeleton.stem:  # the first cell then reads the image, and differs from the others
         return plainly
@@ -170,7 +172,7 @@ class _CellCounter:
         self._places = lru_cache(maxsize=None)(self._find_places)
 
     def count(self, choices: Choices) -> Counter[Signature]:
-        layers = [layer for layer in deployed(self._space.lower(choices, self._smallest)) if runs(layer)]
+        layers = deploy(self._space.lower(choices, self._smallest)).operations
         if not any(layer.name.startswith(_CELL) for layer in layers):
             return self._plainly(choices)
         found = self._frame.copy()
@@ -200,11 +202,11 @@ class _CellCounter:
         """
         for choices in _samples(self._space):
             try:
-                layers = deployed(self._space.lower(choices, self._one_each))
+                layers = deploy(self._space.lower(choices, self._one_each))
             except Disconnected:
                 continue
             if any(layer.name.startswith(_CELL) for layer in layers):
-                return Counter(layer.signature for layer in layers if runs(layer) and _is_frame(layer))
+                return Counter(layer.signature for layer in layers.operations if _is_frame(layer))
         raise KeyError("no sample has a cell")
 
 
@@ -233,7 +235,7 @@ def _shaped(deployed_as: Signature, like: Signature) -> Signature:
 def _key(space: SearchSpace, skeleton: Skeleton) -> str:
     """Names a space, a skeleton and the code that lowers and deploys them."""
     digest = blake2b(f"{space.name} {skeleton!r}".encode(), digest_size=12)
-    for part in (graph_module, choices_module, deployed_module, space_module, type(space)):
+    for part in (graph_module, live_module, choices_module, deployed_module, space_module, type(space)):
         digest.update(Path(inspect.getfile(part)).read_bytes())
     digest.update(Path(__file__).read_bytes())
     return f"{space.name}-{digest.hexdigest()}"

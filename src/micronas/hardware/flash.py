@@ -14,12 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from micronas.deployed import Disconnected, deployed
 from micronas.errors import UserError
-from micronas.graph import Graph, Kind, Signature
 from micronas.indicator import Better, Scores
 from micronas.mcu.operators import operator
 from micronas.mcu.samples import sample
+from micronas.network.deployed import deploy
+from micronas.network.graph import Graph, Kind, Signature
+from micronas.network.live import Disconnected
 
 TABLE = Path(__file__).parent / "code_bytes.csv"
 """Columns core, part, bytes. A part is `start` (start-up, main), a kernel's C file, or `call` (each use of one)."""
@@ -64,7 +65,7 @@ class Flash:
     def measure(self, graph: Graph) -> float:
         """Bytes of flash of one decided network (a plain graph); infinite if it is disconnected."""
         try:
-            signatures = [layer.signature for layer in deployed(graph) if layer.signature.kind is not Kind.INPUT]
+            signatures = [layer.signature for layer in deploy(graph) if layer.signature.kind is not Kind.INPUT]
         except Disconnected:
             return self.better.worst
         return float(image_bytes(signatures, code_bytes(self.core)))

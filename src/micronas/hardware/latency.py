@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from micronas.choices import Removal
-from micronas.deployed import Disconnected, deployed, runs
-from micronas.graph import Graph, Kind, Layer, Signature
 from micronas.hardware.counted import count_space
 from micronas.hardware.options import option_signatures
 from micronas.hardware.table import PICOSECONDS, LatencyTable, Source
 from micronas.hardware.target import Target
 from micronas.indicator import Better, Scores
+from micronas.network.deployed import deploy
+from micronas.network.graph import Graph, Kind, Layer, Signature
+from micronas.network.live import Disconnected
 from micronas.spaces.space import SearchSpace, Skeleton
 
 BAND = 0.20
@@ -126,13 +127,11 @@ class Latency:
     def measure(self, graph: Graph) -> float:
         """Milliseconds of one inference."""
         try:
-            layers = deployed(graph)
+            layers = deploy(graph)
         except Disconnected:
             return self.better.worst
         table = self.target.latency
-        return total_ms(
-            table.overhead_of(graph.input_shape), (table[layer.signature] for layer in layers if runs(layer))
-        )
+        return total_ms(table.overhead_of(graph.input_shape), (table[layer.signature] for layer in layers.operations))
 
     def measure_many(self, graphs: Sequence[Graph]) -> Scores:
         """Milliseconds of each network, shape (graphs,); for whole spaces use `counted`."""
@@ -162,7 +161,7 @@ class Latency:
             Disconnected: nothing runs.
         """
         table = self.target.latency
-        costs = tuple(Cost(layer, table[layer.signature]) for layer in deployed(graph) if runs(layer))
+        costs = tuple(Cost(layer, table[layer.signature]) for layer in deploy(graph).operations)
         return Breakdown(costs, table.overhead_of(graph.input_shape), table.label, band(table, costs))
 
 

@@ -13,12 +13,14 @@ from functools import lru_cache
 
 import numpy as np
 
-from micronas.deployed import Disconnected, Runtime, deployed, legalise
-from micronas.graph import Graph, Kind, Signature
 from micronas.hardware.arena import Placement, place, tflm_arena
 from micronas.hardware.order import Kernels, Order, best_order, live_bytes
 from micronas.indicator import Better, Scores
 from micronas.mcu.operators import operator
+from micronas.network.deployed import deploy
+from micronas.network.graph import Graph, Kind, Layers, Signature
+from micronas.network.legalised import legalise
+from micronas.network.live import Disconnected
 
 
 @lru_cache(maxsize=10_000)
@@ -39,7 +41,7 @@ class MemoryPlan:
     `lower_bound_bytes`.
     """
 
-    graph: Graph
+    graph: Layers
     placement: Placement
     steps: tuple[int, ...]
     lower_bound_bytes: int
@@ -55,7 +57,7 @@ class MemoryPlan:
         return self.placement.arena.size_bytes
 
 
-def plan_memory(graph: Graph, kernels: Kernels = OUR_KERNELS) -> MemoryPlan:
+def plan_memory(graph: Layers, kernels: Kernels = OUR_KERNELS) -> MemoryPlan:
     """The smallest arena found for a deployed graph: in the order of the lowest peak, or in the order given."""
     order = best_order(graph, kernels)
     plan = _planned(order, order.graph, kernels)
@@ -64,7 +66,7 @@ def plan_memory(graph: Graph, kernels: Kernels = OUR_KERNELS) -> MemoryPlan:
     return plan
 
 
-def _planned(order: Order, graph: Graph, kernels: Kernels) -> MemoryPlan:
+def _planned(order: Order, graph: Layers, kernels: Kernels) -> MemoryPlan:
     return MemoryPlan(graph, place(graph, kernels), live_bytes(graph, kernels), order.lower_bound_bytes)
 
 
@@ -86,7 +88,7 @@ class Sram:
     def measure(self, graph: Graph) -> float:
         """Bytes of the arena of one decided network (a plain graph); infinite if it is disconnected."""
         try:
-            return float(plan_memory(deployed(graph), self.kernels).arena_bytes)
+            return float(plan_memory(deploy(graph), self.kernels).arena_bytes)
         except Disconnected:
             return self.better.worst
 
@@ -114,7 +116,7 @@ class SramTflm:
     def measure(self, graph: Graph) -> float:
         """Bytes of the arena's head of one decided network (a plain graph); infinite if it is disconnected."""
         try:
-            legal = legalise(deployed(graph), Runtime.TFLITE)
+            legal = legalise(deploy(graph))
         except Disconnected:
             return self.better.worst
         return float(tflm_arena(legal, reverse_tensors=self.reverse_tensors).size_bytes)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from micronas.choices import Choices
-from micronas.deployed import deployed, runs
-from micronas.graph import Graph, Kind, Layer, Signature
+from micronas.network.deployed import deploy
+from micronas.network.graph import Graph, Kind, Layer, Signature
 from micronas.spaces.space import SearchSpace, Skeleton
 
 
@@ -31,7 +31,7 @@ def option_signatures(space: SearchSpace, skeleton: Skeleton, decision: int, opt
     add. So a skip costs its add, and an option that hands on nothing costs nothing.
     """
     own = option_layers(space, skeleton, decision, option)
-    ran = [layer.signature for part in _pieces(own) for layer in deployed(part) if runs(layer)]
+    ran = [layer.signature for part in _pieces(own) for layer in deploy(part).operations]
     return (*ran, *_joins(space, skeleton, decision, option))
 
 

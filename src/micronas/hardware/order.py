@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from micronas.deployed import segments
-from micronas.graph import Graph, Kind, Layer, Shape, Signature
+from micronas.network.graph import Kind, Layer, Layers, Shape, Signature
+from micronas.network.segments import segments
 
 ALIGNMENT_BYTES = 16
 """Every tensor and every scratch buffer starts at a multiple of this and is rounded up to it."""
@@ -53,7 +53,7 @@ class Order:
     below. They are equal unless the search met its cap.
     """
 
-    graph: Graph
+    graph: Layers
     peak_bytes: int
     lower_bound_bytes: int
 
@@ -63,7 +63,7 @@ class Order:
         return self.peak_bytes == self.lower_bound_bytes
 
 
-def best_order(graph: Graph, kernels: Kernels, states: int = STATES) -> Order:
+def best_order(graph: Layers, kernels: Kernels, states: int = STATES) -> Order:
     """An order with the lowest peak, or the best of those found within `states` sets of layers.
 
     The graph is a deployed one. Ties keep close to the order given.
@@ -78,10 +78,10 @@ def best_order(graph: Graph, kernels: Kernels, states: int = STATES) -> Order:
         peak_bytes = max(peak_bytes, found.peak_bytes)
         lower_bound_bytes = max(lower_bound_bytes, found.lower_bound_bytes)
         outside = part[-1]
-    return Order(Graph(tuple(layers)), peak_bytes, lower_bound_bytes)
+    return Order(replace(graph, layers=tuple(layers)), peak_bytes, lower_bound_bytes)
 
 
-def live_bytes(graph: Graph, kernels: Kernels) -> tuple[int, ...]:
+def live_bytes(graph: Layers, kernels: Kernels) -> tuple[int, ...]:
     """Bytes alive while each layer runs, in the order given.
 
     Counted: the graph's input until its last reader has run, every result until its last reader has
@@ -98,7 +98,7 @@ def live_bytes(graph: Graph, kernels: Kernels) -> tuple[int, ...]:
     return tuple(sizes)
 
 
-def overwritten(graph: Graph, kernels: Kernels) -> dict[str, str]:
+def overwritten(graph: Layers, kernels: Kernels) -> dict[str, str]:
     """For each layer that writes in place, the operand it overwrites: the first that dies there."""
     last_reader = {name: layer.name for layer in graph for name in layer.inputs}
     found: dict[str, str] = {}

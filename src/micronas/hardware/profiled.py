@@ -8,10 +8,10 @@ from pathlib import Path
 
 from micronas.cache import atomic_write, cache_dir
 from micronas.errors import UserError
-from micronas.graph import Signature
 from micronas.hardware.calibration import Calibration
 from micronas.hardware.table import OUR_RUNTIME, OVERHEAD_INPUT_BYTES, LatencyTable, Source, TableError, read_table
 from micronas.hardware.target import Target, table_path
+from micronas.network.graph import Signature
 
 Progress = Callable[[int, int], None]
 """Told (done, of all) after each operation."""

@@ -12,7 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from micronas.errors import UserError
-from micronas.graph import Kind, Shape, Signature
+from micronas.network.graph import Kind, Shape, Signature
 
 FIELDS = (
     *("kind", "in_height", "in_width", "in_channels", "out_height", "out_width", "out_channels"),

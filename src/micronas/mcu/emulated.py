@@ -8,7 +8,6 @@ from math import prod
 
 import numpy as np
 
-from micronas.graph import Signature
 from micronas.mcu.cores import Core
 from micronas.mcu.elf import ElfImage
 from micronas.mcu.emulator import Machine
@@ -17,6 +16,7 @@ from micronas.mcu.operators import KERNELS, Operator, operator, pack
 from micronas.mcu.reference import Constants, Int8
 from micronas.mcu.timing import Timing, time_call
 from micronas.mcu.toolchain import Toolchain
+from micronas.network.graph import Signature
 
 SYMBOLS = (
     "micronas_convolution",

@@ -12,7 +12,6 @@ from functools import lru_cache
 from pathlib import Path
 
 from micronas.errors import UserError
-from micronas.graph import Signature
 from micronas.mcu.cores import Core
 from micronas.mcu.elf import ElfImage
 from micronas.mcu.emulated import SYMBOLS, run_operator
@@ -22,6 +21,7 @@ from micronas.mcu.operators import KERNELS, Operator, kernel_version, operator
 from micronas.mcu.samples import sample
 from micronas.mcu.timing import Timing, time_call
 from micronas.mcu.toolchain import Toolchain
+from micronas.network.graph import Signature
 
 OURS = "micronas"
 """The name of our own runtime, and the prefix of its C functions."""

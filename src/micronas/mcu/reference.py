@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from micronas.graph import Kind, Signature
+from micronas.network.graph import Kind, Signature
 
 Int8 = NDArray[np.int8]
 Integers = NDArray[np.int64]

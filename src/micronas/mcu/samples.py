@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from micronas.graph import Kind, Signature
 from micronas.mcu.reference import (
     BinaryAdd,
     Constants,
@@ -26,6 +25,7 @@ from micronas.mcu.reference import (
     quantize_multiplier,
     weight_shape,
 )
+from micronas.network.graph import Kind, Signature
 
 
 @dataclass(frozen=True)

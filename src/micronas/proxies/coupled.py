@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from micronas.graph import Graph
+from micronas.network.graph import Graph
 from micronas.networks import Network
 from micronas.proxies.engine.backend import Device, Precision
 from micronas.proxies.engine.values import LEARNED

@@ -8,11 +8,11 @@ from typing import Literal, Self
 
 import numpy as np
 
-from micronas.deployed import Disconnected, live
 from micronas.errors import UserError
-from micronas.graph import Graph
 from micronas.indicator import Better, Scores
 from micronas.inputs import Gaussian, Inputs
+from micronas.network.graph import Graph
+from micronas.network.live import Disconnected, live
 from micronas.proxies.alike import by_input_shape
 from micronas.proxies.engine.backend import BackendName, Device, Kernels, Precision
 from micronas.proxies.engine.choose import choose

@@ -8,9 +8,9 @@ from typing import Self
 
 import numpy as np
 
-from micronas.deployed import Disconnected, live
-from micronas.graph import Graph, Kind
 from micronas.indicator import Better, Scores, draw_by_draw
+from micronas.network.graph import Graph, Kind
+from micronas.network.live import Disconnected, live
 from micronas.proxies.ntk import REDUCED
 from micronas.spaces.space import Skeleton
 

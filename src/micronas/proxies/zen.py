@@ -9,9 +9,9 @@ from typing import Self
 import numpy as np
 
 from micronas.errors import UserError
-from micronas.graph import Graph
 from micronas.indicator import Better, Scores
 from micronas.inputs import Gaussian, Inputs
+from micronas.network.graph import Graph
 from micronas.proxies.alike import by_input_shape
 from micronas.proxies.engine.backend import BackendName, Device, Precision
 from micronas.proxies.engine.choose import choose

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from micronas.cache import cache_dir, keep_arrays, kept_arrays
 from micronas.choices import Choices
-from micronas.deployed import DISCONNECTED, live_key
+from micronas.network.identity import DISCONNECTED, live_key
 from micronas.search.search import Watch, unwatched
 from micronas.spaces.space import SearchSpace, Skeleton
 from micronas.store import code_version

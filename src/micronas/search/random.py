@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from micronas.choices import Choices
-from micronas.deployed import Disconnected, live
 from micronas.indicator import Scores
+from micronas.network.live import Disconnected, live
 from micronas.objective import Column, Objective, best_first, rank_score
 from micronas.search.measurements import Measurements
 from micronas.search.reach import Reach

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from micronas.graph import Graph
 from micronas.indicator import Budget, Indicator, PerformanceIndicator, Scores
+from micronas.network.graph import Graph
 from micronas.search.census import Census
 from micronas.search.measurements import by_missing_draws
 from micronas.search.search import Watch

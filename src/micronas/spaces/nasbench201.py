@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from functools import cache
 
 from micronas.choices import NONE, Choices
-from micronas.deployed import cost, deployed, live_key
-from micronas.graph import Graph, GraphBuilder
+from micronas.network.builder import GraphBuilder
+from micronas.network.deployed import cost, deploy
+from micronas.network.graph import Graph
+from micronas.network.identity import live_key
 from micronas.spaces.space import ArchitectureError, Edge, Skeleton
 
 OPERATIONS = (NONE, "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
@@ -95,7 +97,7 @@ def _representatives(space: NasBench201, convolutions: tuple[str, ...]) -> dict[
         classes.setdefault(live_key(space.lower(choices, skeleton)), []).append(choices)
 
     def price(choices: Choices) -> tuple[tuple[int, int], str]:
-        return cost(deployed(space.lower(choices, skeleton))), space.format(choices)
+        return cost(deploy(space.lower(choices, skeleton))), space.format(choices)
 
     representatives: dict[Choices, Choices] = {}
     for members in classes.values():

@@ -8,7 +8,8 @@ from typing import Protocol
 
 from micronas.choices import Choices
 from micronas.errors import UserError
-from micronas.graph import Graph, GraphBuilder, Shape
+from micronas.network.builder import GraphBuilder
+from micronas.network.graph import Graph, Shape
 
 LARGEST_BYTES = 16 << 20
 """A feature map or a layer's weights in int8 beyond this fit no microcontroller, nor the memory it could address."""

@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from micronas.graph import Graph
+from micronas.network.graph import Graph
 from micronas.weights import Draw
 
 Precision = Literal["float32", "float64"]

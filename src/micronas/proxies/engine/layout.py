@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from micronas.graph import Kind, Layer, Shape, Signature
+from micronas.network.graph import Kind, Layer, Shape, Signature
 from micronas.proxies.engine.values import LEARNED
 from micronas.weights import Draw, draw_bias, draw_weight
 

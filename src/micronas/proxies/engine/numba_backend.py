@@ -12,7 +12,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from micronas.graph import Graph
+from micronas.network.graph import Graph
 from micronas.proxies.engine.backend import Images, Kernels, Precision, Responses
 from micronas.proxies.engine.execution import Pass, Work
 from micronas.proxies.engine.kernels import prepare

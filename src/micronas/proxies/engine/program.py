@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from micronas.graph import Kind, Shape
+from micronas.network.graph import Kind, Shape
 from micronas.proxies.engine.layout import Store
 from micronas.proxies.engine.values import LEARNED, Merged, Network
 

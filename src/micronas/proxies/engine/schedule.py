@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from micronas.graph import Kind, Layer, Signature
+from micronas.network.graph import Kind, Layer, Signature
 from micronas.proxies.engine.values import Merged, Value
 
 Index = npt.NDArray[np.int64]

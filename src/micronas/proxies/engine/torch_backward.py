@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor
 
-from micronas.graph import Kind, Layer, Signature
+from micronas.network.graph import Kind, Layer, Signature
 from micronas.proxies.engine.schedule import Index, by_step
 from micronas.proxies.engine.torch_forward import Forward, groups
 from micronas.proxies.engine.values import LEARNED

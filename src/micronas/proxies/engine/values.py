@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from micronas.deployed import Disconnected, live
-from micronas.graph import Graph, Kind, Layer, Signature
+from micronas.network.graph import Graph, Kind, Layer, Signature
+from micronas.network.live import Disconnected, live
 
 LEARNED = (Kind.CONV, Kind.DEPTHWISE, Kind.LINEAR)
 """Layers whose weights the kernels differentiate by. An untrained batch norm is no function of its name."""

@@ -1,0 +1,327 @@
+"""A network as the hardware sees it: layers in the order they run.
+
+The waist of the hourglass. Search spaces *lower* to a `Graph`; everything that judges (indicators)
+and everything that builds (torch, int8, C) reads only a `Graph`, or a form made of it (`deployed`, `legalised`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property, wraps
+from types import MappingProxyType
+from typing import TypeVar
+
+from micronas.errors import UserError
+
+Shape = tuple[int, int, int]
+"""(height, width, channels) of one feature map, in elements."""
+
+
+class GraphError(UserError, ValueError):
+    """Layers that make no network; the message names the layer and says what is wrong with it."""
+
+
+class Kind(StrEnum):
+    """What a layer computes. Adding one makes the type checker name every `match` left out."""
+
+    INPUT = "input"
+    CONV = "conv"
+    DEPTHWISE = "depthwise"
+    BATCH_NORM = "batch_norm"
+    RELU = "relu"
+    AVG_POOL = "avg_pool"
+    MAX_POOL = "max_pool"
+    ADD = "add"
+    MEAN = "mean"
+    GLOBAL_POOL = "global_pool"
+    LINEAR = "linear"
+    PAD = "pad"
+
+
+WINDOWED = frozenset({Kind.CONV, Kind.DEPTHWISE, Kind.AVG_POOL, Kind.MAX_POOL})
+"""Kinds that move a window of `kernel` by `stride` over their padded operand."""
+
+SUMS = frozenset({Kind.ADD, Kind.MEAN})
+"""Kinds that read any number of operands of one shape."""
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a board is asked to time: everything about a layer but its name and its weights.
+
+    `padding` is (before, after) in pixels, the same on both axes; an average pool never counts it.
+    `operands` is the number of summands of an ADD (2 to 4 on a board) and the divisor of a MEAN,
+    which may exceed its inputs: an option `none` still alive is a zero operand that nobody emits.
+    `relu_in` clamps the operand at zero while it is read. Clamping the output, the bias and the
+    rescale are no fields: they always run. A signature alone is not checked; the graph it stands in is.
+    """
+
+    kind: Kind
+    in_shape: Shape
+    out_shape: Shape
+    kernel: int = 1
+    stride: int = 1
+    padding: tuple[int, int] = (0, 0)
+    operands: int = 1
+    relu_in: bool = False
+
+    @cached_property
+    def weight_shape(self) -> tuple[int, ...]:
+        """Shape of the layer's weight tensor, () if it has none (torch layout, bias aside).
+
+        CONV (out, in, k, k) · DEPTHWISE (channels, 1, k, k) · LINEAR (out, in) ·
+        BATCH_NORM (channels,).
+        """
+        channels, out = self.in_shape[2], self.out_shape[2]
+        match self.kind:
+            case Kind.CONV:
+                return (out, channels, self.kernel, self.kernel)
+            case Kind.DEPTHWISE:
+                return (channels, 1, self.kernel, self.kernel)
+            case Kind.LINEAR:
+                return (out, channels)
+            case Kind.BATCH_NORM:
+                return (channels,)
+            case (
+                Kind.INPUT
+                | Kind.RELU
+                | Kind.AVG_POOL
+                | Kind.MAX_POOL
+                | Kind.ADD
+                | Kind.MEAN
+                | Kind.GLOBAL_POOL
+                | Kind.PAD
+            ):
+                return ()
+
+    @cached_property
+    def fault(self) -> str:
+        """What no layer of this signature could compute, "" if there is nothing wrong with it."""
+        return _fault(self)
+
+    def __str__(self) -> str:
+        """`conv3x3/1 32x32x16->16`, `add2 8x8x64`, `conv1x1/1 8x8x64->64 relu_in`."""
+        height, width, channels = self.in_shape
+        size = f"{height}x{width}x{channels}"
+        match self.kind:
+            case Kind.CONV | Kind.DEPTHWISE | Kind.AVG_POOL | Kind.MAX_POOL:
+                head = f"{self.kind}{self.kernel}x{self.kernel}/{self.stride}"
+            case Kind.ADD | Kind.MEAN:
+                head = f"{self.kind}{self.operands}"
+            case Kind.INPUT | Kind.BATCH_NORM | Kind.RELU | Kind.GLOBAL_POOL | Kind.LINEAR | Kind.PAD:
+                head = str(self.kind)
+        text = f"{head} {size}"
+        if self.out_shape[2] != channels:
+            text += f"->{self.out_shape[2]}"
+        same = (self.kernel - 1) // 2
+        if self.kind is Kind.PAD or self.padding not in ((0, 0), (same, same)):
+            text += f" pad{self.padding[0]},{self.padding[1]}"
+        return text + (" relu_in" if self.relu_in else "")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One step of a network; its name and signature together identify its weights.
+
+    `inputs` are the names of the layers it reads. `clamp` (deployed layers only): the output is
+    clamped at zero, a folded ReLU that costs nothing.
+    """
+
+    name: str
+    signature: Signature
+    inputs: tuple[str, ...] = ()
+    clamp: bool = False
+
+
+@dataclass(frozen=True)
+class Layers:
+    """Layers in the order they run; the last one is the output. What every form of a network is.
+
+    Raises:
+        GraphError: two layers share a name, a layer reads one that does not run before it, or one that makes another
+            shape than it reads; or its own numbers do not agree (window, stride and padding with its output).
+    """
+
+    layers: tuple[Layer, ...]
+
+    def __post_init__(self) -> None:
+        if not self.layers:
+            raise GraphError("a network without layers")
+        made: dict[str, Shape] = {}
+        for layer in self.layers:
+            if layer.name in made:
+                raise GraphError(f"two layers are named {layer.name!r}")
+            _check(layer, made)
+            made[layer.name] = layer.signature.out_shape
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self.layers)
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __getitem__(self, name: str) -> Layer:
+        return self._by_name[name]
+
+    @property
+    def input_shape(self) -> Shape:
+        """(height, width, channels) of the image."""
+        return self.layers[0].signature.out_shape
+
+    @property
+    def output(self) -> Layer:
+        """The layer whose value the network returns."""
+        return self.layers[-1]
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, Layer]:
+        return {layer.name: layer for layer in self.layers}
+
+    @cached_property
+    def readers(self) -> Mapping[str, tuple[Layer, ...]]:
+        """For every layer's name, the layers that read it (twice if twice among its inputs)."""
+        readers: dict[str, list[Layer]] = {layer.name: [] for layer in self.layers}
+        for layer in self.layers:
+            for name in layer.inputs:
+                readers[name].append(layer)
+        return MappingProxyType({name: tuple(found) for name, found in readers.items()})
+
+
+@dataclass(frozen=True)
+class Graph(Layers):
+    """A network as it is trained: plain layers, the first of them its only INPUT.
+
+    A network in which no path leads to the output is a graph like any other; `live` tells.
+
+    Raises:
+        GraphError: as `Layers`; no INPUT in front, or a second one; a clamp or `relu_in`, which only deployed
+            layers have.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_one_input(self)
+        for layer in self.layers:
+            if layer.clamp or layer.signature.relu_in:
+                raise GraphError(f"layer {layer.name!r} is deployed already (it clamps); a graph has plain layers only")
+
+
+def check_one_input(network: Layers) -> None:
+    """Refuse layers of which the first is not the only INPUT.
+
+    Raises:
+        GraphError: so it is.
+    """
+    inputs = [layer.name for layer in network if layer.signature.kind is Kind.INPUT]
+    if inputs != [network.layers[0].name]:
+        wrong = f"{len(inputs)} layers are inputs" if len(inputs) > 1 else f"{network.layers[0].name!r} is no input"
+        raise GraphError(f"a network begins with its one input, but {wrong}")
+
+
+_Form = TypeVar("_Form")
+_Of = TypeVar("_Of", bound=Layers)
+
+
+def once(make: Callable[[_Of], _Form]) -> Callable[[_Of], _Form]:
+    """A function of a network that is computed once for each object: what it made lies with the network."""
+
+    @wraps(make)
+    def made(network: _Of) -> _Form:
+        kept = network.__dict__.setdefault("_forms", {})
+        if make not in kept:
+            kept[make] = make(network)
+        return kept[make]
+
+    return made
+
+
+# --- what no network can be ---------------------------------------------------------------------
+
+
+def _check(layer: Layer, made: Mapping[str, Shape]) -> None:
+    """Refuse a layer that does not fit what it reads, by the shapes made before it."""
+    signature = layer.signature
+    if signature.fault:
+        raise GraphError(f"layer {layer.name!r} ({signature}): {signature.fault}")
+    for name in layer.inputs:
+        if name not in made:
+            raise GraphError(f"layer {layer.name!r} reads {name!r}, which does not run before it")
+        if made[name] != signature.in_shape:
+            raise GraphError(
+                f"layer {layer.name!r} reads {_size(signature.in_shape)}, but {name!r} makes {_size(made[name])}"
+            )
+    count, operands = len(layer.inputs), signature.operands
+    if signature.kind is Kind.MEAN:
+        fits = count <= operands
+    else:
+        fits = count == (0 if signature.kind is Kind.INPUT else operands)
+    if not fits:
+        raise GraphError(f"layer {layer.name!r} ({signature}) has {operands} operands, but reads {count} layers")
+
+
+def _fault(signature: Signature) -> str:
+    if wrong := _unreadable(signature):
+        return wrong
+    kind, (height, width, channels), made = signature.kind, signature.in_shape, signature.out_shape
+    if kind not in SUMS and signature.operands != 1:
+        return f"only sums have operands, not a {kind}"
+    if kind is Kind.MEAN and signature.operands < 1:
+        return "a mean is of one operand or more"
+    if signature.relu_in and kind not in (Kind.CONV, Kind.DEPTHWISE):
+        return "only convolutions clamp what they read"
+    if kind not in WINDOWED and (signature.kernel, signature.stride) != (1, 1):
+        return f"a {kind} has no window"
+    if kind not in WINDOWED and kind is not Kind.PAD and signature.padding != (0, 0):
+        return f"a {kind} pads nothing"
+    match kind:
+        case Kind.CONV | Kind.DEPTHWISE | Kind.AVG_POOL | Kind.MAX_POOL:
+            return _window_fault(signature)
+        case Kind.INPUT | Kind.BATCH_NORM | Kind.RELU | Kind.ADD | Kind.MEAN:
+            wanted = signature.in_shape
+        case Kind.GLOBAL_POOL:
+            wanted = (1, 1, channels)
+        case Kind.PAD:
+            grown = sum(signature.padding)
+            wanted = (height + grown, width + grown, channels)
+        case Kind.LINEAR:
+            if (height, width) != (1, 1):
+                return "a linear layer reads one pixel; pool before it"
+            wanted = (1, 1, made[2])
+    return "" if made == wanted else f"it makes {_size(wanted)}, not {_size(made)}"
+
+
+def _unreadable(signature: Signature) -> str:
+    """Whether a number is none, or below what it can be."""
+    shapes = (signature.in_shape, signature.out_shape)
+    if any(type(shape) is not tuple or len(shape) != 3 for shape in shapes):  # pyright: ignore[reportUnnecessaryComparison]
+        return "a shape is (height, width, channels)"
+    least = {"shape": 1, "window": 1, "padding": 0, "operands": 0}
+    numbers = {
+        "shape": (*signature.in_shape, *signature.out_shape),
+        "window": (signature.kernel, signature.stride),
+        "padding": signature.padding,
+        "operands": (signature.operands,),
+    }
+    for what, its in numbers.items():
+        if wrong := [number for number in its if type(number) is not int or number < least[what]]:
+            return f"{wrong[0]!r} in its {what} is no whole number of at least {least[what]}"
+    return ""
+
+
+def _window_fault(signature: Signature) -> str:
+    if max(signature.padding) >= signature.kernel:
+        return f"its padding {signature.padding} must be smaller than its window of {signature.kernel}"
+    channels = signature.out_shape[2] if signature.kind is Kind.CONV else signature.in_shape[2]
+    height, width = (
+        (size + sum(signature.padding) - signature.kernel) // signature.stride + 1 for size in signature.in_shape[:2]
+    )
+    if min(height, width) < 1:
+        return f"its window of {signature.kernel} is larger than the padded {_size(signature.in_shape)}"
+    wanted = (height, width, channels)
+    return "" if signature.out_shape == wanted else f"it makes {_size(wanted)}, not {_size(signature.out_shape)}"
+
+
+def _size(shape: Shape) -> str:
+    return "x".join(map(str, shape))
