@@ -267,12 +267,12 @@ def emitted(architecture: str, channels: int, cells: int, seed: int) -> Callable
     def answer(folder: Path) -> Normal:
         from micronas.deploy.c import emit
         from micronas.deploy.quantize import random_network
-        from micronas.deployed import deployed
+        from micronas.network.deployed import deploy
         from micronas.spaces.nasbench201 import NasBench201
         from micronas.spaces.space import Skeleton
 
         space = NasBench201()
-        graph = deployed(space.lower(space.parse(architecture), Skeleton(channels=channels, cells=cells)))
+        graph = deploy(space.lower(space.parse(architecture), Skeleton(channels=channels, cells=cells)))
         files = emit(random_network(graph, seed)).files
         return {"sha256": {name: hashlib.sha256(text.encode()).hexdigest() for name, text in files.items()}}
 
