@@ -40,7 +40,7 @@ FLAT, WIDE = (8, 8, 8), (8, 8, 16)
 
 def conv(name: str, made: Shape, **numbers: object) -> Layer:
     window = {"kernel": 3, "padding": (1, 1)} | numbers
-    return Layer(name, Signature(Kind.CONV, IMAGE, made, **window), ("input",))  # pyright: ignore[reportArgumentType]
+    return Layer(name, Signature.square(Kind.CONV, IMAGE, made, **window), ("input",))  # pyright: ignore[reportArgumentType]
 
 
 MALFORMED = {
@@ -52,7 +52,7 @@ MALFORMED = {
         "'m' reads 8x8x8, but 'b' makes 8x8x16",
     ),
     "a convolution of another image": (
-        (INPUT, Layer("a", Signature(Kind.CONV, (64, 64, 3), (64, 64, 3), 3, 1, (1, 1)), ("input",))),
+        (INPUT, Layer("a", Signature.square(Kind.CONV, (64, 64, 3), (64, 64, 3), 3, 1, (1, 1)), ("input",))),
         "'a' reads 64x64x3, but 'input' makes 8x8x3",
     ),
     "a window that does not lead there": ((INPUT, conv("a", FLAT, stride=2)), "it makes 4x4x8, not 8x8x8"),
@@ -74,7 +74,7 @@ MALFORMED = {
     "half a channel": ((INPUT, conv("a", (8, 8, 7.5))), "7.5 in its shape"),  # pyright: ignore[reportArgumentType]
     "no stride": ((INPUT, conv("a", FLAT, stride=0)), "0 in its window"),
     "a relu with a window": (
-        (INPUT, Layer("a", Signature(Kind.RELU, IMAGE, IMAGE, kernel=3), ("input",))),
+        (INPUT, Layer("a", Signature.square(Kind.RELU, IMAGE, IMAGE, kernel=3), ("input",))),
         "has no window",
     ),
     "a clamp before it is deployed": ((INPUT, replace(conv("a", FLAT), clamp=True)), "'a' is deployed already"),
@@ -109,8 +109,8 @@ def test_a_reader_that_reads_twice_is_named_twice() -> None:
 @pytest.mark.parametrize(
     ("signature", "text"),
     [
-        (Signature(Kind.CONV, (32, 32, 3), (32, 32, 16), 3, 1, (1, 1)), "conv3x3/1 32x32x3->16"),
-        (Signature(Kind.CONV, (32, 32, 16), (16, 16, 32), 3, 2, (0, 1)), "conv3x3/2 32x32x16->32 pad0,1"),
+        (Signature.square(Kind.CONV, (32, 32, 3), (32, 32, 16), 3, 1, (1, 1)), "conv3x3/1 32x32x3->16"),
+        (Signature.square(Kind.CONV, (32, 32, 16), (16, 16, 32), 3, 2, (0, 1)), "conv3x3/2 32x32x16->32 pad0,1"),
         (Signature(Kind.CONV, (8, 8, 64), (8, 8, 64), relu_in=True), "conv1x1/1 8x8x64 relu_in"),
         (Signature(Kind.ADD, (8, 8, 64), (8, 8, 64), operands=3), "add3 8x8x64"),
         (Signature(Kind.LINEAR, (1, 1, 64), (1, 1, 10)), "linear 1x1x64->10"),

@@ -62,13 +62,13 @@ def test_a_pad_is_put_only_where_same_pads_otherwise(size: int, stride: int, pad
     assert (legal.layers[1].signature.kind is Kind.PAD) == pads
     if pads:
         assert legal.layers[1].signature.out_shape == (size + 2, size + 2, 2)
-        assert legal.output.signature.padding == (0, 0)
+        assert legal.output.signature.padding == ((0, 0), (0, 0))
 
 
 def test_tf_same_padding_chosen_at_training_needs_no_pad() -> None:
     """A stride-2 convolution padded (0, 1), as SAME does on even inputs."""
     image, half = (8, 8, 2), (4, 4, 2)
-    conv = Layer("conv", Signature(Kind.CONV, image, half, 3, 2, (0, 1)), ("input",))
+    conv = Layer("conv", Signature.square(Kind.CONV, image, half, 3, 2, (0, 1)), ("input",))
     layers = (Layer("input", Signature(Kind.INPUT, image, image)), conv)
     assert legalise(Deployed(layers)).layers == layers
 

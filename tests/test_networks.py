@@ -26,7 +26,7 @@ def test_one_cell_written_by_hand():
     def edge(source: torch.Tensor, name: str) -> torch.Tensor:
         layer = graph[f"stage1.cell1.{name}.conv"]
         weight = torch.from_numpy(draw_weight(7, layer))
-        convolved = F.conv2d(F.relu(source), weight, padding=layer.signature.padding[0])
+        convolved = F.conv2d(F.relu(source), weight, padding=layer.signature.padding[0][0])
         return F.batch_norm(convolved, None, None, training=True)
 
     node0 = values["stem.bn"]

@@ -62,9 +62,9 @@ def test_cross_compiled_kernels_equal_the_reference(kernels: Kernels, core: str,
 def test_kernels_of_the_benchmark_space_equal_the_reference(kernels: Kernels, core: str) -> None:
     """The shapes that matter, with trained-like constants: whole rows of tiles, rings that wrap."""
     for signature in (
-        Signature(Kind.CONV, (8, 8, 64), (8, 8, 64), 3, 1, (1, 1), relu_in=True),
-        Signature(Kind.CONV, (9, 9, 16), (5, 5, 31), 3, 2, (1, 1)),
-        Signature(Kind.CONV, (12, 12, 3), (12, 12, 16), 3, 1, (1, 1)),
+        Signature.square(Kind.CONV, (8, 8, 64), (8, 8, 64), 3, 1, (1, 1), relu_in=True),
+        Signature.square(Kind.CONV, (9, 9, 16), (5, 5, 31), 3, 2, (1, 1)),
+        Signature.square(Kind.CONV, (12, 12, 3), (12, 12, 16), 3, 1, (1, 1)),
         Signature(Kind.ADD, (9, 9, 16), (9, 9, 16), operands=4),
     ):
         drawn = sample(signature, 3)
@@ -103,10 +103,10 @@ BOUNDS = {
     "cortex-m0plus": (5.05, 11.3, 9.8, 138.0, 114.0, 103.0, 10.2, 287.0),
 }
 BOUNDED = (
-    Signature(Kind.CONV, (32, 32, 16), (32, 32, 16), 3, 1, (1, 1), relu_in=True),
+    Signature.square(Kind.CONV, (32, 32, 16), (32, 32, 16), 3, 1, (1, 1), relu_in=True),
     Signature(Kind.CONV, (32, 32, 16), (32, 32, 16), relu_in=True),
-    Signature(Kind.CONV, (32, 32, 3), (32, 32, 16), 3, 1, (1, 1)),
-    Signature(Kind.AVG_POOL, (32, 32, 16), (32, 32, 16), 3, 1, (1, 1)),
+    Signature.square(Kind.CONV, (32, 32, 3), (32, 32, 16), 3, 1, (1, 1)),
+    Signature.square(Kind.AVG_POOL, (32, 32, 16), (32, 32, 16), 3, 1, (1, 1)),
     Signature(Kind.ADD, (32, 32, 16), (32, 32, 16), operands=2),
     Signature(Kind.DEPTHWISE, (8, 8, 64), (8, 8, 64)),
     Signature(Kind.LINEAR, (1, 1, 64), (1, 1, 10)),
@@ -128,7 +128,7 @@ def work(signature: Signature) -> int:
     outputs = prod(signature.out_shape)
     match signature.kind:
         case Kind.CONV | Kind.LINEAR:
-            return outputs * signature.kernel**2 * prod(signature.in_shape[2:])
+            return outputs * prod(signature.kernel) * prod(signature.in_shape[2:])
         case _:
             return outputs
 
@@ -203,7 +203,7 @@ def test_an_add_has_two_to_four_operands() -> None:
 
 def test_only_convolutions_clamp_what_they_read() -> None:
     with pytest.raises(NoKernelError, match="only convolutions"):
-        operator(Signature(Kind.AVG_POOL, (4, 4, 4), (2, 2, 4), 2, 2, relu_in=True))
+        operator(Signature.square(Kind.AVG_POOL, (4, 4, 4), (2, 2, 4), 2, 2, relu_in=True))
 
 
 def test_the_kernel_version_is_a_digest_of_the_sources() -> None:
@@ -213,7 +213,7 @@ def test_the_kernel_version_is_a_digest_of_the_sources() -> None:
 def test_every_window_must_touch_the_image() -> None:
     for padding, size in (((1, 0), 5), ((0, 0), 3)):
         with pytest.raises(NoKernelError, match="padding"):
-            operator(Signature(Kind.CONV, (4, 4, 4), (size, size, 4), 1, 1, padding))
+            operator(Signature.square(Kind.CONV, (4, 4, 4), (size, size, 4), 1, 1, padding))
 
 
 def test_the_reciprocals_of_a_mean_are_exact() -> None:

@@ -95,16 +95,14 @@ def test_accumulators_beyond_int32_are_refused() -> None:
 
 def accumulate(signature: Signature, constants: Weighted, x: Int8, position: tuple[int, int, int]) -> int:
     """One output's accumulator, by loops over Python integers: the definition of a padded convolution."""
-    (height, width, channels), k = signature.in_shape, signature.kernel
+    height, width, channels = signature.in_shape
+    (down, across), ((above, _), (left, _)) = signature.stride, signature.padding
     row, column, out = position
     total = int(constants.bias[out])
     depthwise = signature.kind is Kind.DEPTHWISE
-    for i in range(k):
-        for j in range(k):
-            y, z = (
-                row * signature.stride - signature.padding[0] + i,
-                column * signature.stride - signature.padding[0] + j,
-            )
+    for i in range(signature.kernel[0]):
+        for j in range(signature.kernel[1]):
+            y, z = row * down - above + i, column * across - left + j
             if not (0 <= y < height and 0 <= z < width):
                 continue
             for c in [out] if depthwise else range(channels):
@@ -154,7 +152,7 @@ def _total(signature: Signature, constants: Weighted, x: Int8, position: tuple[i
 
 
 def test_averages_do_not_count_padding_and_round_halves_away() -> None:
-    signature = Signature(Kind.AVG_POOL, (2, 2, 1), (2, 2, 1), 3, 1, (1, 1))
+    signature = Signature.square(Kind.AVG_POOL, (2, 2, 1), (2, 2, 1), 3, 1, (1, 1))
     x = np.array([[1, 2], [3, 4]], np.int8).reshape(2, 2, 1)
     np.testing.assert_array_equal(run(signature, Pooled(Output()), x).ravel(), [3, 3, 3, 3])  # 2.5 up
     np.testing.assert_array_equal(run(signature, Pooled(Output()), -x).ravel(), [-3, -3, -3, -3])  # -2.5 down
@@ -165,13 +163,13 @@ def test_averages_do_not_count_padding_and_round_halves_away() -> None:
 
 
 def test_maxima_do_not_look_at_padding() -> None:
-    signature = Signature(Kind.MAX_POOL, (2, 2, 1), (2, 2, 1), 3, 1, (1, 1))
+    signature = Signature.square(Kind.MAX_POOL, (2, 2, 1), (2, 2, 1), 3, 1, (1, 1))
     x = np.array([[-9, -8], [-7, -128]], np.int8).reshape(2, 2, 1)
     np.testing.assert_array_equal(run(signature, Pooled(Output(zero_point=3)), x).ravel(), [-7] * 4)
 
 
 def test_padding_is_the_zero_point() -> None:
-    signature = Signature(Kind.PAD, (1, 1, 1), (3, 3, 1), padding=(0, 2))
+    signature = Signature.square(Kind.PAD, (1, 1, 1), (3, 3, 1), padding=(0, 2))
     np.testing.assert_array_equal(run(signature, Padded(-5), image(7)).ravel(), [7] + [-5] * 8)
 
 
@@ -221,7 +219,7 @@ def test_operators_equal_tflites_reference_kernels(golden: dict[str, Any]) -> No
     """Bit by bit, on outputs that TFLite's own reference kernels computed; the file names its source."""
     shape = {name: tuple(golden[name]) for name in ("in_shape", "out_shape", "padding") if name in golden}
     numbers = {name: golden[name] for name in ("kernel", "stride", "operands") if name in golden}
-    signature = Signature(Kind(golden["kind"]), **shape, **numbers)
+    signature = Signature.square(Kind(golden["kind"]), **shape, **numbers)
     chance = np.random.default_rng(golden["seed"])
     operands = [chance.integers(-128, 128, signature.in_shape).astype(np.int8) for _ in range(signature.operands)]
     got = run(signature, _golden_constants(golden, signature, chance), *operands)
