@@ -133,6 +133,7 @@ def test_many_are_measured_as_one_by_one() -> None:
     [
         (Signature.square(Kind.CONV, (8, 8, 4), (8, 8, 4), kernel=3), "conv3x3"),
         (Signature.square(Kind.AVG_POOL, (8, 8, 4), (4, 4, 4), kernel=2, stride=2), "avg_pool2x2"),
+        (Signature(Kind.CONV, (49, 10, 1), (40, 7, 4), kernel=(10, 4)), "conv10x4"),
         (Signature(Kind.ADD, (8, 8, 4), (8, 8, 4), operands=4), "add"),
         (Signature(Kind.LINEAR, (1, 1, 4), (1, 1, 2)), "linear"),
     ],

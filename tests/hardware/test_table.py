@@ -64,6 +64,15 @@ def test_a_table_written_is_read_back(tmp_path: Path) -> None:
     assert read_table(path) == table()
 
 
+def test_windows_by_axis_are_written_and_read_back(tmp_path: Path) -> None:
+    stem = Signature(Kind.CONV, (49, 10, 1), (25, 5, 64), (10, 4), (2, 2), ((4, 5), (1, 1)))
+    pool = Signature(Kind.MAX_POOL, (25, 5, 64), (25, 3, 64), (1, 3), (1, 2), ((0, 0), (1, 1)))
+    path = tmp_path / "board.csv"
+    path.write_text(table(milliseconds={stem: 1.5, pool: 0.25}).dump(), encoding="utf-8")
+    assert "conv,49,10,1,25,5,64,10,4,2,2,4,5,1,1,1,0,1.5" in path.read_text(encoding="utf-8").splitlines()
+    assert read_table(path).milliseconds == {stem: 1.5, pool: 0.25}
+
+
 def test_an_operation_without_timing_names_itself_and_the_remedy() -> None:
     wanted = Signature.square(Kind.CONV, (32, 32, 3), (32, 32, 16), kernel=5, padding=(2, 2))
     with pytest.raises(UntimedOperation) as failure:
@@ -99,7 +108,7 @@ def damage(find: str, replace: str) -> str:
     [
         (damage("micronas latency table 2", "something"), "line 1: no latency table"),
         ("", "line 1: no latency table"),
-        (damage("latency table 2", "latency table 1"), "line 1: a table of an older format"),
+        (damage("latency table 2", "latency table 1"), "profile the board anew"),
         (damage("# runtime: micronas\n", ""), "does not say 'runtime'"),
         (damage("source: simulated", "source: guessed"), "simulated or measured, not 'guessed'"),
         (damage("overhead_ms: 0.25", "overhead_ms: -1"), "overhead_ms must be a number of at least 0"),

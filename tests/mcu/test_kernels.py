@@ -216,6 +216,46 @@ def test_every_window_must_touch_the_image() -> None:
             operator(Signature.square(Kind.CONV, (4, 4, 4), (size, size, 4), 1, 1, padding))
 
 
+@pytest.mark.parametrize(
+    "signature",
+    [
+        Signature(Kind.CONV, (49, 10, 1), (25, 5, 8), (10, 4), (2, 2), ((4, 5), (1, 1))),
+        Signature(Kind.CONV, (9, 9, 4), (9, 5, 4), (3, 3), (1, 2), ((1, 1), (1, 1))),
+        Signature(Kind.DEPTHWISE, (8, 8, 4), (8, 8, 4), (3, 3), (1, 1), ((0, 2), (1, 1))),
+        Signature(Kind.AVG_POOL, (8, 8, 4), (7, 6, 4), (2, 3)),
+        Signature(Kind.MAX_POOL, (8, 8, 4), (8, 6, 4), (1, 3)),
+    ],
+    ids=str,
+)
+def test_windows_by_axis_have_no_kernel(signature: Signature) -> None:
+    assert not signature.fault
+    with pytest.raises(NoKernelError, match=r"^no kernel runs \w+\dx\d.* our windows are square, with one stride .*$"):
+        operator(signature)
+
+
+def test_a_pad_by_axis_has_no_kernel() -> None:
+    with pytest.raises(NoKernelError, match="it pads rows and columns alike"):
+        operator(Signature(Kind.PAD, (4, 4, 4), (5, 4, 4), padding=((0, 1), (0, 0))))
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_what_lies_behind_the_image_may_differ_by_axis(kernels: Kernels, core: str) -> None:
+    """Kernels are not told how much padding that is: they know how many windows there are."""
+    for kind, channels, made, after in (
+        (Kind.CONV, 4, (7, 8, 5), (0, 1)),
+        (Kind.CONV, 3, (8, 7, 5), (1, 0)),
+        (Kind.CONV, 4, (9, 7, 6), (2, 0)),
+        (Kind.DEPTHWISE, 5, (7, 9, 5), (0, 2)),
+        (Kind.AVG_POOL, 4, (9, 8, 4), (2, 1)),
+        (Kind.MAX_POOL, 5, (7, 9, 5), (0, 2)),
+    ):
+        signature = Signature(kind, (8, 8, channels), made, (3, 3), padding=((1, after[0]), (1, after[1])))
+        assert not signature.fault
+        drawn = sample(signature, 2)
+        got = run_operator(kernels(core), CORES[core], signature, drawn.constants, drawn.operands)
+        np.testing.assert_array_equal(got.output, run(signature, drawn.constants, *drawn.operands), str(signature))
+
+
 def test_the_reciprocals_of_a_mean_are_exact() -> None:
     """mean.h's two forms against division, for every count and sum it uses them for."""
     for count in range(1, 182):
