@@ -109,15 +109,11 @@ class Signature:
     @property
     def axes(self) -> tuple[Axis, Axis]:
         """Its window along the rows and along the columns."""
-        rows, columns = zip(
-            self.in_shape[:2],
-            self.out_shape[:2],
-            self.kernel,
-            self.stride,
-            *zip(*self.padding, strict=True),
-            strict=True,
+        (height, width, _), (out_height, out_width, _) = self.in_shape, self.out_shape
+        return (
+            Axis(height, out_height, self.kernel[0], self.stride[0], *self.padding[0]),
+            Axis(width, out_width, self.kernel[1], self.stride[1], *self.padding[1]),
         )
-        return Axis(*rows), Axis(*columns)
 
     @cached_property
     def weight_shape(self) -> tuple[int, ...]:
@@ -352,16 +348,16 @@ def _unreadable(signature: Signature) -> str:
     shapes = (signature.in_shape, signature.out_shape)
     if any(type(shape) is not tuple or len(shape) != 3 for shape in shapes):  # pyright: ignore[reportUnnecessaryComparison]
         return "a shape is (height, width, channels)"
-    if any(type(pair) is not tuple or len(pair) != 2 for pair in (signature.kernel, signature.stride)):  # pyright: ignore[reportUnnecessaryComparison]
+    kernel, stride, padding = signature.kernel, signature.stride, signature.padding
+    if not (_is_pair(kernel) and _is_pair(stride)):
         return "a window is (height, width), a stride (down, across)"
-    sides = (signature.padding, *signature.padding) if type(signature.padding) is tuple else ((),)  # pyright: ignore[reportUnnecessaryComparison]
-    if any(type(pair) is not tuple or len(pair) != 2 for pair in sides):  # pyright: ignore[reportUnnecessaryComparison]
+    if not (_is_pair(padding) and _is_pair(padding[0]) and _is_pair(padding[1])):
         return "a padding is ((above, below), (left, right))"
     least = {"shape": 1, "window": 1, "padding": 0, "operands": 0}
     numbers = {
         "shape": (*signature.in_shape, *signature.out_shape),
-        "window": (*signature.kernel, *signature.stride),
-        "padding": (*signature.padding[0], *signature.padding[1]),
+        "window": (*kernel, *stride),
+        "padding": (*padding[0], *padding[1]),
         "operands": (signature.operands,),
     }
     for what, its in numbers.items():
@@ -370,12 +366,16 @@ def _unreadable(signature: Signature) -> str:
     return ""
 
 
+def _is_pair(value: object) -> bool:
+    return type(value) is tuple and len(value) == 2  # pyright: ignore[reportUnknownArgumentType]
+
+
 def _window_fault(signature: Signature) -> str:
-    window = _by(signature.kernel)
-    if any(max(axis.before, axis.after) >= axis.kernel for axis in signature.axes):
+    window, axes = _by(signature.kernel), signature.axes
+    if any(max(axis.before, axis.after) >= axis.kernel for axis in axes):
         return f"its padding of {_sides(signature.padding)} must be smaller than its window of {window}"
     channels = signature.out_shape[2] if signature.kind is Kind.CONV else signature.in_shape[2]
-    height, width = (axis.windows for axis in signature.axes)
+    height, width = (axis.windows for axis in axes)
     if min(height, width) < 1:
         return f"its window of {window} is larger than the padded {_size(signature.in_shape)}"
     wanted = (height, width, channels)
