@@ -59,7 +59,7 @@ def provisional_rows() -> Iterator[Row]:
         size = (height + 2 * pad - kernel) // stride + 1
         out_shape = (1, 1, out) if kind in (Kind.GLOBAL_POOL, Kind.LINEAR) else (size, size, out)
         padding = (0, 0) if kind is Kind.GLOBAL_POOL else (pad, pad)
-        signature = Signature(
+        signature = Signature.square(
             kind,
             (height, width, channels),
             out_shape,
@@ -85,7 +85,7 @@ def resnet8_rows() -> Iterator[Row]:
         yield _conv(size // 2, 2 * channels, 2 * channels, 3, 1)
         yield _conv(size, channels, 2 * channels, 1, 2)
         yield _add(size // 2, 2 * channels)
-    yield Row(Signature(Kind.GLOBAL_POOL, (8, 8, 64), (1, 1, 64), 8))
+    yield Row(Signature(Kind.GLOBAL_POOL, (8, 8, 64), (1, 1, 64)))
     yield Row(Signature(Kind.LINEAR, (1, 1, 64), (1, 1, 10)))
 
 
@@ -94,7 +94,7 @@ def _conv(size: int, channels: int, out: int, kernel: int, stride: int, count: i
     total = max(0, (out_size - 1) * stride + kernel - size)
     padding = (total // 2, total - total // 2)
     shapes = (size, size, channels), (out_size, out_size, out)
-    return Row(Signature(Kind.CONV, *shapes, kernel, stride, padding), count)
+    return Row(Signature.square(Kind.CONV, *shapes, kernel, stride, padding), count)
 
 
 def _add(size: int, channels: int) -> Row:
@@ -105,7 +105,7 @@ def macs(signature: Signature) -> int:
     """Multiply-accumulates; of what has none, output elements."""
     outputs = prod(signature.out_shape)
     has_weights = signature.kind in (Kind.CONV, Kind.LINEAR)
-    return outputs * signature.kernel**2 * prod(signature.in_shape[2:]) if has_weights else outputs
+    return outputs * prod(signature.kernel) * prod(signature.in_shape[2:]) if has_weights else outputs
 
 
 def table(title: str, rows: list[Row], kernels: ElfImage, core: str) -> None:

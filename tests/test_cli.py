@@ -148,7 +148,7 @@ def test_images_that_cannot_be_read_are_named(tmp_path: Path) -> None:
 def test_a_damaged_table_is_named_and_says_what_mends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MICRONAS_CACHE", str(tmp_path))
     (tmp_path / "targets").mkdir()
-    (tmp_path / "targets" / "nucleo-f746zg.csv").write_text("# micronas latency table 1\n# board: x\n")
+    (tmp_path / "targets" / "nucleo-f746zg.csv").write_text("# micronas latency table 2\n# board: x\n")
     is_one_error(micronas("measure", CELL, "--indicators", "latency"), '"micronas profile nucleo-f746zg" makes it anew')
 
 

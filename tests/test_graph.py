@@ -40,7 +40,11 @@ FLAT, WIDE = (8, 8, 8), (8, 8, 16)
 
 def conv(name: str, made: Shape, **numbers: object) -> Layer:
     window = {"kernel": 3, "padding": (1, 1)} | numbers
-    return Layer(name, Signature(Kind.CONV, IMAGE, made, **window), ("input",))  # pyright: ignore[reportArgumentType]
+    return Layer(name, Signature.square(Kind.CONV, IMAGE, made, **window), ("input",))  # pyright: ignore[reportArgumentType]
+
+
+def conv_by_axis(kernel: object, stride: object, padding: object) -> Layer:
+    return Layer("a", Signature(Kind.CONV, IMAGE, FLAT, kernel, stride, padding), ("input",))  # pyright: ignore[reportArgumentType]
 
 
 MALFORMED = {
@@ -52,7 +56,7 @@ MALFORMED = {
         "'m' reads 8x8x8, but 'b' makes 8x8x16",
     ),
     "a convolution of another image": (
-        (INPUT, Layer("a", Signature(Kind.CONV, (64, 64, 3), (64, 64, 3), 3, 1, (1, 1)), ("input",))),
+        (INPUT, Layer("a", Signature.square(Kind.CONV, (64, 64, 3), (64, 64, 3), 3, 1, (1, 1)), ("input",))),
         "'a' reads 64x64x3, but 'input' makes 8x8x3",
     ),
     "a window that does not lead there": ((INPUT, conv("a", FLAT, stride=2)), "it makes 4x4x8, not 8x8x8"),
@@ -72,9 +76,26 @@ MALFORMED = {
     ),
     "a relu of two": ((INPUT, Layer("a", Signature(Kind.RELU, IMAGE, IMAGE), ("input", "input"))), "reads 2 layers"),
     "half a channel": ((INPUT, conv("a", (8, 8, 7.5))), "7.5 in its shape"),  # pyright: ignore[reportArgumentType]
+    "a window of nothing but padding across": (
+        (INPUT, conv_by_axis((3, 1), (1, 1), ((1, 1), (1, 1)))),
+        "its padding of 1,1 must be smaller than its window of 3x1",
+    ),
+    "a window beyond the map across": (
+        (INPUT, conv_by_axis((1, 12), (1, 1), ((0, 0), (0, 0)))),
+        "its window of 1x12 is larger than the padded 8x8x3",
+    ),
+    "a window that leads nowhere across": (
+        (INPUT, conv_by_axis((3, 3), (1, 2), ((1, 1), (1, 1)))),
+        "it makes 8x4x8, not 8x8x8",
+    ),
+    "a window of one number": (
+        (INPUT, conv_by_axis(3, (1, 1), ((1, 1), (1, 1)))),
+        "a window is (height, width)",
+    ),
+    "a padding of one axis": ((INPUT, conv_by_axis((3, 3), (1, 1), (1, 1))), "a padding is ((above, below), (left,"),
     "no stride": ((INPUT, conv("a", FLAT, stride=0)), "0 in its window"),
     "a relu with a window": (
-        (INPUT, Layer("a", Signature(Kind.RELU, IMAGE, IMAGE, kernel=3), ("input",))),
+        (INPUT, Layer("a", Signature.square(Kind.RELU, IMAGE, IMAGE, kernel=3), ("input",))),
         "has no window",
     ),
     "a clamp before it is deployed": ((INPUT, replace(conv("a", FLAT), clamp=True)), "'a' is deployed already"),
@@ -106,15 +127,34 @@ def test_a_reader_that_reads_twice_is_named_twice() -> None:
     assert graph.readers["twice"] == ()
 
 
+SPECTRUM = (49, 10, 1)
+
+
 @pytest.mark.parametrize(
     ("signature", "text"),
     [
-        (Signature(Kind.CONV, (32, 32, 3), (32, 32, 16), 3, 1, (1, 1)), "conv3x3/1 32x32x3->16"),
-        (Signature(Kind.CONV, (32, 32, 16), (16, 16, 32), 3, 2, (0, 1)), "conv3x3/2 32x32x16->32 pad0,1"),
+        (Signature.square(Kind.CONV, (32, 32, 3), (32, 32, 16), 3, 1, (1, 1)), "conv3x3/1 32x32x3->16"),
+        (Signature.square(Kind.CONV, (32, 32, 16), (16, 16, 32), 3, 2, (0, 1)), "conv3x3/2 32x32x16->32 pad0,1"),
         (Signature(Kind.CONV, (8, 8, 64), (8, 8, 64), relu_in=True), "conv1x1/1 8x8x64 relu_in"),
+        (Signature.square(Kind.PAD, (8, 8, 64), (10, 10, 64), padding=(1, 1)), "pad 8x8x64 pad1,1"),
+        (Signature(Kind.PAD, (8, 8, 64), (9, 8, 64), padding=((0, 1), (0, 0))), "pad 8x8x64 pad0,1,0,0"),
+        (Signature(Kind.CONV, SPECTRUM, (24, 5, 8), (10, 4), (2, 2), ((4, 4), (1, 1))), "conv10x4/2 49x10x1->8"),
+        (Signature(Kind.CONV, SPECTRUM, (20, 7, 8), (10, 4), (2, 1)), "conv10x4/2x1 49x10x1->8"),
+        (
+            Signature(Kind.CONV, SPECTRUM, (25, 5, 8), (10, 4), (2, 2), ((4, 5), (1, 2))),
+            "conv10x4/2 49x10x1->8 pad4,5,1,2",
+        ),
+        (Signature(Kind.DEPTHWISE, SPECTRUM, (49, 10, 1), (3, 1), (1, 1), ((1, 1), (0, 0))), "depthwise3x1/1 49x10x1"),
+        (Signature(Kind.MAX_POOL, SPECTRUM, (49, 8, 1), (1, 3)), "max_pool1x3/1 49x10x1"),
         (Signature(Kind.ADD, (8, 8, 64), (8, 8, 64), operands=3), "add3 8x8x64"),
         (Signature(Kind.LINEAR, (1, 1, 64), (1, 1, 10)), "linear 1x1x64->10"),
     ],
 )
 def test_a_signature_reads_aloud(signature: Signature, text: str) -> None:
     assert str(signature) == text
+
+
+def test_a_square_window_is_one_whose_axes_agree() -> None:
+    square = Signature.square(Kind.CONV, (8, 8, 3), (4, 4, 5), 3, 2, (0, 1), relu_in=True)
+    assert square == Signature(Kind.CONV, (8, 8, 3), (4, 4, 5), (3, 3), (2, 2), ((0, 1), (0, 1)), relu_in=True)
+    assert Signature.square(Kind.ADD, IMAGE, IMAGE, operands=2) == Signature(Kind.ADD, IMAGE, IMAGE, operands=2)

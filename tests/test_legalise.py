@@ -7,7 +7,7 @@ import pytest
 from micronas.errors import UserError
 from micronas.network.builder import GraphBuilder
 from micronas.network.deployed import Deployed, deploy
-from micronas.network.graph import Kind, Layer, Signature
+from micronas.network.graph import Kind, Layer, Padding, Signature
 from micronas.network.legalised import legalise
 from micronas.spaces.nasbench201 import NasBench201
 from micronas.spaces.space import Skeleton
@@ -62,13 +62,13 @@ def test_a_pad_is_put_only_where_same_pads_otherwise(size: int, stride: int, pad
     assert (legal.layers[1].signature.kind is Kind.PAD) == pads
     if pads:
         assert legal.layers[1].signature.out_shape == (size + 2, size + 2, 2)
-        assert legal.output.signature.padding == (0, 0)
+        assert legal.output.signature.padding == ((0, 0), (0, 0))
 
 
 def test_tf_same_padding_chosen_at_training_needs_no_pad() -> None:
     """A stride-2 convolution padded (0, 1), as SAME does on even inputs."""
     image, half = (8, 8, 2), (4, 4, 2)
-    conv = Layer("conv", Signature(Kind.CONV, image, half, 3, 2, (0, 1)), ("input",))
+    conv = Layer("conv", Signature.square(Kind.CONV, image, half, 3, 2, (0, 1)), ("input",))
     layers = (Layer("input", Signature(Kind.INPUT, image, image)), conv)
     assert legalise(Deployed(layers)).layers == layers
 
@@ -78,3 +78,19 @@ def test_an_uncounted_padding_tflite_does_not_know_is_refused() -> None:
     draw.avg_pool("pool", "input", kernel=3, stride=2, padding=1)
     with pytest.raises(UserError, match="avg_pool3x3/2 8x8x2"):
         legalise(deploy(draw.graph()))
+
+
+@pytest.mark.parametrize(
+    ("padding", "rows", "pads"),
+    [(((4, 5), (1, 1)), 25, False), (((4, 4), (1, 1)), 24, True), (((5, 4), (1, 1)), 25, True)],
+)
+def test_same_is_asked_of_each_axis(padding: Padding, rows: int, pads: bool) -> None:
+    """SAME pads the 49 rows under 10x4/2 with (4, 5) and the 10 columns with (1, 1)."""
+    image, made = (49, 10, 1), (rows, 5, 8)
+    conv = Layer("conv", Signature(Kind.CONV, image, made, (10, 4), (2, 2), padding), ("input",))
+    legal = legalise(Deployed((Layer("input", Signature(Kind.INPUT, image, image)), conv)))
+    assert (legal.layers[1].signature.kind is Kind.PAD) == pads
+    if pads:
+        grown = (49 + sum(padding[0]), 12, 1)
+        assert legal.layers[1].signature == Signature(Kind.PAD, image, grown, padding=padding)
+        assert legal.output.signature == Signature(Kind.CONV, grown, made, (10, 4), (2, 2))

@@ -70,7 +70,7 @@ def _module(layer: Layer, seed: int, frozen: bool) -> nn.Module | None:
             groups = channels if signature.kind is Kind.DEPTHWISE else 1
             conv = nn.Conv2d(channels, out, signature.kernel, signature.stride, groups=groups, bias=False)
             _fill(conv, layer, seed)
-            module = nn.Sequential(nn.ZeroPad2d((*signature.padding, *signature.padding)), conv)
+            module = nn.Sequential(nn.ZeroPad2d(sides(signature)), conv)
     return module
 
 
@@ -96,23 +96,29 @@ def _compute(signature: Signature, inputs: list[Tensor], images: Tensor) -> Tens
         case Kind.GLOBAL_POOL:
             return inputs[0].mean((2, 3), keepdim=True)
         case Kind.PAD:
-            return F.pad(inputs[0], signature.padding * 2)
+            return F.pad(inputs[0], sides(signature))
         case Kind.AVG_POOL:
             return average_pool(inputs[0], signature)
         case Kind.MAX_POOL:
-            padded = F.pad(inputs[0], signature.padding * 2, value=float("-inf"))
+            padded = F.pad(inputs[0], sides(signature), value=float("-inf"))
             return F.max_pool2d(padded, signature.kernel, signature.stride)
         case Kind.CONV | Kind.DEPTHWISE | Kind.LINEAR | Kind.BATCH_NORM:
             raise AssertionError(f"{signature} has weights")
 
 
+def sides(signature: Signature) -> tuple[int, int, int, int]:
+    """Pixels of padding in the order of `torch.nn.functional.pad`: left, right, above, below."""
+    rows, columns = signature.padding
+    return *columns, *rows
+
+
 def average_pool(images: Tensor, signature: Signature) -> Tensor:
-    """An average pool that does not count its padding, which may differ before and after."""
-    before, after = signature.padding
-    if before == after:
-        return F.avg_pool2d(images, signature.kernel, signature.stride, before, count_include_pad=False)
+    """An average pool that does not count its padding, which may differ on every side."""
+    if all(axis.before == axis.after <= axis.kernel // 2 for axis in signature.axes):  # all that torch knows
+        (above, _), (left, _) = signature.padding
+        return F.avg_pool2d(images, signature.kernel, signature.stride, (above, left), count_include_pad=False)
     total, count = (
-        F.avg_pool2d(F.pad(values, signature.padding * 2), signature.kernel, signature.stride)
+        F.avg_pool2d(F.pad(values, sides(signature)), signature.kernel, signature.stride)
         for values in (images, torch.ones_like(images))
     )
     return total / count

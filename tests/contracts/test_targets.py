@@ -102,7 +102,7 @@ def test_cycles_per_mac_are_those_of_a_microcontroller(target: Target) -> None:
 def test_more_work_of_a_kind_costs_more(target: Target) -> None:
     table, shape = target.latency, (32, 32, 16)
     convs = [
-        table[Signature(Kind.CONV, shape, shape, kernel, padding=((kernel - 1) // 2,) * 2)]  # type: ignore[arg-type]
+        table[Signature.square(Kind.CONV, shape, shape, kernel, padding=((kernel - 1) // 2,) * 2)]  # type: ignore[arg-type]
         for kernel in (1, 3)
     ]
     adds = [table[Signature(Kind.ADD, shape, shape, operands=operands)] for operands in (2, 3)]

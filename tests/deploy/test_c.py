@@ -54,14 +54,14 @@ def awkward() -> Deployed:
     image, half, quarter = (12, 12, 3), (6, 6, 5), (3, 3, 5)
     names = ("c1", "c2", "c3", "c4")
     layers = [Layer("input", Signature(Kind.INPUT, image, image))]
-    layers += [Layer(n, Signature(Kind.CONV, image, half, 5, 2, (1, 2)), ("input",), n == "c2") for n in names]
+    layers += [Layer(n, Signature.square(Kind.CONV, image, half, 5, 2, (1, 2)), ("input",), n == "c2") for n in names]
     layers += [
         Layer("sum", Signature(Kind.ADD, half, half, operands=4), names, clamp=True),
-        Layer("depth", Signature(Kind.DEPTHWISE, half, quarter, 3, 2, (0, 1), relu_in=True), ("c1",)),
-        Layer("max", Signature(Kind.MAX_POOL, half, quarter, 2, 2), ("sum",)),
+        Layer("depth", Signature.square(Kind.DEPTHWISE, half, quarter, 3, 2, (0, 1), relu_in=True), ("c1",)),
+        Layer("max", Signature.square(Kind.MAX_POOL, half, quarter, 2, 2), ("sum",)),
         Layer("relu", Signature(Kind.RELU, quarter, quarter), ("depth",)),
         Layer("both", Signature(Kind.ADD, quarter, quarter, operands=2), ("max", "relu")),
-        Layer("pad", Signature(Kind.PAD, quarter, (6, 6, 5), padding=(1, 2)), ("both",)),
+        Layer("pad", Signature.square(Kind.PAD, quarter, (6, 6, 5), padding=(1, 2)), ("both",)),
         Layer("pool", Signature(Kind.GLOBAL_POOL, (6, 6, 5), (1, 1, 5)), ("pad",)),
         Layer("linear", Signature(Kind.LINEAR, (1, 1, 5), (1, 1, 7)), ("pool",)),
     ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own convention
 
 from micronas.deploy.int8 import Int8Network, integer_reference, logits
 from micronas.deploy.quantize import (
@@ -17,7 +19,9 @@ from micronas.deploy.quantize import (
 from micronas.mcu.reference import Weighted
 from micronas.network.builder import GraphBuilder
 from micronas.network.deployed import Deployed, deploy
+from micronas.network.graph import Kind, Layer, Signature
 from micronas.network.legalised import legalise
+from micronas.networks import sides
 from micronas.spaces.nasbench201 import NasBench201
 from micronas.spaces.space import Skeleton
 
@@ -38,6 +42,49 @@ def test_the_integer_network_follows_the_float_one() -> None:
     expected = expected.reshape(found.shape)
     assert np.abs(found - expected).max() < 0.06 * np.ptp(expected)
     assert np.corrcoef(found.reshape(-1), expected.reshape(-1))[0, 1] > 0.99
+
+
+def by_axis() -> Deployed:
+    """A keyword spotter's stem, thin windows and pools by axis, and paddings of every side."""
+    image, tall = (23, 8, 2), (12, 4, 6)
+    stem = Signature(Kind.CONV, image, tall, (10, 4), (2, 2), ((4, 5), (1, 1)))
+    return Deployed(
+        (
+            Layer("input", Signature(Kind.INPUT, image, image)),
+            Layer("stem", stem, ("input",), clamp=True),
+            Layer("thin", Signature(Kind.DEPTHWISE, tall, tall, (3, 1), (1, 1), ((2, 0), (0, 0))), ("stem",)),
+            Layer("avg", Signature(Kind.AVG_POOL, tall, (6, 4, 6), (2, 3), (2, 1), ((0, 0), (1, 1))), ("thin",)),
+            Layer("max", Signature(Kind.MAX_POOL, (6, 4, 6), (6, 2, 6), (1, 3), (1, 2), ((0, 0), (1, 1))), ("avg",)),
+            Layer("last", Signature(Kind.CONV, (6, 2, 6), (6, 1, 4), (1, 2)), ("max",)),
+        )
+    )
+
+
+def test_windows_by_axis_follow_torch_in_floats_and_the_floats_in_integers() -> None:
+    graph = by_axis()
+    parameters, images = random_parameters(graph, 1), random_images(graph, 3, 7)
+    results = {name: values for name, _, values in float_results(graph, parameters, images)}
+    network = quantize(graph, parameters, images)
+    for layer in graph.layers[1:]:
+        signature = layer.signature
+        x = torch.from_numpy(results[layer.inputs[0]].transpose(0, 3, 1, 2).copy())
+        if signature.weight_shape:
+            weight, bias = (
+                torch.from_numpy(each) for each in (parameters[layer.name].weights, parameters[layer.name].bias)
+            )
+            channels = signature.in_shape[2] if signature.kind is Kind.DEPTHWISE else 1
+            value = F.conv2d(F.pad(x, sides(signature)), weight, bias, signature.stride, groups=channels)
+        elif signature.kind is Kind.AVG_POOL:
+            value = F.avg_pool2d(x, (2, 3), (2, 1), (0, 1), count_include_pad=False)
+        else:
+            value = F.max_pool2d(x, (1, 3), (1, 2), (0, 1))
+        value = F.relu(value) if layer.clamp else value
+        np.testing.assert_allclose(results[layer.name], value.numpy().transpose(0, 2, 3, 1), atol=1e-12)
+        for image, wanted in zip(images, results[layer.name], strict=True):
+            found = network.tensors[layer.name].dequantize(
+                integer_reference(network, network.input.quantize(image))[layer.name]
+            )
+            assert np.abs(found - wanted).max() < 0.06 * np.ptp(results[layer.name]), layer.name
 
 
 def test_calibrated_activations_use_the_range_and_do_not_saturate() -> None:

@@ -32,9 +32,9 @@ from micronas.network.graph import Kind, Signature
 
 SHAPE = (6, 6, 5)
 SIGNATURES = (
-    Signature(Kind.CONV, SHAPE, (3, 3, 8), 3, 2, (1, 1), relu_in=True),
+    Signature.square(Kind.CONV, SHAPE, (3, 3, 8), 3, 2, (1, 1), relu_in=True),
     Signature(Kind.ADD, SHAPE, SHAPE, operands=3),
-    Signature(Kind.AVG_POOL, SHAPE, SHAPE, 3, 1, (1, 1)),
+    Signature.square(Kind.AVG_POOL, SHAPE, SHAPE, 3, 1, (1, 1)),
     Signature(Kind.GLOBAL_POOL, SHAPE, (1, 1, 5)),
     Signature(Kind.LINEAR, (1, 1, 5), (1, 1, 10)),
 )

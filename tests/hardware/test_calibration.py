@@ -222,6 +222,7 @@ def test_a_measured_table_is_read_as_measurements(tmp_path: Path) -> None:
     ("text", "complaint"),
     [
         ("name,ms\nadd2 32x32x16,1\n", "line 1: no column 'milliseconds'"),
+        ("# micronas latency table 1\nkind,milliseconds\n", "line 1: a table of an older format"),
         ("name,milliseconds\nadd2 32x32x16,fast\n", "line 2: milliseconds must be a number"),
         ("name,milliseconds\nadd2 9x9x9,1\n", "line 2: 'add2 9x9x9' is neither an architecture nor an operation"),
         ("name,milliseconds\n|nor_conv_3x3~0|,1\n", "line 2: an architecture of nasbench201 has 3 nodes"),

@@ -110,7 +110,7 @@ def test_what_a_calibration_never_saw_keeps_its_wide_band() -> None:
     graph = network(ALL_POOL)
     facts = {"calibration": "8 measurements", "calibration_error": "0.04", "calibration_scales": "*=1.0 conv3x3=1.0"}
     board = flat(provenance=facts)
-    seen = sum(layer.signature.kind is Kind.CONV and layer.signature.kernel == 3 for layer in deploy(graph))
+    seen = sum(layer.signature.kind is Kind.CONV and layer.signature.kernel == (3, 3) for layer in deploy(graph))
     share = 1 - seen / board.measure(graph)
     assert 0.9 < share < 1
     assert board.breakdown(graph).band == pytest.approx(share * BAND_OF_MEMORY_BOUND + (1 - share) * 0.04)
@@ -131,8 +131,9 @@ def test_many_are_measured_as_one_by_one() -> None:
 @pytest.mark.parametrize(
     ("signature", "name"),
     [
-        (Signature(Kind.CONV, (8, 8, 4), (8, 8, 4), kernel=3), "conv3x3"),
-        (Signature(Kind.AVG_POOL, (8, 8, 4), (4, 4, 4), kernel=2, stride=2), "avg_pool2x2"),
+        (Signature.square(Kind.CONV, (8, 8, 4), (8, 8, 4), kernel=3), "conv3x3"),
+        (Signature.square(Kind.AVG_POOL, (8, 8, 4), (4, 4, 4), kernel=2, stride=2), "avg_pool2x2"),
+        (Signature(Kind.CONV, (49, 10, 1), (40, 7, 4), kernel=(10, 4)), "conv10x4"),
         (Signature(Kind.ADD, (8, 8, 4), (8, 8, 4), operands=4), "add"),
         (Signature(Kind.LINEAR, (1, 1, 4), (1, 1, 2)), "linear"),
     ],

@@ -43,8 +43,8 @@ def test_macs_of_an_option_are_those_of_its_convolutions() -> None:
 
 def test_the_price_by_hand() -> None:
     adds = 5 * sum(TABLE[Signature(Kind.ADD, shape, shape, operands=2)] for shape in STAGES)
-    pools = 5 * sum(TABLE[Signature(Kind.AVG_POOL, shape, shape, 3, 1, (1, 1))] for shape in STAGES)
-    convs = 5 * sum(TABLE[Signature(Kind.CONV, shape, shape, 3, 1, (1, 1), relu_in=True)] for shape in STAGES)
+    pools = 5 * sum(TABLE[Signature.square(Kind.AVG_POOL, shape, shape, 3, 1, (1, 1))] for shape in STAGES)
+    convs = 5 * sum(TABLE[Signature.square(Kind.CONV, shape, shape, 3, 1, (1, 1), relu_in=True)] for shape in STAGES)
     prices = {option: price_ms(2, option) for option in OPERATIONS}
     assert prices["none"] == 0
     assert prices["skip_connect"] == pytest.approx(adds)
@@ -72,6 +72,6 @@ def test_the_signatures_follow_the_skeleton() -> None:
     small = Skeleton(channels=4, cells=1, stages=1)
     shape = (32, 32, 4)
     assert option_signatures(SPACE, small, 5, "avg_pool_3x3") == (
-        Signature(Kind.AVG_POOL, shape, shape, 3, 1, (1, 1)),
+        Signature.square(Kind.AVG_POOL, shape, shape, 3, 1, (1, 1)),
         Signature(Kind.ADD, shape, shape, operands=2),
     )

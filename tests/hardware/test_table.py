@@ -20,7 +20,7 @@ from micronas.hardware.table import (
 )
 from micronas.network.graph import Kind, Signature
 
-CONV = Signature(Kind.CONV, (32, 32, 3), (32, 32, 16), kernel=3, padding=(1, 1))
+CONV = Signature.square(Kind.CONV, (32, 32, 3), (32, 32, 16), kernel=3, padding=(1, 1))
 ADD = Signature(Kind.ADD, (8, 8, 64), (8, 8, 64), operands=3)
 
 
@@ -45,9 +45,9 @@ signatures = st.builds(
     st.sampled_from(Kind),
     shapes,
     shapes,
-    st.integers(1, 7),
-    st.integers(1, 3),
-    st.tuples(st.integers(0, 3), st.integers(0, 3)),
+    st.tuples(*(st.integers(1, 10),) * 2),
+    st.tuples(*(st.integers(1, 3),) * 2),
+    st.tuples(*(st.tuples(*(st.integers(0, 5),) * 2),) * 2),
     st.integers(1, 4),
     st.booleans(),
 )
@@ -64,8 +64,17 @@ def test_a_table_written_is_read_back(tmp_path: Path) -> None:
     assert read_table(path) == table()
 
 
+def test_windows_by_axis_are_written_and_read_back(tmp_path: Path) -> None:
+    stem = Signature(Kind.CONV, (49, 10, 1), (25, 5, 64), (10, 4), (2, 2), ((4, 5), (1, 1)))
+    pool = Signature(Kind.MAX_POOL, (25, 5, 64), (25, 3, 64), (1, 3), (1, 2), ((0, 0), (1, 1)))
+    path = tmp_path / "board.csv"
+    path.write_text(table(milliseconds={stem: 1.5, pool: 0.25}).dump(), encoding="utf-8")
+    assert "conv,49,10,1,25,5,64,10,4,2,2,4,5,1,1,1,0,1.5" in path.read_text(encoding="utf-8").splitlines()
+    assert read_table(path).milliseconds == {stem: 1.5, pool: 0.25}
+
+
 def test_an_operation_without_timing_names_itself_and_the_remedy() -> None:
-    wanted = Signature(Kind.CONV, (32, 32, 3), (32, 32, 16), kernel=5, padding=(2, 2))
+    wanted = Signature.square(Kind.CONV, (32, 32, 3), (32, 32, 16), kernel=5, padding=(2, 2))
     with pytest.raises(UntimedOperation) as failure:
         table()[wanted]
     assert (
@@ -97,8 +106,9 @@ def damage(find: str, replace: str) -> str:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        (damage("micronas latency table 1", "something"), "line 1: no latency table"),
+        (damage("micronas latency table 2", "something"), "line 1: no latency table"),
         ("", "line 1: no latency table"),
+        (damage("latency table 2", "latency table 1"), "profile the board anew"),
         (damage("# runtime: micronas\n", ""), "does not say 'runtime'"),
         (damage("source: simulated", "source: guessed"), "simulated or measured, not 'guessed'"),
         (damage("overhead_ms: 0.25", "overhead_ms: -1"), "overhead_ms must be a number of at least 0"),
@@ -113,7 +123,7 @@ def damage(find: str, replace: str) -> str:
         (damage("8.4809", "nan"), "line 13: milliseconds must be finite and above 0"),
         (damage("conv,32", "konv,32"), "line 13: unknown kind 'konv'"),
         (damage("conv,32,32", "conv,32,-1"), "line 13: in_width must be a whole number"),
-        (damage("conv,32,32", "conv,32"), "line 13: 13 values, not 14"),
+        (damage("conv,32,32", "conv,32"), "line 13: 17 values, not 18"),
         (damage("8.4809", '"8.4809'), "line 13"),
         (table().dump() + table().dump().splitlines()[-1], "line 15: a second timing for add3 8x8x64"),
         ("\n".join(table().dump().splitlines()[:12]), "no timing in it"),

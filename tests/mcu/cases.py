@@ -80,10 +80,12 @@ def _signature(kind: Kind, chance: np.random.Generator) -> Signature:
             out = tuple((size + sum(padding) - kernel) // stride + 1 for size in (height, width))
             out_channels = int(chance.integers(1, 10)) if kind is Kind.CONV else channels
             relu_in = relu_in and kind in (Kind.CONV, Kind.DEPTHWISE)
-            return Signature(kind, shape, (out[0], out[1], out_channels), kernel, stride, padding, relu_in=relu_in)
+            return Signature.square(
+                kind, shape, (out[0], out[1], out_channels), kernel, stride, padding, relu_in=relu_in
+            )
         case Kind.GLOBAL_POOL:
             big = (15, 16, channels) if chance.integers(4) == 0 else shape
-            return Signature(kind, big, (1, 1, channels), big[0])
+            return Signature(kind, big, (1, 1, channels))
         case Kind.LINEAR:
             inputs = int(chance.integers(1, 80))
             return Signature(kind, (1, 1, inputs), (1, 1, int(chance.integers(1, 12))))
@@ -92,7 +94,7 @@ def _signature(kind: Kind, chance: np.random.Generator) -> Signature:
         case Kind.PAD:
             before, after = int(chance.integers(0, 3)), int(chance.integers(0, 3))
             out = (height + before + after, width + before + after, channels)
-            return Signature(kind, shape, out, padding=(before, after))
+            return Signature.square(kind, shape, out, padding=(before, after))
         case _:
             return Signature(kind, shape, shape)
 

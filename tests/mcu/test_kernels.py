@@ -62,9 +62,9 @@ def test_cross_compiled_kernels_equal_the_reference(kernels: Kernels, core: str,
 def test_kernels_of_the_benchmark_space_equal_the_reference(kernels: Kernels, core: str) -> None:
     """The shapes that matter, with trained-like constants: whole rows of tiles, rings that wrap."""
     for signature in (
-        Signature(Kind.CONV, (8, 8, 64), (8, 8, 64), 3, 1, (1, 1), relu_in=True),
-        Signature(Kind.CONV, (9, 9, 16), (5, 5, 31), 3, 2, (1, 1)),
-        Signature(Kind.CONV, (12, 12, 3), (12, 12, 16), 3, 1, (1, 1)),
+        Signature.square(Kind.CONV, (8, 8, 64), (8, 8, 64), 3, 1, (1, 1), relu_in=True),
+        Signature.square(Kind.CONV, (9, 9, 16), (5, 5, 31), 3, 2, (1, 1)),
+        Signature.square(Kind.CONV, (12, 12, 3), (12, 12, 16), 3, 1, (1, 1)),
         Signature(Kind.ADD, (9, 9, 16), (9, 9, 16), operands=4),
     ):
         drawn = sample(signature, 3)
@@ -103,10 +103,10 @@ BOUNDS = {
     "cortex-m0plus": (5.05, 11.3, 9.8, 138.0, 114.0, 103.0, 10.2, 287.0),
 }
 BOUNDED = (
-    Signature(Kind.CONV, (32, 32, 16), (32, 32, 16), 3, 1, (1, 1), relu_in=True),
+    Signature.square(Kind.CONV, (32, 32, 16), (32, 32, 16), 3, 1, (1, 1), relu_in=True),
     Signature(Kind.CONV, (32, 32, 16), (32, 32, 16), relu_in=True),
-    Signature(Kind.CONV, (32, 32, 3), (32, 32, 16), 3, 1, (1, 1)),
-    Signature(Kind.AVG_POOL, (32, 32, 16), (32, 32, 16), 3, 1, (1, 1)),
+    Signature.square(Kind.CONV, (32, 32, 3), (32, 32, 16), 3, 1, (1, 1)),
+    Signature.square(Kind.AVG_POOL, (32, 32, 16), (32, 32, 16), 3, 1, (1, 1)),
     Signature(Kind.ADD, (32, 32, 16), (32, 32, 16), operands=2),
     Signature(Kind.DEPTHWISE, (8, 8, 64), (8, 8, 64)),
     Signature(Kind.LINEAR, (1, 1, 64), (1, 1, 10)),
@@ -128,7 +128,7 @@ def work(signature: Signature) -> int:
     outputs = prod(signature.out_shape)
     match signature.kind:
         case Kind.CONV | Kind.LINEAR:
-            return outputs * signature.kernel**2 * prod(signature.in_shape[2:])
+            return outputs * prod(signature.kernel) * prod(signature.in_shape[2:])
         case _:
             return outputs
 
@@ -203,7 +203,7 @@ def test_an_add_has_two_to_four_operands() -> None:
 
 def test_only_convolutions_clamp_what_they_read() -> None:
     with pytest.raises(NoKernelError, match="only convolutions"):
-        operator(Signature(Kind.AVG_POOL, (4, 4, 4), (2, 2, 4), 2, 2, relu_in=True))
+        operator(Signature.square(Kind.AVG_POOL, (4, 4, 4), (2, 2, 4), 2, 2, relu_in=True))
 
 
 def test_the_kernel_version_is_a_digest_of_the_sources() -> None:
@@ -213,7 +213,47 @@ def test_the_kernel_version_is_a_digest_of_the_sources() -> None:
 def test_every_window_must_touch_the_image() -> None:
     for padding, size in (((1, 0), 5), ((0, 0), 3)):
         with pytest.raises(NoKernelError, match="padding"):
-            operator(Signature(Kind.CONV, (4, 4, 4), (size, size, 4), 1, 1, padding))
+            operator(Signature.square(Kind.CONV, (4, 4, 4), (size, size, 4), 1, 1, padding))
+
+
+@pytest.mark.parametrize(
+    "signature",
+    [
+        Signature(Kind.CONV, (49, 10, 1), (25, 5, 8), (10, 4), (2, 2), ((4, 5), (1, 1))),
+        Signature(Kind.CONV, (9, 9, 4), (9, 5, 4), (3, 3), (1, 2), ((1, 1), (1, 1))),
+        Signature(Kind.DEPTHWISE, (8, 8, 4), (8, 8, 4), (3, 3), (1, 1), ((0, 2), (1, 1))),
+        Signature(Kind.AVG_POOL, (8, 8, 4), (7, 6, 4), (2, 3)),
+        Signature(Kind.MAX_POOL, (8, 8, 4), (8, 6, 4), (1, 3)),
+    ],
+    ids=str,
+)
+def test_windows_by_axis_have_no_kernel(signature: Signature) -> None:
+    assert not signature.fault
+    with pytest.raises(NoKernelError, match=r"^no kernel runs \w+\dx\d.* our windows are square, with one stride .*$"):
+        operator(signature)
+
+
+def test_a_pad_by_axis_has_no_kernel() -> None:
+    with pytest.raises(NoKernelError, match="it pads rows and columns alike"):
+        operator(Signature(Kind.PAD, (4, 4, 4), (5, 4, 4), padding=((0, 1), (0, 0))))
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_what_lies_behind_the_image_may_differ_by_axis(kernels: Kernels, core: str) -> None:
+    """Kernels are not told how much padding that is: they know how many windows there are."""
+    for kind, channels, made, after in (
+        (Kind.CONV, 4, (7, 8, 5), (0, 1)),
+        (Kind.CONV, 3, (8, 7, 5), (1, 0)),
+        (Kind.CONV, 4, (9, 7, 6), (2, 0)),
+        (Kind.DEPTHWISE, 5, (7, 9, 5), (0, 2)),
+        (Kind.AVG_POOL, 4, (9, 8, 4), (2, 1)),
+        (Kind.MAX_POOL, 5, (7, 9, 5), (0, 2)),
+    ):
+        signature = Signature(kind, (8, 8, channels), made, (3, 3), padding=((1, after[0]), (1, after[1])))
+        assert not signature.fault
+        drawn = sample(signature, 2)
+        got = run_operator(kernels(core), CORES[core], signature, drawn.constants, drawn.operands)
+        np.testing.assert_array_equal(got.output, run(signature, drawn.constants, *drawn.operands), str(signature))
 
 
 def test_the_reciprocals_of_a_mean_are_exact() -> None:

@@ -25,16 +25,16 @@ from micronas.network.graph import Kind, Signature
 
 SHAPE = (6, 6, 8)
 OPERATIONS = (
-    Signature(Kind.CONV, SHAPE, SHAPE, 3, padding=(1, 1), relu_in=True),
-    Signature(Kind.CONV, (6, 6, 3), SHAPE, 5, padding=(2, 2)),
-    Signature(Kind.DEPTHWISE, SHAPE, SHAPE, 3, padding=(1, 1)),
-    Signature(Kind.AVG_POOL, SHAPE, SHAPE, 3, padding=(1, 1)),
-    Signature(Kind.MAX_POOL, SHAPE, (3, 3, 8), 2, 2),
+    Signature.square(Kind.CONV, SHAPE, SHAPE, 3, padding=(1, 1), relu_in=True),
+    Signature.square(Kind.CONV, (6, 6, 3), SHAPE, 5, padding=(2, 2)),
+    Signature.square(Kind.DEPTHWISE, SHAPE, SHAPE, 3, padding=(1, 1)),
+    Signature.square(Kind.AVG_POOL, SHAPE, SHAPE, 3, padding=(1, 1)),
+    Signature.square(Kind.MAX_POOL, SHAPE, (3, 3, 8), 2, 2),
     Signature(Kind.ADD, SHAPE, SHAPE, operands=3),
     Signature(Kind.GLOBAL_POOL, SHAPE, (1, 1, 8)),
     Signature(Kind.LINEAR, (1, 1, 8), (1, 1, 10)),
     Signature(Kind.RELU, SHAPE, SHAPE),
-    Signature(Kind.PAD, SHAPE, (8, 8, 8), padding=(1, 1)),
+    Signature.square(Kind.PAD, SHAPE, (8, 8, 8), padding=(1, 1)),
 )
 SLOW_FLASH = MemoryModel.of_flash(
     wait_states=7, flash_bytes=16, line_bytes=16, code_cache_bytes=0, data_cache_bytes=0, sram_line_cycles=5

@@ -95,16 +95,14 @@ def test_accumulators_beyond_int32_are_refused() -> None:
 
 def accumulate(signature: Signature, constants: Weighted, x: Int8, position: tuple[int, int, int]) -> int:
     """One output's accumulator, by loops over Python integers: the definition of a padded convolution."""
-    (height, width, channels), k = signature.in_shape, signature.kernel
+    height, width, channels = signature.in_shape
+    (down, across), ((above, _), (left, _)) = signature.stride, signature.padding
     row, column, out = position
     total = int(constants.bias[out])
     depthwise = signature.kind is Kind.DEPTHWISE
-    for i in range(k):
-        for j in range(k):
-            y, z = (
-                row * signature.stride - signature.padding[0] + i,
-                column * signature.stride - signature.padding[0] + j,
-            )
+    for i in range(signature.kernel[0]):
+        for j in range(signature.kernel[1]):
+            y, z = row * down - above + i, column * across - left + j
             if not (0 <= y < height and 0 <= z < width):
                 continue
             for c in [out] if depthwise else range(channels):
@@ -114,19 +112,54 @@ def accumulate(signature: Signature, constants: Weighted, x: Int8, position: tup
     return total
 
 
+def assert_definition(signature: Signature, constants: Constants, x: Int8) -> None:
+    assert isinstance(constants, Weighted)
+    got, output = run(signature, constants, x), constants.output
+    for position in np.ndindex(*signature.out_shape):
+        total = accumulate(signature, constants, x, position)
+        factor = Rescale(*((part[position[2]],) for part in (constants.rescale.multiplier, constants.rescale.shift)))
+        scaled = int(multiply_by_quantized_multiplier(np.array([total]), factor)[0]) + output.zero_point
+        assert got[position] == min(max(scaled, output.minimum), output.maximum)
+
+
 @pytest.mark.parametrize("kind", [Kind.CONV, Kind.DEPTHWISE])
 def test_convolutions_are_their_definition(kind: Kind) -> None:
     for case in cases(kind, 12, seed=7):
-        assert isinstance(case.constants, Weighted)
-        got = run(case.signature, case.constants, *case.operands)
-        output = case.constants.output
-        for position in np.ndindex(*case.signature.out_shape):
-            total = accumulate(case.signature, case.constants, case.operands[0], position)
-            factor = Rescale(
-                *((part[position[2]],) for part in (case.constants.rescale.multiplier, case.constants.rescale.shift))
-            )
-            scaled = int(multiply_by_quantized_multiplier(np.array([total]), factor)[0]) + output.zero_point
-            assert got[position] == min(max(scaled, output.minimum), output.maximum)
+        assert_definition(case.signature, case.constants, case.operands[0])
+
+
+BY_AXIS = {
+    Kind.CONV: (
+        Signature(Kind.CONV, (23, 9, 2), (12, 4, 3), (10, 4), (2, 2), ((4, 5), (1, 1))),
+        Signature(Kind.CONV, (9, 5, 3), (9, 3, 4), (3, 1), (1, 2), ((1, 1), (0, 0)), relu_in=True),
+    ),
+    Kind.DEPTHWISE: (Signature(Kind.DEPTHWISE, (9, 6, 5), (3, 6, 5), (1, 3), (3, 1), ((0, 0), (2, 0)), relu_in=True),),
+    Kind.AVG_POOL: (Signature(Kind.AVG_POOL, (9, 6, 3), (5, 7, 3), (2, 3), (2, 1), ((0, 1), (2, 1))),),
+    Kind.MAX_POOL: (Signature(Kind.MAX_POOL, (9, 6, 3), (9, 4, 3), (1, 3), (1, 2), ((0, 0), (2, 1))),),
+}
+
+
+@pytest.mark.parametrize("kind", [Kind.CONV, Kind.DEPTHWISE])
+def test_convolutions_by_axis_are_their_definition(kind: Kind) -> None:
+    for signature in BY_AXIS[kind]:
+        assert not signature.fault
+        drawn = sample(signature, 3)
+        assert_definition(signature, drawn.constants, drawn.operands[0])
+
+
+@pytest.mark.parametrize("kind", [Kind.AVG_POOL, Kind.MAX_POOL])
+def test_pools_by_axis_are_their_definition(kind: Kind) -> None:
+    for signature in BY_AXIS[kind]:
+        assert not signature.fault
+        x = sample(signature, 5).operands[0]
+        got = run(signature, Pooled(Output()), x)
+        rows, columns = signature.axes
+        for row, column, channel in np.ndindex(*signature.out_shape):
+            top, left = row * rows.stride - rows.before, column * columns.stride - columns.before
+            window = x[max(top, 0) : top + rows.kernel, max(left, 0) : left + columns.kernel, channel].astype(int)
+            mean = Fraction(int(window.sum()), window.size)
+            rounded = int(math.copysign(math.floor(abs(mean) + Fraction(1, 2)), mean))
+            assert got[row, column, channel] == (rounded if kind is Kind.AVG_POOL else window.max())
 
 
 @pytest.mark.parametrize("kind", [Kind.CONV, Kind.DEPTHWISE, Kind.LINEAR])
@@ -154,7 +187,7 @@ def _total(signature: Signature, constants: Weighted, x: Int8, position: tuple[i
 
 
 def test_averages_do_not_count_padding_and_round_halves_away() -> None:
-    signature = Signature(Kind.AVG_POOL, (2, 2, 1), (2, 2, 1), 3, 1, (1, 1))
+    signature = Signature.square(Kind.AVG_POOL, (2, 2, 1), (2, 2, 1), 3, 1, (1, 1))
     x = np.array([[1, 2], [3, 4]], np.int8).reshape(2, 2, 1)
     np.testing.assert_array_equal(run(signature, Pooled(Output()), x).ravel(), [3, 3, 3, 3])  # 2.5 up
     np.testing.assert_array_equal(run(signature, Pooled(Output()), -x).ravel(), [-3, -3, -3, -3])  # -2.5 down
@@ -165,14 +198,16 @@ def test_averages_do_not_count_padding_and_round_halves_away() -> None:
 
 
 def test_maxima_do_not_look_at_padding() -> None:
-    signature = Signature(Kind.MAX_POOL, (2, 2, 1), (2, 2, 1), 3, 1, (1, 1))
+    signature = Signature.square(Kind.MAX_POOL, (2, 2, 1), (2, 2, 1), 3, 1, (1, 1))
     x = np.array([[-9, -8], [-7, -128]], np.int8).reshape(2, 2, 1)
     np.testing.assert_array_equal(run(signature, Pooled(Output(zero_point=3)), x).ravel(), [-7] * 4)
 
 
 def test_padding_is_the_zero_point() -> None:
-    signature = Signature(Kind.PAD, (1, 1, 1), (3, 3, 1), padding=(0, 2))
+    signature = Signature.square(Kind.PAD, (1, 1, 1), (3, 3, 1), padding=(0, 2))
     np.testing.assert_array_equal(run(signature, Padded(-5), image(7)).ravel(), [7] + [-5] * 8)
+    signature = Signature(Kind.PAD, (1, 1, 1), (2, 3, 1), padding=((1, 0), (0, 2)))
+    np.testing.assert_array_equal(run(signature, Padded(-5), image(7)).ravel(), [-5, -5, -5, 7, -5, -5])
 
 
 def test_adds_approximate_real_arithmetic() -> None:
@@ -221,7 +256,7 @@ def test_operators_equal_tflites_reference_kernels(golden: dict[str, Any]) -> No
     """Bit by bit, on outputs that TFLite's own reference kernels computed; the file names its source."""
     shape = {name: tuple(golden[name]) for name in ("in_shape", "out_shape", "padding") if name in golden}
     numbers = {name: golden[name] for name in ("kernel", "stride", "operands") if name in golden}
-    signature = Signature(Kind(golden["kind"]), **shape, **numbers)
+    signature = Signature.square(Kind(golden["kind"]), **shape, **numbers)
     chance = np.random.default_rng(golden["seed"])
     operands = [chance.integers(-128, 128, signature.in_shape).astype(np.int8) for _ in range(signature.operands)]
     got = run(signature, _golden_constants(golden, signature, chance), *operands)

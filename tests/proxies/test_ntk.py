@@ -108,10 +108,10 @@ def _zoo() -> Graph:
 
     from micronas.network.graph import Kind, Layer, Signature
 
-    conv5 = Signature(Kind.CONV, (9, 9, 2), (5, 5, 4), 5, 2, (2, 2))
-    uneven = Signature(Kind.CONV, (5, 5, 4), (3, 3, 4), 3, 2, (1, 1))
-    same = Signature(Kind.CONV, (9, 9, 2), (5, 5, 4), 3, 2, (1, 1))
-    depthwise = Signature(Kind.DEPTHWISE, (5, 5, 4), (5, 5, 4), 3, 1, (1, 1))
+    conv5 = Signature.square(Kind.CONV, (9, 9, 2), (5, 5, 4), 5, 2, (2, 2))
+    uneven = Signature.square(Kind.CONV, (5, 5, 4), (3, 3, 4), 3, 2, (1, 1))
+    same = Signature.square(Kind.CONV, (9, 9, 2), (5, 5, 4), 3, 2, (1, 1))
+    depthwise = Signature.square(Kind.DEPTHWISE, (5, 5, 4), (5, 5, 4), 3, 1, (1, 1))
     relu = Signature(Kind.RELU, (5, 5, 4), (5, 5, 4))
     return Graph(
         (
@@ -122,11 +122,11 @@ def _zoo() -> Graph:
             Layer("bn", replace(relu, kind=Kind.BATCH_NORM), ("sum",)),
             Layer("relu", relu, ("bn",)),
             Layer("depthwise", depthwise, ("relu",)),
-            Layer("max", Signature(Kind.MAX_POOL, (5, 5, 4), (5, 5, 4), 3, 1, (1, 1)), ("depthwise",)),
+            Layer("max", Signature.square(Kind.MAX_POOL, (5, 5, 4), (5, 5, 4), 3, 1, (1, 1)), ("depthwise",)),
             Layer("mean", Signature(Kind.MEAN, (5, 5, 4), (5, 5, 4), operands=4), ("max", "relu", "sum")),
-            Layer("avg", Signature(Kind.AVG_POOL, (5, 5, 4), (5, 5, 4), 3, 1, (0, 2)), ("mean",)),
-            Layer("pad", Signature(Kind.PAD, (5, 5, 4), (6, 6, 4), padding=(1, 0)), ("avg",)),
-            Layer("cut", Signature(Kind.AVG_POOL, (6, 6, 4), (5, 5, 4), 2, 1), ("pad",)),
+            Layer("avg", Signature.square(Kind.AVG_POOL, (5, 5, 4), (5, 5, 4), 3, 1, (0, 2)), ("mean",)),
+            Layer("pad", Signature.square(Kind.PAD, (5, 5, 4), (6, 6, 4), padding=(1, 0)), ("avg",)),
+            Layer("cut", Signature.square(Kind.AVG_POOL, (6, 6, 4), (5, 5, 4), 2, 1), ("pad",)),
             Layer("uneven", uneven, ("cut",)),
             Layer("pool", Signature(Kind.GLOBAL_POOL, (3, 3, 4), (1, 1, 4)), ("uneven",)),
             Layer("linear", Signature(Kind.LINEAR, (1, 1, 4), (1, 1, 3)), ("pool",)),

@@ -22,14 +22,14 @@ from micronas.network.graph import Kind, Layer, Signature
 
 _SHAPE = (1, 1, 8)
 _SMALLEST = (  # all keep their shape, so that they can be put one on the other; what every network has comes first
-    Signature(Kind.CONV, _SHAPE, _SHAPE, 3, 1, (1, 1)),
+    Signature.square(Kind.CONV, _SHAPE, _SHAPE, 3, 1, (1, 1)),
     Signature(Kind.LINEAR, _SHAPE, _SHAPE),
     Signature(Kind.GLOBAL_POOL, _SHAPE, _SHAPE),
     Signature(Kind.ADD, _SHAPE, _SHAPE, operands=2),
-    Signature(Kind.AVG_POOL, _SHAPE, _SHAPE, 3, 1, (1, 1)),
-    Signature(Kind.DEPTHWISE, _SHAPE, _SHAPE, 3, 1, (1, 1)),
+    Signature.square(Kind.AVG_POOL, _SHAPE, _SHAPE, 3, 1, (1, 1)),
+    Signature.square(Kind.DEPTHWISE, _SHAPE, _SHAPE, 3, 1, (1, 1)),
     Signature(Kind.RELU, _SHAPE, _SHAPE),
-    Signature(Kind.MAX_POOL, _SHAPE, _SHAPE, 3, 1, (1, 1)),
+    Signature.square(Kind.MAX_POOL, _SHAPE, _SHAPE, 3, 1, (1, 1)),
     Signature(Kind.PAD, _SHAPE, _SHAPE),
 )
 _USES = 9

@@ -130,14 +130,14 @@ def _weigh(signature: Signature, parameters: FloatParameters, x: Floats) -> Floa
 
 
 def _padded(x: Floats, signature: Signature, value: float) -> Floats:
-    return np.pad(x, ((0, 0), signature.padding, signature.padding, (0, 0)), constant_values=value)
+    return np.pad(x, ((0, 0), *signature.padding, (0, 0)), constant_values=value)
 
 
 def _windows(x: Floats, signature: Signature, padding: float = 0) -> Floats:
-    """(count, out_h, out_w, channels, k, k)."""
-    kernel, step, (height, width, _) = signature.kernel, signature.stride, signature.out_shape
-    windows = np.lib.stride_tricks.sliding_window_view(_padded(x, signature, padding), (kernel, kernel), (1, 2))
-    return windows[:, ::step, ::step][:, :height, :width]
+    """(count, out_h, out_w, channels, height, width)."""
+    (down, across), (height, width, _) = signature.stride, signature.out_shape
+    windows = np.lib.stride_tricks.sliding_window_view(_padded(x, signature, padding), signature.kernel, (1, 2))
+    return windows[:, ::down, ::across][:, :height, :width]
 
 
 # --- float to integer ---------------------------------------------------------------------------

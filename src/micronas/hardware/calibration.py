@@ -183,7 +183,7 @@ def read_measurements(
         raise TableError(f"cannot read {path}: {getattr(error, 'strerror', None) or 'it is no UTF-8 text'}") from error
     operations = {str(signature): signature for signature in known}
     found: list[Measurement] = []
-    columns = FIELDS if is_table(lines) else ("name",)
+    columns = FIELDS if is_table(path, lines) else ("name",)
     for line, row in rows(path, lines, (*columns, "milliseconds")):
         try:
             found.append(_measurement(line, row, space, skeleton, operations))

@@ -124,7 +124,7 @@ class LiveFlops:
 
 
 def _is_batch_norm(deployed_as: Signature) -> bool:
-    return deployed_as.kind is Kind.DEPTHWISE and deployed_as.kernel == 1
+    return deployed_as.kind is Kind.DEPTHWISE and deployed_as.kernel == (1, 1)
 
 
 @dataclass(frozen=True)

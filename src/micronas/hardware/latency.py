@@ -34,7 +34,7 @@ def operation(signature: Signature) -> str:
     """The operation class of a signature, whatever its shapes: `conv3x3`, `avg_pool2x2`, `add`, `linear`."""
     match signature.kind:
         case Kind.CONV | Kind.DEPTHWISE | Kind.AVG_POOL | Kind.MAX_POOL:
-            return f"{signature.kind}{signature.kernel}x{signature.kernel}"
+            return f"{signature.kind}{signature.kernel[0]}x{signature.kernel[1]}"
         case _:
             return str(signature.kind)
 

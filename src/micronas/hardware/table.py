@@ -16,7 +16,8 @@ from micronas.network.graph import Kind, Shape, Signature
 
 FIELDS = (
     *("kind", "in_height", "in_width", "in_channels", "out_height", "out_width", "out_channels"),
-    *("kernel", "stride", "pad_before", "pad_after", "operands", "relu_in"),
+    *("kernel_height", "kernel_width", "stride_height", "stride_width"),
+    *("pad_above", "pad_below", "pad_left", "pad_right", "operands", "relu_in"),
 )
 """The columns that write a `Signature`; a table has one more, `milliseconds`."""
 
@@ -30,7 +31,8 @@ OVERHEAD_INPUT_BYTES = 32 * 32 * 3
 """The size of the input for which a table states its overhead."""
 
 _NUMBERS = FIELDS[1:]
-_FORMAT = "micronas latency table 1"
+_FORMAT = "micronas latency table 2"
+_OLDER = "micronas latency table 1"  # one number for both axes of a window
 _REQUIRED = ("board", "runtime", "dtype", "kernel_version", "source", "overhead_ms")
 _PER_BYTE = "overhead_ms_per_input_byte"  # a table without it states one overhead for all inputs
 
@@ -183,7 +185,8 @@ def encode(signature: Signature) -> tuple[str, ...]:
     numbers = (
         *signature.in_shape,
         *signature.out_shape,
-        *(signature.kernel, signature.stride, *signature.padding, signature.operands, int(signature.relu_in)),
+        *(*signature.kernel, *signature.stride, *signature.padding[0], *signature.padding[1]),
+        *(signature.operands, int(signature.relu_in)),
     )
     return (str(signature.kind), *map(str, numbers))
 
@@ -203,9 +206,9 @@ def decode(words: Mapping[str, str]) -> Signature:
         kind,
         (at["in_height"], at["in_width"], at["in_channels"]),
         (at["out_height"], at["out_width"], at["out_channels"]),
-        kernel=at["kernel"],
-        stride=at["stride"],
-        padding=(at["pad_before"], at["pad_after"]),
+        kernel=(at["kernel_height"], at["kernel_width"]),
+        stride=(at["stride_height"], at["stride_width"]),
+        padding=((at["pad_above"], at["pad_below"]), (at["pad_left"], at["pad_right"])),
         operands=at["operands"],
         relu_in=bool(at["relu_in"]),
     )
@@ -236,9 +239,16 @@ def read_table(path: Path) -> LatencyTable:
     return _table(path, header, milliseconds)
 
 
-def is_table(lines: Sequence[str]) -> bool:
-    """Whether these are the lines of a latency table."""
-    return bool(lines) and lines[0] == f"# {_FORMAT}"
+def is_table(path: Path, lines: Sequence[str]) -> bool:
+    """Whether these are the lines of a latency table.
+
+    Raises:
+        TableError: they are, but in an older format.
+    """
+    first = lines[0] if lines else ""
+    if first == f"# {_OLDER}":
+        raise TableError(f"{path}, line 1: a table of an older format ('{first}'); profile the board anew")
+    return first == f"# {_FORMAT}"
 
 
 def rows(path: Path, lines: Iterable[str], wanted: Iterable[str]) -> Iterator[tuple[int, dict[str, str]]]:
@@ -293,7 +303,7 @@ def _whole_number(name: str, word: str | None) -> int:
 
 
 def _header(path: Path, lines: list[str]) -> dict[str, str]:
-    if not is_table(lines):
+    if not is_table(path, lines):
         raise TableError(f"{path}, line 1: no latency table; the first line must be '# {_FORMAT}'")
     header: dict[str, str] = {}
     for line in lines[1:]:

@@ -90,6 +90,7 @@ def operator(signature: Signature) -> Operator:
     """
     _refuse_unfused_relu(signature)
     _refuse_windows_outside(signature)
+    _refuse_windows_by_axis(signature)
     scratch_bytes, size, channels = 0, prod(signature.in_shape), signature.in_shape[2]
     match signature.kind:
         case Kind.CONV:
@@ -147,12 +148,21 @@ def _refuse_windows_outside(signature: Signature) -> None:
     """Kernels count on windows that touch the image, and on an output of as many windows as fit."""
     if signature.kind not in (Kind.CONV, Kind.DEPTHWISE, Kind.AVG_POOL, Kind.MAX_POOL):
         return
-    kernel, padding = signature.kernel, signature.padding
-    sizes = ((size + sum(padding) - kernel) // signature.stride + 1 for size in signature.in_shape[:2])
-    if max(padding) >= kernel or tuple(sizes) != signature.out_shape[:2]:
+    if any(max(axis.before, axis.after) >= axis.kernel or axis.windows != axis.out for axis in signature.axes):
         raise NoKernelError(
-            f"no kernel runs {signature}: its padding {padding} must be smaller than its window"
+            f"no kernel runs {signature}: its padding must be smaller than its window"
             f" and lead to {signature.out_shape[0]}x{signature.out_shape[1]}"
+        )
+
+
+def _refuse_windows_by_axis(signature: Signature) -> None:
+    """Kernels have one number for both axes. What lies below and on the right of the image they work out for each."""
+    rows, columns = signature.axes
+    if signature.kind is Kind.PAD and signature.padding[0] != signature.padding[1]:
+        raise NoKernelError(f"no kernel runs {signature}: it pads rows and columns alike")
+    if (rows.kernel, rows.stride, rows.before) != (columns.kernel, columns.stride, columns.before):
+        raise NoKernelError(
+            f"no kernel runs {signature}: our windows are square, with one stride and as much padding above as left"
         )
 
 
@@ -180,9 +190,9 @@ def _groups(values: int) -> int:
 
 def _conv_scratch(signature: Signature) -> int:
     """Bytes; convolution.c says what they hold, and micronas_convolution_scratch_bytes the same number."""
-    kernel, channels = signature.kernel, signature.in_shape[2]
+    (kernel, _), channels = signature.kernel, signature.in_shape[2]
     if channels % 4 == 0:
-        return 4 * kernel + 2 * kernel * ((signature.out_shape[1] - 1) * signature.stride + kernel) * channels
+        return 4 * kernel + 2 * kernel * ((signature.out_shape[1] - 1) * signature.stride[1] + kernel) * channels
     size = kernel * kernel * channels
     _, out_width, out_channels = signature.out_shape
     copied = out_channels if size < 3 else 2 - out_channels % 2
@@ -198,9 +208,9 @@ def _conv_geometry(signature: Signature) -> dict[str, int]:
         "out_height": out_height,
         "out_width": out_width,
         "out_channels": out_channels,
-        "kernel": signature.kernel,
-        "stride": signature.stride,
-        "pad": signature.padding[0],
+        "kernel": signature.kernel[0],
+        "stride": signature.stride[0],
+        "pad": signature.padding[0][0],
         "relu_in": int(signature.relu_in),
     }
 
@@ -216,7 +226,7 @@ def _linear_geometry(signature: Signature) -> dict[str, int]:
 
 
 def _pad_geometry(signature: Signature) -> dict[str, int]:
-    (height, width, channels), (before, after) = signature.in_shape, signature.padding
+    (height, width, channels), (before, after) = signature.in_shape, signature.padding[0]
     return {"in_height": height, "in_width": width, "channels": channels, "before": before, "after": after}
 
 

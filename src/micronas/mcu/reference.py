@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from micronas.network.graph import Kind, Signature
+from micronas.network.graph import Kind, Padding, Signature
 
 Int8 = NDArray[np.int8]
 Integers = NDArray[np.int64]
@@ -50,7 +50,7 @@ class Output:
 class Weighted:
     """Constants of CONV, DEPTHWISE and LINEAR.
 
-    Weights are int8, in memory order: CONV (out, k, k, in), DEPTHWISE (k, k, channels), LINEAR
+    Weights are int8, in memory order: CONV (out, height, width, in), DEPTHWISE (height, width, channels), LINEAR
     (out, in); the bias is int32 (out,). `rescale` holds one factor per output channel, LINEAR one.
     """
 
@@ -108,12 +108,12 @@ Constants = Weighted | Pooled | Padded | Rescaled | Folded
 
 def weight_shape(signature: Signature) -> tuple[int, ...]:
     """Shape of the int8 weights in memory order, as `Weighted` has them; () if there are none."""
-    (height, width, channels), out, kernel = signature.in_shape, signature.out_shape[2], signature.kernel
+    (height, width, channels), out = signature.in_shape, signature.out_shape[2]
     match signature.kind:
         case Kind.CONV:
-            return (out, kernel, kernel, channels)
+            return (out, *signature.kernel, channels)
         case Kind.DEPTHWISE:
-            return (kernel, kernel, channels)
+            return (*signature.kernel, channels)
         case Kind.LINEAR:
             return (out, height * width * channels)
         case _:
@@ -220,21 +220,21 @@ def _clamped(value: Integers, output: Output) -> Int8:
     return np.clip(value, output.minimum, output.maximum).astype(np.int8)
 
 
-def _padded(x: Int8, padding: tuple[int, int], value: int) -> Integers:
-    return np.pad(x.astype(np.int64), (padding, padding, (0, 0)), constant_values=value)
+def _padded(x: Int8, padding: Padding, value: int) -> Integers:
+    return np.pad(x.astype(np.int64), (*padding, (0, 0)), constant_values=value)
 
 
 def _windows(x: Integers, signature: Signature) -> Integers:
-    """Every window of a padded (height, width, channels): (out_h, out_w, channels, k, k)."""
-    windows = np.lib.stride_tricks.sliding_window_view(x, (signature.kernel, signature.kernel), (0, 1))
-    step, (height, width, _) = signature.stride, signature.out_shape
-    return windows[::step, ::step][:height, :width]
+    """Every window of a padded (height, width, channels): (out_h, out_w, channels, height, width)."""
+    windows = np.lib.stride_tricks.sliding_window_view(x, signature.kernel, (0, 1))
+    (down, across), (height, width, _) = signature.stride, signature.out_shape
+    return windows[::down, ::across][:height, :width]
 
 
 def _read(signature: Signature, constants: Weighted, x: Int8) -> Integers:
     """The windows of the operand minus its zero point, so that padding is 0 and relu_in is max(0, x)."""
     centred = x.astype(np.int64) - constants.input_zero_point
-    padded = np.pad(centred, (signature.padding, signature.padding, (0, 0)))
+    padded = np.pad(centred, (*signature.padding, (0, 0)))
     return _windows(np.maximum(padded, 0) if signature.relu_in else padded, signature)
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from micronas.network.graph import Graph, GraphError, Kind, Layer, Shape, Signature
+from micronas.network.graph import Graph, GraphError, Kind, Layer, Pair, Shape, Signature
 
 _signature = lru_cache(maxsize=10_000)(Signature)
 """The same signature is one object: a space has few, and its networks are drawn by the thousand."""
 
 
 class GraphBuilder:
-    """Begins with a layer named `input`. Every method that draws a layer takes its name first and returns it."""
+    """Begins with a layer named `input`. Every method that draws a layer takes its name first and returns it.
+
+    Windows, strides and paddings are a number for both axes, or a pair: (height, width). A padding lies on both sides.
+    """
 
     def __init__(self, input_shape: Shape) -> None:
         self._layers: list[Layer] = []
@@ -34,23 +37,33 @@ class GraphBuilder:
         return self._shapes[name]
 
     def conv(
-        self, name: str, source: str, channels: int, kernel: int = 1, stride: int = 1, padding: int | None = None
+        self,
+        name: str,
+        source: str,
+        channels: int,
+        kernel: int | Pair = 1,
+        stride: int | Pair = 1,
+        padding: int | Pair | None = None,
     ) -> str:
-        """A convolution without bias; `padding` on every side, by default (kernel - 1) // 2."""
-        shape, pad = self.shape(source), (kernel - 1) // 2 if padding is None else padding
-        out = (_strided(shape[0], kernel, stride, pad), _strided(shape[1], kernel, stride, pad), channels)
-        return self._put(name, _signature(Kind.CONV, shape, out, kernel, stride, (pad, pad)), (source,))
+        """A convolution without bias; `padding` is by default (kernel - 1) // 2 of each axis."""
+        return self._window(Kind.CONV, name, source, kernel, stride, padding, channels)
 
-    def depthwise(self, name: str, source: str, kernel: int = 3, stride: int = 1, padding: int | None = None) -> str:
+    def depthwise(
+        self,
+        name: str,
+        source: str,
+        kernel: int | Pair = 3,
+        stride: int | Pair = 1,
+        padding: int | Pair | None = None,
+    ) -> str:
         """A convolution of each channel alone, without bias; `padding` as of `conv`."""
-        pad = (kernel - 1) // 2 if padding is None else padding
-        return self._window(Kind.DEPTHWISE, name, source, kernel, stride, pad)
+        return self._window(Kind.DEPTHWISE, name, source, kernel, stride, padding)
 
-    def avg_pool(self, name: str, source: str, kernel: int, stride: int, padding: int = 0) -> str:
+    def avg_pool(self, name: str, source: str, kernel: int | Pair, stride: int | Pair, padding: int | Pair = 0) -> str:
         """An average pool that does not count its padding."""
         return self._window(Kind.AVG_POOL, name, source, kernel, stride, padding)
 
-    def max_pool(self, name: str, source: str, kernel: int, stride: int, padding: int = 0) -> str:
+    def max_pool(self, name: str, source: str, kernel: int | Pair, stride: int | Pair, padding: int | Pair = 0) -> str:
         """A max pool; padding never wins."""
         return self._window(Kind.MAX_POOL, name, source, kernel, stride, padding)
 
@@ -84,15 +97,33 @@ class GraphBuilder:
         """What was drawn."""
         return Graph(tuple(self._layers))
 
-    def _window(self, kind: Kind, name: str, source: str, kernel: int, stride: int, padding: int) -> str:
-        """A layer that moves a window over each channel alone."""
-        shape = self.shape(source)
-        out = (_strided(shape[0], kernel, stride, padding), _strided(shape[1], kernel, stride, padding), shape[2])
-        return self._put(name, _signature(kind, shape, out, kernel, stride, (padding, padding)), (source,))
+    def _window(
+        self,
+        kind: Kind,
+        name: str,
+        source: str,
+        kernel: int | Pair,
+        stride: int | Pair,
+        padding: int | Pair | None,
+        channels: int | None = None,
+    ) -> str:
+        """A layer that moves a window; its output has as many channels as its operand, unless told."""
+        shape, window, step = self.shape(source), _pair(kernel), _pair(stride)
+        y, x = ((window[0] - 1) // 2, (window[1] - 1) // 2) if padding is None else _pair(padding)
+        out = (
+            _strided(shape[0], window[0], step[0], y),
+            _strided(shape[1], window[1], step[1], x),
+            shape[2] if channels is None else channels,
+        )
+        return self._put(name, _signature(kind, shape, out, window, step, ((y, y), (x, x))), (source,))
 
     def _same(self, kind: Kind, name: str, source: str) -> str:
         shape = self.shape(source)
         return self._put(name, _signature(kind, shape, shape), (source,))
+
+
+def _pair(number: int | Pair) -> Pair:
+    return (number, number) if isinstance(number, int) else number
 
 
 def _strided(size: int, kernel: int, stride: int, padding: int) -> int:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from micronas.errors import UserError
 from micronas.network.deployed import READS_RELU, Deployed
-from micronas.network.graph import GraphError, Kind, Layer, Layers, Shape, Signature, check_one_input, once
+from micronas.network.graph import Axis, GraphError, Kind, Layer, Layers, Shape, Signature, check_one_input, once
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class _TfliteOperators:
         if layer.signature.relu_in:
             source = self._rectify(layer.inputs[0], layer.signature.in_shape)
             layer = replace(layer, inputs=(source,), signature=replace(layer.signature, relu_in=False))
-        if layer.signature.padding != (0, 0) and not _is_tf_same(layer.signature):
+        if layer.signature.padding != ((0, 0), (0, 0)) and not _is_tf_same(layer.signature):
             layer = self._padded(layer)
         self.layers.append(layer)
 
@@ -91,20 +91,19 @@ class _TfliteOperators:
         if signature.kind not in READS_RELU:
             raise UserError(f"TFLite has no {signature}: it pads pools only as SAME does")
         height, width, channels = signature.in_shape
-        grown = (height + sum(signature.padding), width + sum(signature.padding), channels)
+        grown = (height + sum(signature.padding[0]), width + sum(signature.padding[1]), channels)
         pad = Signature(Kind.PAD, signature.in_shape, grown, padding=signature.padding)
         self.layers.append(Layer(self._name(f"{layer.name}.pad"), pad, layer.inputs))
-        valid = replace(signature, in_shape=grown, padding=(0, 0))
+        valid = replace(signature, in_shape=grown, padding=((0, 0), (0, 0)))
         return replace(layer, inputs=(self.layers[-1].name,), signature=valid)
 
 
 def _is_tf_same(signature: Signature) -> bool:
-    """Whether TensorFlow's SAME pads so: by as little as needed, the odd pixel behind."""
+    """Whether TensorFlow's SAME pads so, on each axis: by as little as needed, the odd pixel behind."""
 
-    def same(size: int, out: int) -> tuple[int, int]:
-        total = max((out - 1) * signature.stride + signature.kernel - size, 0)
-        return total // 2, total - total // 2
+    def is_same(axis: Axis) -> bool:
+        total = max((axis.out - 1) * axis.stride + axis.kernel - axis.size, 0)
+        covers = axis.out == -(-axis.size // axis.stride)
+        return covers and (axis.before, axis.after) == (total // 2, total - total // 2)
 
-    (height, width, _), (out_height, out_width, _) = signature.in_shape, signature.out_shape
-    covers = (out_height, out_width) == (-(-height // signature.stride), -(-width // signature.stride))
-    return covers and same(height, out_height) == same(width, out_width) == signature.padding
+    return all(map(is_same, signature.axes))

@@ -30,10 +30,12 @@ def windows(
 ):
     """A convolution, up to three channels at a time; with batch norm, in the scratch until its statistics are known."""
     keep_apart()
-    c_in, h_in, w_in, c_out, h_out, w_out, kernel, stride, padding, depthwise = shape
+    c_in, h_in, w_in, c_out, h_out, w_out, kernel_y, kernel_x, stride_y, stride_x, above, left, depthwise = shape
     row_in, plane_in, inside_in = strides(h_in, w_in, border)
     row_out, plane_out, inside_out = strides(h_out, w_out, border)
-    offsets = _offsets(c_in if depthwise == 0 else depthwise, kernel, padding, row_in, plane_in, inside_in)
+    offsets = _offsets(
+        c_in if depthwise == 0 else depthwise, kernel_y, kernel_x, above, left, row_in, plane_in, inside_in
+    )
     count, packed = offsets.size, h_out * w_out * LANES
     weighted = np.empty(3 * count, arena.dtype)
     for first in range(0, c_out, 3):
@@ -68,8 +70,8 @@ def windows(
                 sweep(
                     sums, arena, weighted, offsets,
                     (
-                        start + block * step + c * plane, row, np.int64(LANES), plane, of, stride * row_in,
-                        stride * LANES, c * count, np.int64(1), count, some // apart, h_out, w_out, adding,
+                        start + block * step + c * plane, row, np.int64(LANES), plane, of, stride_y * row_in,
+                        stride_x * LANES, c * count, np.int64(1), count, some // apart, h_out, w_out, adding,
                     ),
                 )  # fmt: skip
         if op == Op.CONV_NORM:
@@ -87,32 +89,32 @@ def windows_back(arena, target, source, adds, scale, shape, border, blocks, weig
     For each residue of a pixel by the stride, a convolution of the gradient with the taps that reach such pixels.
     """
     keep_apart()
-    c_in, h_in, w_in, c_out, h_out, w_out, kernel, stride, padding, depthwise = shape
+    c_in, h_in, w_in, c_out, h_out, w_out, kernel_y, kernel_x, stride_y, stride_x, above, left, depthwise = shape
     row_in, plane_in, inside_in = strides(h_in, w_in, border)
     row_out, plane_out, inside_out = strides(h_out, w_out, border)
-    outputs, taps = c_out if depthwise == 0 else depthwise, kernel * kernel
+    outputs, taps = c_out if depthwise == 0 else depthwise, kernel_y * kernel_x
     offsets, turned = np.empty(outputs * taps, np.int64), np.empty(c_in * outputs * taps, arena.dtype)
-    if kernel < stride and adds == 0:  # some pixels are never read
+    if (kernel_y < stride_y or kernel_x < stride_x) and adds == 0:  # some pixels are never read
         zero = arena.dtype.type(0)
         fill(arena, target + inside_in, row_in, plane_in, blocks * c_in, h_in, w_in * LANES, zero, adds)
         adds += 1
-    for residue in range(stride * stride):
-        a, b = residue // stride, residue % stride
-        begin_y, begin_x = (a + padding) % stride, (b + padding) % stride
-        count = outputs * len(range(begin_y, kernel, stride)) * len(range(begin_x, kernel, stride))
+    for residue in range(stride_y * stride_x):
+        a, b = residue // stride_x, residue % stride_x
+        begin_y, begin_x = (a + above) % stride_y, (b + left) % stride_x
+        count = outputs * len(range(begin_y, kernel_y, stride_y)) * len(range(begin_x, kernel_x, stride_x))
         tap = 0
         for output in range(outputs):
-            for ky in range(begin_y, kernel, stride):
-                for kx in range(begin_x, kernel, stride):
-                    y_from, x_from = (a + padding - ky) // stride, (b + padding - kx) // stride
+            for ky in range(begin_y, kernel_y, stride_y):
+                for kx in range(begin_x, kernel_x, stride_x):
+                    y_from, x_from = (a + above - ky) // stride_y, (b + left - kx) // stride_x
                     offsets[tap] = output * plane_out + inside_out + y_from * row_out + x_from * LANES
                     for c in range(c_in):
                         o = c if depthwise else output
                         where = o if depthwise else output * c_in + c
                         factor = scale * deviations[o] if deviations.size else scale
-                        turned[c * count + tap] = weights[at + where * taps + ky * kernel + kx] * factor
+                        turned[c * count + tap] = weights[at + where * taps + ky * kernel_x + kx] * factor
                     tap += 1
-        rows, columns = (h_in - a + stride - 1) // stride, (w_in - b + stride - 1) // stride
+        rows, columns = (h_in - a + stride_y - 1) // stride_y, (w_in - b + stride_x - 1) // stride_x
         apart = c_in if depthwise else min(c_in, 1)
         for block in range(blocks if count else 0):
             for c in range(apart):
@@ -121,7 +123,7 @@ def windows_back(arena, target, source, adds, scale, shape, border, blocks, weig
                 sweep(
                     arena, arena, turned, offsets[:count],
                     (
-                        to, stride * row_in, stride * LANES, plane_in, of, row_out, np.int64(LANES),
+                        to, stride_y * row_in, stride_x * LANES, plane_in, of, row_out, np.int64(LANES),
                         c * count, np.int64(1), count, c_in // apart, rows, columns, adds,
                     ),
                 )  # fmt: skip
@@ -131,10 +133,12 @@ def windows_back(arena, target, source, adds, scale, shape, border, blocks, weig
 def weight_slopes(arena, gradient, read, scale, shape, border, blocks, deviations, slopes):
     """Per-sample gradients of a layer's weights into `slopes`, (weights, blocks x LANES); how many weights."""
     keep_apart()
-    c_in, h_in, w_in, c_out, h_out, w_out, kernel, stride, padding, depthwise = shape
+    c_in, h_in, w_in, c_out, h_out, w_out, kernel_y, kernel_x, stride_y, stride_x, above, left, depthwise = shape
     row_in, plane_in, inside_in = strides(h_in, w_in, border)
     row_out, plane_out, inside_out = strides(h_out, w_out, border)
-    offsets = _offsets(c_in if depthwise == 0 else depthwise, kernel, padding, row_in, plane_in, inside_in)
+    offsets = _offsets(
+        c_in if depthwise == 0 else depthwise, kernel_y, kernel_x, above, left, row_in, plane_in, inside_in
+    )
     taps, lanes = offsets.size, blocks * LANES
     scales = np.empty(c_out, arena.dtype)
     for output in range(c_out):
@@ -155,22 +159,22 @@ def weight_slopes(arena, gradient, read, scale, shape, border, blocks, deviation
                 if outputs == 3 and three:
                     slopes_3x3(
                         g, taps * lanes, lanes, by, d, plane_out, row_out,
-                        x, stride * row_in, stride * LANES, where, h_out, w_out,
+                        x, stride_y * row_in, stride_x * LANES, where, h_out, w_out,
                     )  # fmt: skip
                 elif outputs == 3:
                     slopes_3x1(
                         g, taps * lanes, lanes, by, d, plane_out, row_out,
-                        x, stride * row_in, stride * LANES, where, h_out, w_out,
+                        x, stride_y * row_in, stride_x * LANES, where, h_out, w_out,
                     )  # fmt: skip
                 elif three:
                     slopes_1x3(
                         g, taps * lanes, lanes, by, d, plane_out, row_out,
-                        x, stride * row_in, stride * LANES, where, h_out, w_out,
+                        x, stride_y * row_in, stride_x * LANES, where, h_out, w_out,
                     )  # fmt: skip
                 else:
                     slopes_1x1(
                         g, taps * lanes, lanes, by, d, plane_out, row_out,
-                        x, stride * row_in, stride * LANES, where, h_out, w_out,
+                        x, stride_y * row_in, stride_x * LANES, where, h_out, w_out,
                     )  # fmt: skip
                 tap += 3 if three else 1
             output += outputs
@@ -196,14 +200,14 @@ def accumulate(kernel, slopes, weights, lanes):
 
 
 @part
-def _offsets(channels, kernel, padding, row, plane, inside):
+def _offsets(channels, kernel_y, kernel_x, above, left, row, plane, inside):
     """Where the taps of a convolution read, (input channel, row, column), relative to the pixel they stand on."""
     keep_apart()
-    offsets = np.empty(channels * kernel * kernel, np.int64)
+    offsets = np.empty(channels * kernel_y * kernel_x, np.int64)
     tap = 0
     for channel in range(channels):
-        for y in range(kernel):
-            for x in range(kernel):
-                offsets[tap] = channel * plane + inside + (y - padding) * row + (x - padding) * LANES
+        for y in range(kernel_y):
+            for x in range(kernel_x):
+                offsets[tap] = channel * plane + inside + (y - above) * row + (x - left) * LANES
                 tap += 1
     return offsets

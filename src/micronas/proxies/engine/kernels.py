@@ -35,7 +35,7 @@ def execute(
         op, target, source, other, adds, geometry, weight, at, network = code[number]
         scale = factors[number]
         g = geometries[geometry]
-        shape = (g[0], g[1], g[2], g[3], g[4], g[5], g[6], g[7], g[8], g[9])
+        shape = (g[0], g[1], g[2], g[3], g[4], g[5], g[6], g[7], g[8], g[9], g[10], g[11], g[12])
         deviations = statistics[0, at : at + shape[3]] if at >= 0 else statistics[0, :0]
         variances = statistics[1, at : at + shape[3]] if at >= 0 else statistics[1, :0]
         if op == Op.COPY or op == Op.RELU or op == Op.RELU_BACK or op == Op.NORM_BACK:

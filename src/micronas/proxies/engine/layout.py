@@ -39,7 +39,7 @@ class Store:
     arena_size: int = 0
     scratch_size: int = 0
     _geometries: dict[Signature, int] = field(default_factory=dict)
-    _geometry_rows: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 10), np.int64))
+    _geometry_rows: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 13), np.int64))
     _weights: dict[tuple[str, Signature], int] = field(default_factory=dict)
     _weight_values: npt.NDArray[np.floating] = field(default_factory=lambda: np.empty((0, 0)))
     _drawn: list[npt.NDArray[np.float64]] = field(default_factory=list)
@@ -67,11 +67,15 @@ class Store:
         return found
 
     def geometries(self) -> npt.NDArray[np.int64]:
-        """Channels, height and width in and out, kernel, stride, padding before, whether depthwise; a row each."""
+        """Channels, height and width in and out; of each axis kernel, stride, padding before; whether depthwise.
+
+        A row each.
+        """
         if len(self._geometry_rows) < len(self._geometries):
             rows = [
-                [*np.roll(its.in_shape, 1), *np.roll(its.out_shape, 1), its.kernel, its.stride, its.padding[0]]
+                [*np.roll(its.in_shape, 1), *np.roll(its.out_shape, 1), *its.kernel, *its.stride, above, left]
                 for its in self._geometries
+                for (above, _), (left, _) in [its.padding]
             ]
             apart = [[its.kind in (Kind.DEPTHWISE, Kind.AVG_POOL)] for its in self._geometries]
             self._geometry_rows = np.hstack([rows, apart]).astype(np.int64)
@@ -91,7 +95,7 @@ class Store:
         if layer.signature.kind in LEARNED:
             weight, bias = self.draw(seed, layer), draw_bias(seed, layer)
         else:  # an average pool begins as a depthwise convolution with ones
-            weight, bias = np.ones((layer.signature.in_shape[2], layer.signature.kernel**2)), None
+            weight, bias = np.ones((layer.signature.in_shape[2], int(np.prod(layer.signature.kernel)))), None
         return np.concatenate([weight.ravel(), np.zeros(len(weight)) if bias is None else bias])
 
     def weights(self) -> npt.NDArray[np.floating]:
@@ -116,10 +120,10 @@ class Store:
 
 def border(signature: Signature) -> int:
     """How far beyond the edge of its operand, or of its gradient on the way back, a layer reads, in pixels."""
-    kernel, stride, before = signature.kernel, signature.stride, signature.padding[0]
     if signature.kind not in (Kind.CONV, Kind.DEPTHWISE, Kind.AVG_POOL):
         return 0
-    reach = [before, -(-(kernel - 1 - before) // stride)]
-    for size, out in zip(signature.in_shape[:2], signature.out_shape[:2], strict=True):
+    reach = [0]
+    for size, out, kernel, stride, before, _ in signature.axes:
+        reach += [before, -(-(kernel - 1 - before) // stride)]
         reach += [(out - 1) * stride + kernel - before - size, (size - 1 + before) // stride - (out - 1)]
-    return max(0, *reach)
+    return max(reach)

@@ -74,14 +74,14 @@ def change(features, at, arena, source, shape, border, blocks):
 def shares(arena, target, source, adds, scale, shape, border, blocks):
     """Each pixel divided by how many pixels, not padding, the window of an average pool covers there."""
     keep_apart()
-    channels, h_in, w_in, _, h_out, w_out, kernel, stride, padding, _ = shape
+    channels, h_in, w_in, _, h_out, w_out, kernel_y, kernel_x, stride_y, stride_x, above, left, _ = shape
     row, plane, inside = strides(h_out, w_out, border)
     shares = np.empty(w_out * LANES, arena.dtype)
     for y in range(h_out):
-        high = min(y * stride - padding + kernel, h_in) - max(y * stride - padding, 0)
+        high = min(y * stride_y - above + kernel_y, h_in) - max(y * stride_y - above, 0)
         for j in range(shares.size):
-            left = j // LANES * stride - padding
-            shares[j] = scale / (high * (min(left + kernel, w_in) - max(left, 0)))
+            x = j // LANES * stride_x - left
+            shares[j] = scale / (high * (min(x + kernel_x, w_in) - max(x, 0)))
         for image in range(blocks * channels):
             at = image * plane + inside + y * row
             to, of = arena[target + at : target + at + shares.size], arena[source + at : source + at + shares.size]
@@ -97,7 +97,7 @@ def shares(arena, target, source, adds, scale, shape, border, blocks):
 def max_pool(arena, target, source, other, adds, scale, shape, border, blocks, back):
     """Forward, or its gradient, which goes to the first largest number of every window."""
     keep_apart()
-    channels, h_in, w_in, _, h_out, w_out, kernel, stride, padding, _ = shape
+    channels, h_in, w_in, _, h_out, w_out, kernel_y, kernel_x, stride_y, stride_x, above, left, _ = shape
     row_in, plane_in, inside_in = strides(h_in, w_in, border)
     row_out, plane_out, inside_out = strides(h_out, w_out, border)
     if back and not adds:
@@ -109,8 +109,8 @@ def max_pool(arena, target, source, other, adds, scale, shape, border, blocks, b
             for x in range(w_out):
                 for lane in range(LANES):
                     best, place = arena.dtype.type(-np.inf), 0
-                    for v in range(max(y * stride - padding, 0), min(y * stride - padding + kernel, h_in)):
-                        for u in range(max(x * stride - padding, 0), min(x * stride - padding + kernel, w_in)):
+                    for v in range(max(y * stride_y - above, 0), min(y * stride_y - above + kernel_y, h_in)):
+                        for u in range(max(x * stride_x - left, 0), min(x * stride_x - left + kernel_x, w_in)):
                             at = image * plane_in + inside_in + v * row_in + u * LANES + lane
                             if arena[read + at] > best:
                                 best, place = arena[read + at], at
@@ -153,7 +153,7 @@ def global_pool(arena, target, source, adds, scale, shape, border, blocks, back)
 def pad(arena, target, source, adds, scale, shape, border, blocks, back):
     """Put an image inside a larger one of zeros, or take it out again."""
     keep_apart()
-    channels, h_in, w_in, _, h_out, w_out, _, _, padding, _ = shape
+    channels, h_in, w_in, _, h_out, w_out, _, _, _, _, above, left, _ = shape
     row_in, plane_in, inside_in = strides(h_in, w_in, border)
     row_out, plane_out, inside_out = strides(h_out, w_out, border)
     if not back and not adds:
@@ -162,7 +162,7 @@ def pad(arena, target, source, adds, scale, shape, border, blocks, back):
     for image in range(blocks * channels):
         for y in range(h_in):
             inner = image * plane_in + inside_in + y * row_in
-            outer = image * plane_out + inside_out + (y + padding) * row_out + padding * LANES
+            outer = image * plane_out + inside_out + (y + above) * row_out + left * LANES
             to, of = (inner, outer) if back else (outer, inner)
             for j in range(w_in * LANES):
                 old = arena[target + to + j] if adds else 0

@@ -10,6 +10,7 @@ import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor
 
 from micronas.network.graph import Kind, Layer, Signature
+from micronas.networks import sides
 from micronas.proxies.engine.schedule import Index, by_step
 from micronas.proxies.engine.torch_forward import Forward, groups
 from micronas.proxies.engine.values import LEARNED
@@ -105,16 +106,14 @@ class Backward:
 
 def _conv_back(signature: Signature, weight: Tensor, gradient: Tensor) -> Tensor:
     """The transpose of a convolution: on its padded operand, whose padding is then cut off."""
-    before, after = signature.padding
-    (height, width), stride = signature.in_shape[:2], signature.stride
     missing = [
-        size + before + after - ((out - 1) * stride + signature.kernel)
-        for size, out in zip((height, width), signature.out_shape[:2], strict=True)
+        axis.size + axis.before + axis.after - ((axis.out - 1) * axis.stride + axis.kernel) for axis in signature.axes
     ]
     padded = F.conv_transpose2d(
-        gradient, weight, stride=stride, output_padding=tuple(missing), groups=groups(signature)
+        gradient, weight, stride=signature.stride, output_padding=tuple(missing), groups=groups(signature)
     )
-    return padded[:, :, before : before + height, before : before + width]
+    rows, columns = (slice(axis.before, axis.before + axis.size) for axis in signature.axes)
+    return padded[:, :, rows, columns]
 
 
 def _weight_slopes(signature: Signature, operand: Tensor, gradient: Tensor) -> Tensor:
@@ -123,10 +122,10 @@ def _weight_slopes(signature: Signature, operand: Tensor, gradient: Tensor) -> T
     value, slope = operand.flatten(0, 1), gradient.flatten(0, 1)
     if signature.kind is Kind.LINEAR:
         return (slope.flatten(1)[:, :, None] * value.flatten(1)[:, None, :]).flatten(1).unflatten(0, rows)
-    if signature.kernel == 1 and signature.stride == 1 and signature.padding == (0, 0):
+    if {*signature.kernel, *signature.stride} == {1} and sides(signature) == (0, 0, 0, 0):
         patches = value.flatten(2)
     else:
-        patches = F.unfold(F.pad(value, signature.padding * 2), signature.kernel, stride=signature.stride)
+        patches = F.unfold(F.pad(value, sides(signature)), signature.kernel, stride=signature.stride)
     slope = slope.flatten(2)
     if signature.kind is Kind.DEPTHWISE:
         by_channel = patches.unflatten(1, (slope.shape[1], -1))

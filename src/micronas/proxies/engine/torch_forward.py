@@ -12,7 +12,7 @@ import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor
 
 from micronas.network.graph import Kind, Layer, Signature
-from micronas.networks import average_pool
+from micronas.networks import average_pool, sides
 from micronas.proxies.engine.schedule import Index, Schedule, Step, by_step
 from micronas.weights import Draw, draw_bias
 
@@ -123,7 +123,7 @@ class Forward:
             case Kind.RELU:
                 return F.relu(value)
             case Kind.CONV | Kind.DEPTHWISE:
-                padded = F.pad(value, signature.padding * 2)
+                padded = F.pad(value, sides(signature))
                 return F.conv2d(padded, self.weight(layer), stride=signature.stride, groups=groups(signature))
             case Kind.LINEAR:
                 bias = draw_bias(self.seed, layer)
@@ -133,12 +133,12 @@ class Forward:
             case Kind.AVG_POOL:
                 return average_pool(value, signature)
             case Kind.MAX_POOL:
-                padded = F.pad(value, signature.padding * 2, value=float("-inf"))
+                padded = F.pad(value, sides(signature), value=float("-inf"))
                 return F.max_pool2d(padded, signature.kernel, signature.stride)
             case Kind.GLOBAL_POOL:
                 return value.mean((2, 3), keepdim=True)
             case Kind.PAD:
-                return F.pad(value, signature.padding * 2)
+                return F.pad(value, sides(signature))
             case Kind.INPUT | Kind.ADD | Kind.MEAN | Kind.BATCH_NORM:
                 raise AssertionError(f"{signature} is no operation on one operand")
 
