@@ -33,6 +33,7 @@ from PIL import Image
 
 from micronas.cache import cache_dir
 from micronas.cli import main
+from micronas.hardware.table import decode
 
 KEPT = Path(__file__).with_suffix(".json")
 """The answers that `tests/test_golden_runs.py` holds every change to."""
@@ -220,8 +221,9 @@ def calibrated(ended: Ended) -> Normal:
     """Of a calibration: what was fitted, how well, and the scaled table."""
     names = ("measurements", "scales", "common_scale", "overhead_ms", "median_error", "band", "outliers")
     lines = (ended.folder / "out.csv").read_text(encoding="utf-8").splitlines()
-    table = [line.rsplit(",", 1) for line in lines if not line.startswith("#")]
-    return {name: ended.data[name] for name in names} | {"table": {what: float(ms) for what, ms in table[1:]}}
+    rows = list(csv.DictReader(line for line in lines if not line.startswith("#")))
+    table = {str(decode(row)): float(row["milliseconds"]) for row in rows}
+    return {name: ended.data[name] for name in names} | {"table": table}
 
 
 def boards(ended: Ended) -> Normal:
