@@ -53,7 +53,7 @@ def report(free: list[Outcome], limited: list[Outcome]) -> None:
     met = sum(latency_ms(one) <= latency_ms(open_one) / 2 for open_one, one in zip(free, limited, strict=True))
     print(f"mean accuracy without limit {mean(accuracy[one.text] for one in free):.2f} % (CIFAR-10 test, published)")
     print(f"mean accuracy at half the latency {mean(accuracy[one.text] for one in limited):.2f} %")
-    print(f"limit met by {met} of {len(limited)}; latencies: {free[0].indicators['latency'].source}")
+    print(f"limit met by {met} of {len(limited)}; latencies: {free[0].indicators['latency'].origin}")
 
 
 def latency_ms(outcome: Outcome) -> float:

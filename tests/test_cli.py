@@ -200,7 +200,7 @@ def test_a_latency_is_asked_for_alone() -> None:
     assert [*data["indicators"]] == ["latency"]
     assert data["latency_ms"] == data["indicators"]["latency"]["value"] > 0
     assert data["indicators"]["latency"]["unit"] == "ms"
-    assert data["indicators"]["latency"]["source"].startswith("simulated: ")
+    assert data["indicators"]["latency"]["origin"] == "simulated"
     assert (data["target"], data["seed"], data["search"]) == ("nucleo-l4r5zi", 0, None)
 
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from micronas import page, runs
 from micronas.config import Run
 from micronas.deploy.emulate import Emulation
+from micronas.origin import Origin, Word
 from micronas.outcome import Kept, Outcome, Reading
 from micronas.search.search import Finalist, SearchResult, Step
 
@@ -52,7 +53,7 @@ def test_a_calibrated_latency_does_not_say_that_no_board_was_attached() -> None:
     outcome = measured()
     assert outcome.breakdown is not None
     assert "no board was attached" in shown(outcome)
-    calibrated = replace(outcome.breakdown, source="simulated: micronas, calibrated (mine.csv)", band=0.05)
+    calibrated = replace(outcome.breakdown, origin=Origin(Word.SIMULATED, "micronas, calibrated (mine.csv)"), band=0.05)
     text = shown(replace(outcome, breakdown=calibrated))
     assert "expect " in text
     assert "no board was attached" not in text
@@ -127,7 +128,7 @@ def test_without_latency_nothing_is_said_of_time() -> None:
 
 
 def test_a_caveat_stands_beside_its_number() -> None:
-    saturated = Reading(3000.0, "", "computed on C=1; saturated, a lower bound")
+    saturated = Reading(3000.0, "", Origin(Word.COMPUTED, "on C=1"), "saturated, a lower bound")
     text = shown(replace(measured(), indicators={"linear-regions": saturated}))
     assert "3,000" in text
     assert text.count("saturated, a lower bound") == 2

@@ -33,6 +33,6 @@ def test_a_mean_over_a_saturated_draw_is_flagged() -> None:
     cell = "|nor_conv_1x1~0|+|skip_connect~0|nor_conv_1x1~1|+|none~0|nor_conv_1x1~1|nor_conv_1x1~2|"
     for repeats, says in ((1, "a lower bound"), (3, "a lower bound (1 of 3 draws)")):
         reading = runs.measure(Run(repeats=repeats), cell, only=["linear-regions"]).indicators["linear-regions"]
-        assert reading.source.endswith(says)
+        assert reading.caveat.endswith(says)
     assert reading.value is not None
     assert reading.value < 3000

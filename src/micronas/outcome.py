@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from micronas.choices import Choices
 from micronas.hardware.latency import Breakdown, Latency
 from micronas.indicator import Indicator, PerformanceIndicator
 from micronas.network.live import Disconnected
+from micronas.origin import Origin, Word
 from micronas.search.search import SearchResult
 from micronas.spaces.space import SearchSpace, Skeleton
 
@@ -24,15 +25,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reading:
-    """One indicator's number. A network that cannot be scored has None, and `source` says why."""
+    """One indicator's number, and what must be said beside it; a network that cannot be scored has None."""
 
     value: float | None
     unit: str
-    source: str
+    origin: Origin
+    caveat: str = ""
 
     def to_dict(self) -> dict[str, object]:
         """Plain data."""
-        return {"value": self.value, "unit": self.unit, "source": self.source}
+        caveat = {"caveat": self.caveat} if self.caveat else {}
+        word, how = str(self.origin.word), self.origin.how
+        return {"value": self.value, "unit": self.unit, "origin": word, "how": how, **caveat}
 
 
 @dataclass(frozen=True)
@@ -155,8 +159,9 @@ def read_indicators(
             judged = space.lower(space.canonical(architecture), one.skeleton)
             values = one.measure_draws([judged], draws)[:, 0].tolist()
         mean = f", mean of {len(draws)} draws" if len(draws) > 1 else ""
-        readings[one.name] = _reading(one, float(np.mean(values)), f" on {one.skeleton}{mean}", _caveat(one, values))
-    return readings | {one.name: _reading(one, one.measure(graph)) for one in others}
+        origin = replace(one.origin, how=f"on {one.skeleton}{mean}")
+        readings[one.name] = _reading(float(np.mean(values)), one.unit, origin, _caveat(one, values))
+    return readings | {one.name: _reading(one.measure(graph), one.unit, one.origin) for one in others}
 
 
 def break_down(latency: Latency, space: SearchSpace, architecture: Choices, skeleton: Skeleton) -> Breakdown | None:
@@ -167,11 +172,10 @@ def break_down(latency: Latency, space: SearchSpace, architecture: Choices, skel
         return None
 
 
-def _reading(indicator: Indicator, value: float, where: str = "", caveat: str = "") -> Reading:
-    source = indicator.source + where + (f"; {caveat}" if caveat else "")
+def _reading(value: float, unit: str, origin: Origin, caveat: str = "") -> Reading:
     if math.isfinite(value):
-        return Reading(value, indicator.unit, source)
-    return Reading(None, indicator.unit, source if caveat else f"{source}; disconnected")
+        return Reading(value, unit, origin, caveat)
+    return Reading(None, unit, origin, caveat or "disconnected")
 
 
 def _caveat(indicator: PerformanceIndicator, values: Sequence[float]) -> str:
@@ -188,7 +192,8 @@ def _latency(breakdown: Breakdown | None) -> dict[str, object] | None:
     return {
         "value": breakdown.latency_ms,
         "unit": "ms",
-        "source": breakdown.source,
+        "origin": str(breakdown.origin.word),
+        "how": breakdown.origin.how,
         "range_ms": [low, high],
         "overhead_ms": breakdown.overhead_ms,
         "by_operation_ms": breakdown.by_operation(),
@@ -201,7 +206,8 @@ def _emulated(emulation: Emulation) -> dict[str, object]:
     return {
         "emulated_latency_ms": emulation.latency_ms,
         "emulation": {
-            "source": "simulated: the firmware image, run from reset to halt, priced kernel by kernel",
+            "origin": str(Word.SIMULATED),
+            "how": "the firmware image, run from reset to halt, priced kernel by kernel",
             "cycles": emulation.cycles,
             "instructions": emulation.instructions,
             "arena_bytes": emulation.arena_bytes,

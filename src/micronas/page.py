@@ -16,6 +16,7 @@ from rich.text import Text
 
 from micronas.drawing import draw_cell, title
 from micronas.hardware.latency import Breakdown
+from micronas.origin import COMPUTED
 from micronas.outcome import Outcome, Reading
 
 if TYPE_CHECKING:
@@ -143,10 +144,12 @@ def _readings(outcome: Outcome) -> Table:
 
 
 def _word(reading: Reading) -> str:
-    """`computed`, `simulated`, ...: the first word of the source, and the caveat if there is one."""
-    word = reading.source.replace(":", " ").split()[0].rstrip(",;")
-    caveat = reading.source.partition("; ")[2]
-    return f"{word}; {caveat}" if caveat else word
+    """`computed`, `simulated`, ..., and the caveat if there is one."""
+    return _said(str(reading.origin.word), reading)
+
+
+def _said(origin: str, reading: Reading) -> str:
+    return f"{origin}; {reading.caveat}" if reading.caveat else origin
 
 
 def quantity(value: float | None, unit: str) -> tuple[str, str]:
@@ -261,10 +264,10 @@ def _by_source(readings: Mapping[str, Reading]) -> Iterable[tuple[str, str]]:
     """Indicators that are merely counted are told in one line."""
     plain: list[str] = []
     for name, reading in readings.items():
-        if reading.source == "computed":
+        if reading.origin == COMPUTED and not reading.caveat:
             plain.append({"flops": "FLOPs", "live-flops": "FLOPs"}.get(name, _TITLES.get(name, name)))
         else:
-            yield _TITLES.get(name, name), reading.source
+            yield _TITLES.get(name, name), _said(str(reading.origin), reading)
     if plain:
         yield "counts", f"computed: {', '.join(dict.fromkeys(plain))}"
 
@@ -274,5 +277,5 @@ def _expectation(breakdown: Breakdown) -> Sequence[str]:
     if not breakdown.band:
         return [overhead]
     low, high = map(milliseconds, breakdown.range_ms)
-    caution = "; no board was attached" if "uncalibrated" in breakdown.source else ""
+    caution = "; no board was attached" if "uncalibrated" in breakdown.origin.how else ""
     return [f"expect {low} to {high} ms{caution}", overhead]

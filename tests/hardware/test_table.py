@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from micronas.hardware.table import (
     FIELDS,
     LatencyTable,
-    Source,
     TableError,
     UntimedOperation,
     decode,
@@ -19,6 +18,7 @@ from micronas.hardware.table import (
     read_table,
 )
 from micronas.network.graph import Kind, Signature
+from micronas.origin import Word
 
 CONV = Signature(Kind.CONV, (32, 32, 3), (32, 32, 16), kernel=3, padding=(1, 1))
 ADD = Signature(Kind.ADD, (8, 8, 64), (8, 8, 64), operands=3)
@@ -30,7 +30,7 @@ def table(**changes: object) -> LatencyTable:
         "runtime": "micronas",
         "dtype": "int8",
         "kernel_version": "1",
-        "source": Source.SIMULATED,
+        "word": Word.SIMULATED,
         "overhead_ms": 0.25,
         "overhead_ms_per_input_byte": 2.5e-5,
         "milliseconds": {CONV: 8.4809, ADD: 1e-3},
@@ -80,9 +80,9 @@ def test_missing_lists_each_untimed_signature_once() -> None:
 
 
 def test_the_label_says_simulated_and_what_else_a_reader_must_know() -> None:
-    assert table().label == "simulated: micronas 1, timing 1, uncalibrated"
-    assert "provisional" in table(provisional=True).label
-    assert table(source=Source.MEASURED).label.startswith("measured: ")
+    assert str(table().origin) == "simulated: micronas 1, timing 1, uncalibrated"
+    assert "provisional" in table(provisional=True).origin.how
+    assert str(table(word=Word.MEASURED).origin).startswith("measured: ")
 
 
 HEADER, COLUMNS, FIRST = table().dump().splitlines()[0], 10, 11

@@ -21,9 +21,10 @@ from micronas.hardware.calibration import Calibration, fit, read_measurements
 from micronas.hardware.counted import count_space
 from micronas.hardware.profiled import Progress, complete, extended, keep
 from micronas.hardware.profiled import profile as profile_in_emulator
-from micronas.hardware.table import OUR_RUNTIME, LatencyTable, Source
+from micronas.hardware.table import OUR_RUNTIME, LatencyTable
 from micronas.hardware.target import Target, load_board, load_target, target_names
 from micronas.network.graph import Signature
+from micronas.origin import Word
 from micronas.search.search import Watch
 
 _SHOWN = 12
@@ -181,8 +182,8 @@ def _profile_data(table: LatencyTable, path: Path | None) -> dict[str, object]:
         "target": table.board,
         "runtime": table.runtime,
         "kernel_version": table.kernel_version,
-        "source": str(table.source),
-        "label": table.label,
+        "origin": str(table.word),
+        "how": table.origin.how,
         "overhead_ms": table.overhead_ms,
         "latency_ms": {str(signature): cost for signature, cost in table.milliseconds.items()},
         "provenance": dict(table.provenance),
@@ -193,7 +194,7 @@ def _profile_data(table: LatencyTable, path: Path | None) -> dict[str, object]:
 def _show_profile(target: Target, table: LatencyTable, path: Path | None, missing: list[str]) -> None:
     screen = console()
     count = page.count(len(table.milliseconds), "operation")
-    screen.print(page.heading(f"{table.board}: {count} {table.source} with {table.runtime}", "bold"))
+    screen.print(page.heading(f"{table.board}: {count} {table.word} with {table.runtime}", "bold"))
     screen.print()
     screen.print(page.indented(_slowest(table, target.clock_hz)))
     if missing:
@@ -232,7 +233,7 @@ def _to_calibrate(board: str, runtime: str | None) -> Target:
     target = load_target(board, runtime or OUR_RUNTIME)
     if not target.latency.milliseconds:
         target = load_target(board)
-    if target.latency.source is Source.MEASURED:
+    if target.latency.word is Word.MEASURED:
         raise UserError(
             f"the table of {target.name} was measured on the board; there is nothing to calibrate. "
             f'"micronas profile {target.name}" makes a simulated one'
@@ -245,7 +246,7 @@ def _calibration_data(calibration: Calibration, target: Target, path: Path) -> d
         "target": target.name,
         "runtime": calibration.runtime,
         "scaled": calibration.source,
-        "source": "simulated, calibrated",
+        "origin": str(Word.SIMULATED),
         "measurements": len(calibration.errors) + len(calibration.outliers),
         "scales": dict(calibration.scales),
         "common_scale": calibration.common,
@@ -279,7 +280,7 @@ def _timed(table: LatencyTable) -> str:
     """In few words how latencies are known; every figure itself stands beside the whole label."""
     if not table.milliseconds:
         return "none yet: profile it"
-    if table.source is Source.MEASURED:
+    if table.word is Word.MEASURED:
         return f"measured, {table.runtime}"
     return f"simulated, {'calibrated' if table.is_calibrated else 'uncalibrated'}"
 
@@ -292,6 +293,6 @@ def _target_data(one: Target) -> dict[str, object]:
         "clock_hz": one.clock_hz,
         "sram_bytes": {region.name: region.size_bytes for region in one.sram},
         "flash_bytes": one.flash_bytes,
-        "latency": one.latency.label,
+        "latency": str(one.latency.origin),
         "sources": dict(one.sources),
     }

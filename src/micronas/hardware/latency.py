@@ -10,12 +10,13 @@ import numpy as np
 from micronas.choices import Removal
 from micronas.hardware.counted import count_space
 from micronas.hardware.options import option_signatures
-from micronas.hardware.table import PICOSECONDS, LatencyTable, Source
+from micronas.hardware.table import PICOSECONDS, LatencyTable
 from micronas.hardware.target import Target
 from micronas.indicator import Better, Scores
 from micronas.network.deployed import deploy
 from micronas.network.graph import Graph, Kind, Layer, Signature
 from micronas.network.live import Disconnected
+from micronas.origin import Origin, Word
 from micronas.spaces.space import SearchSpace, Skeleton
 
 BAND = 0.20
@@ -67,13 +68,13 @@ class Breakdown:
     Attributes:
         costs: of each deployed layer, in the order they run.
         overhead_ms: what an inference costs besides its layers.
-        source: how the figures were obtained; belongs beside them wherever they are shown.
+        origin: how the figures were obtained; belongs beside them wherever they are shown.
         band: relative error to state, None if the table is of measurements.
     """
 
     costs: tuple[Cost, ...]
     overhead_ms: float
-    source: str
+    origin: Origin
     band: float | None
 
     @property
@@ -120,9 +121,9 @@ class Latency:
     better: Better = Better.LOWER
 
     @property
-    def source(self) -> str:
+    def origin(self) -> Origin:
         """`simulated: <runtime>, <timing model>, uncalibrated` or what else the table is."""
-        return self.target.latency.label
+        return self.target.latency.origin
 
     def measure(self, graph: Graph) -> float:
         """Milliseconds of one inference."""
@@ -162,7 +163,7 @@ class Latency:
         """
         table = self.target.latency
         costs = tuple(Cost(layer, table[layer.signature]) for layer in deploy(graph).operations)
-        return Breakdown(costs, table.overhead_of(graph.input_shape), table.label, band(table, costs))
+        return Breakdown(costs, table.overhead_of(graph.input_shape), table.origin, band(table, costs))
 
 
 def band(table: LatencyTable, costs: Sequence[Cost]) -> float | None:
@@ -171,7 +172,7 @@ def band(table: LatencyTable, costs: Sequence[Cost]) -> float | None:
     A calibration's own error takes its place for the share of milliseconds in classes that were measured. None if the
     table is of measurements.
     """
-    if table.source is Source.MEASURED:
+    if table.word is Word.MEASURED:
         return None
     if not table.is_calibrated:
         return _uncalibrated_band(costs)
