@@ -19,6 +19,9 @@ from PIL import Image
 from tests.terminal import CELL, TINY, Said, micronas, start
 
 from micronas.cache import cache_dir
+from micronas.config import Run
+from micronas.run import results
+from micronas.run.outcome import Outcome
 
 
 @pytest.fixture(autouse=True)
@@ -79,13 +82,17 @@ MISTAKES = {
     "seeds of pruning": (["search", "--seeds", "0-4"], "several seeds are for --search exact"),
     "unknown flag": (["search", "--maximum", "3"], "No such option"),
     "unknown command": (["serach"], "No such command 'serach'"),
-    "no file to repeat": (["search", "--repeat", "none.json"], "cannot read none.json: No such file"),
-    "folder to repeat": (["search", "--repeat", "."], "Is a directory"),
+    "no file to repeat": (["search", "--repeat", "none.json"], "there is no run 'none.json': it is no file"),
+    "folder to repeat": (["search", "--repeat", "."], ". holds no result.json"),
+    "nothing kept": (["search", "--repeat", "last"], "there is no run in "),
+    "nothing to show": (["show"], "there is no run in "),
+    "nothing to measure": (["measure", "last", "--runs", "elsewhere"], "elsewhere; 'micronas search' keeps one"),
+    "no such run": (["show", "2026", "--runs", "elsewhere"], "there is no run '2026': it is no file"),
     "repeat and more": (["search", "--repeat", "x.json", "--seed", "3"], "--seed cannot stand beside --repeat"),
     "repeat and config": (["search", "--repeat", "x.json", "--config", "y.toml"], "--config cannot stand beside"),
     "no image folder": (["search", "--images", "none"], "none is neither a folder of images nor an .npz"),
     "empty image folder": (["search", "--images", "."], "holds no images"),
-    "missing board": (["measure", CELL, "--target", "my.toml"], "cannot read my.toml"),
+    "missing board": (["measure", CELL, "--target", "my.toml"], "here/my.toml: No such file"),
     "scores to nowhere": (["scores", "--out", "/dev/null/x.csv"], "cannot write /dev/null/x.csv"),
     "table to a folder": (["profile", "nucleo-f746zg", "--out", "."], "cannot write ."),
     "unfinished quote": (["profile", "nucleo-f746zg", "--cc", "'", *TINY], "No closing quotation"),
@@ -104,15 +111,24 @@ def test_a_mistake_is_one_line_and_leaves_nothing(arguments: list[str], words: s
     is_one_error(micronas(*arguments), words)
 
 
+def kept(**run: object) -> str:
+    """The file of an outcome that came of such a run."""
+    outcome = Outcome("nasbench201", CELL, (), "C=4", "nucleo-f746zg", {}, None, 0, Run().to_dict() | run)
+    return json.dumps(results.sealed(outcome))
+
+
 FILES = {
     "corrupt result": ("r.json", "{", ["search", "--repeat", "r.json"], "is not valid JSON"),
-    "foreign result": ("r.json", '{"a": 1}', ["search", "--repeat", "r.json"], "holds no run"),
-    "list": ("r.json", "[1]", ["search", "--repeat", "r.json"], "holds no run"),
-    "deep": ("r.json", "[" * 100_000, ["search", "--repeat", "r.json"], "is not valid JSON"),
-    "another's key": ("r.json", '{"run": {"sede": 1}}', ["search", "--repeat", "r.json"], "did you mean 'seed'?"),
-    "wrong type": ("r.json", '{"run": {"seed": "1"}}', ["search", "--repeat", "r.json"], "seed must be of type int"),
-    "bad seed": ("r.json", '{"run": {"seed": -1}}', ["search", "--repeat", "r.json"], "seed must be a whole number"),
-    "NaN weight": ("r.json", '{"run": {"ntk_weight": NaN}}', ["search", "--repeat", "r.json"], "weight of ntk"),
+    "foreign result": ("r.json", '{"a": 1}', ["search", "--repeat", "r.json"], "holds no result"),
+    "older result": ("r.json", '{"run": {}}', ["show", "r.json"], "was written by an earlier version of micronas"),
+    "deep": ("r.json", "[" * 100_000, ["measure", "r.json"], "is not valid JSON"),
+    "another's key": ("r.json", kept(sede=1), ["search", "--repeat", "r.json"], "did you mean 'seed'?"),
+    "wrong type": ("r.json", kept(seed="1"), ["measure", "r.json"], "seed must be of type int"),
+    "bad seed": ("r.json", kept(seed=-1), ["search", "--repeat", "r.json"], "seed must be a whole number"),
+    "bad weight": ("r.json", kept(ntk_weight=-1.0), ["search", "--repeat", "r.json"], "weight of ntk"),
+    "run and config": ("r.json", kept(), ["measure", "r.json", "--config", "x.toml"], "cannot stand beside a run"),
+    "lost images": ("r.json", kept(images="/none/photos"), ["measure", "r.json"], "are not at /none/photos any more"),
+    "lost pictures": ("r.json", kept(images="/none"), ["search", "--repeat", "r.json"], "start anew with --images"),
     "config": ("r.toml", "seed = = 1", ["search", "--config", "r.toml"], "is not valid TOML"),
     "config key": ("r.toml", "chanels = 8", ["measure", CELL, "--config", "r.toml"], "did you mean 'channels'?"),
     "board": ("b.toml", "[[[", ["search", "--target", "b.toml"], "b.toml is no TOML file"),
@@ -181,7 +197,7 @@ def test_whatever_is_typed_there_is_no_traceback(words: list[str]) -> None:
 def test_without_a_command_there_is_help() -> None:
     said = micronas()
     assert (said.code, said.err) == (0, "")
-    for command in ("search", "measure", "scores", "profile", "calibrate", "targets", "indicators"):
+    for command in ("search", "measure", "show", "scores", "profile", "calibrate", "targets", "indicators"):
         assert command in said.out
         assert micronas(command, "--help").code == 0
     assert "numpy" in micronas("--version").out
@@ -235,21 +251,78 @@ def test_flags_win_over_a_config_file(tmp_path: Path) -> None:
     assert (run["target"], run["channels"], run["cells"], run["input"]) == ("nucleo-l4r5zi", 8, 1, 32)
 
 
-def test_a_search_is_kept_and_repeats_to_the_same_answer() -> None:
+def test_a_search_is_kept_and_repeats_to_the_same_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said = micronas("search", "--max-latency", "0.25s", "--repeats", "1", "--seed", "3", "--json")
     first = json.loads(said.out)
     assert said.err.count("\n") == 1
     (path,) = Path("runs").rglob("result.json")
     assert str(path) in said.err
+    assert json.loads(micronas("show", "--json").out) == first
     assert json.loads(path.read_text()) == first
     assert first["latency_ms"] <= 250
     assert {"architecture", "indicators", "seconds", "seed", "target", "search"} <= {*first}
+    monkeypatch.chdir(tmp_path)
+    path = Path("here", path)
     again = micronas("search", "--repeat", str(path), "--runs", "/dev/null/runs", "--json")
     assert again.code == 2
     assert again.err == "error: cannot write the result below /dev/null/runs: Not a directory; choose another --runs\n"
     repeated = json.loads(again.out)  # shown before it could not be kept
     same = ("architecture", "indicators", "latency_ms", "seed", "run", "finalists", "rounds")
     assert {name: repeated[name] for name in same} == {name: first[name] for name in same}
+
+
+def keep_runs() -> list[Path]:
+    """Three results of one network below `runs`, the first of another size."""
+    common = ("measure", CELL, *TINY[:4], "--target", "nucleo-l4r5zi", "--indicators", "latency,params", "--json")
+    for name, flags in (("2026-a", ("--input", "16")), ("2026-b", TINY[4:]), ("2027-c", TINY[4:])):
+        path = Path("runs", f"{name}", "result.json")
+        path.parent.mkdir(parents=True)
+        path.write_text(micronas(*common, *flags).out)
+    return sorted(Path("runs").iterdir())
+
+
+def test_a_kept_run_is_shown_as_it_was_by_whatever_it_is_called() -> None:
+    folder, *_ = keep_runs()
+    shown = micronas("show", "2026-a")
+    data = json.loads((folder / "result.json").read_text())
+    assert shown.code == 0
+    assert f"nucleo-l4r5zi: {data['network']}" in shown.out
+    for name in (str(folder), str(folder / "result.json"), str(folder.absolute()), folder.name):
+        assert micronas("show", name) == shown
+    assert json.loads(micronas("show", "2026-a", "--json").out) == data
+    ambiguous = micronas("show", "2026")
+    assert (ambiguous.code, ambiguous.out) == (2, "")
+    assert ambiguous.err.startswith("error: '2026' begins the names of 2 runs: 2026-")
+    assert ambiguous.err.count("\n") == 1
+
+
+def test_a_measured_run_brings_its_own_board_and_skeleton_and_flags_win(monkeypatch: pytest.MonkeyPatch) -> None:
+    keep_runs()
+    again = json.loads(micronas("measure", "2027", "--indicators", "latency,params", "--json").out)
+    before = json.loads(micronas("show", "2027", "--json").out)
+    assert again | {"seconds": 0, "checksum": ""} == before | {"seconds": 0, "checksum": ""}
+    runs_folder = Path("runs").absolute()
+    monkeypatch.chdir("/")
+    other = micronas("measure", "2027", "--runs", str(runs_folder), "--cells", "2", "--indicators", "params", "--json")
+    data = json.loads(other.out)
+    assert (data["target"], data["network"]) == ("nucleo-l4r5zi", "C=4 N=2 8x8x3 -> 10 classes")
+    assert data["indicators"]["params"]["value"] > before["indicators"]["params"]["value"]
+
+
+def test_a_seed_takes_the_place_of_a_runs_ensemble() -> None:
+    Path("r.json").write_text(kept(search="exact", seeds="0-1"))
+    for flags, seeds in (((), "0-1"), (("--seed", "3"), None)):
+        run = json.loads(micronas("measure", "r.json", *flags, "--indicators", "params", "--json").out)["run"]
+        assert run["seeds"] == seeds
+
+
+def test_a_file_that_was_edited_is_not_repeated() -> None:
+    folder, *_ = keep_runs()
+    path = folder / "result.json"
+    path.write_text(path.read_text().replace('"seed": 0', '"seed": 1'))
+    said = micronas("search", "--repeat", "2026-a")
+    assert (said.code, said.out) == (2, "")
+    assert said.err == f"error: {path} was edited since it was written: its checksum differs; search again\n"
 
 
 def test_a_table_does_not_take_the_place_of_a_pipe_or_a_device(tmp_path: Path) -> None:

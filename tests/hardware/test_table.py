@@ -138,3 +138,22 @@ def test_a_table_that_is_no_text_or_not_there_is_one_line(tmp_path: Path) -> Non
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(TableError, match=r"cannot read .*broken\.csv: it is no UTF-8 text"):
         read_table(path)
+
+
+def test_a_digest_is_of_the_rows_that_are_asked_for_and_of_how_they_were_made(tmp_path: Path) -> None:
+    one = table()
+    digest = one.digest_of([CONV])
+    (tmp_path / "t.csv").write_text(one.dump())
+    for same in (
+        read_table(tmp_path / "t.csv"),
+        table(milliseconds={CONV: 8.4809}),
+        table(milliseconds={ADD: 5.0, CONV: 8.4809}),
+    ):
+        assert same.digest_of([CONV, CONV]) == digest
+    changes = ({"milliseconds": {CONV: 8.481}}, {"kernel_version": "2"}, {"word": Word.MEASURED}, {"overhead_ms": 0.3})
+    made = ({"compiler": "zig 2"}, {"timing_model": "timing 2"}, {"calibration": "4 measurements"})
+    for change in (*changes, *({"provenance": {**one.provenance, **each}} for each in made)):
+        assert table(**change).digest_of([CONV]) != digest
+    assert one.digest_of([CONV, ADD]) == one.digest_of([ADD, CONV]) != digest
+    with pytest.raises(UntimedOperation):
+        table(milliseconds={ADD: 1.0}).digest_of([CONV])

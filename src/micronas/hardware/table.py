@@ -139,10 +139,16 @@ class LatencyTable:
             words.append(f"calibrated ({self.provenance['calibration']})" if self.is_calibrated else "uncalibrated")
         return Origin(self.word, ", ".join(words))
 
-    @property
-    def digest(self) -> str:
-        """Equal only for equal tables."""
-        return sha256(self.dump().encode()).hexdigest()[:16]
+    def digest_of(self, signatures: Iterable[Signature]) -> str:
+        """Equal only for tables that give these operations the same figures, made alike; other rows do not matter.
+
+        Raises:
+            UntimedOperation: one of them is not in the table.
+        """
+        figures = sorted(f"{encode(signature)} {_written(self[signature])}" for signature in {*signatures})
+        overhead = f"{self.overhead_ms!r} {self.overhead_ms_per_input_byte!r}"
+        facts = (*self._made_by, self.provenance.get("calibration"), self.provisional, overhead)
+        return sha256("\n".join([repr(facts), *figures]).encode()).hexdigest()[:16]
 
     def dump(self) -> str:
         """The table as the text of a .csv file, provenance first; `read_table` reads it back."""
@@ -162,8 +168,13 @@ class LatencyTable:
         text.writelines(f"# {key}: {value}\n" for key, value in header.items())
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow((*FIELDS, "milliseconds"))
-        writer.writerows((*encode(signature), f"{cost:.7g}") for signature, cost in self.milliseconds.items())
+        writer.writerows((*encode(signature), _written(cost)) for signature, cost in self.milliseconds.items())
         return text.getvalue()
+
+
+def _written(milliseconds: float) -> str:
+    """A figure as files have it: rounded so that a table just made and the same read back are one."""
+    return f"{milliseconds:.7g}"
 
 
 def untimed(board: str, runtime: str = OUR_RUNTIME) -> LatencyTable:
