@@ -73,7 +73,7 @@ def test_a_profile_is_shown_kept_and_used(own_cache: Path, monkeypatch: pytest.M
 def test_a_profile_answers_programs_and_can_go_elsewhere(own_cache: Path, tmp_path: Path) -> None:
     out = tmp_path / "own" / "table.csv"
     data = json.loads(right(micronas("profile", BOARD, *TINY, "--out", str(out), "--json")).out)
-    assert (data["target"], data["runtime"], data["source"], data["untimed"]) == (BOARD, "micronas", "simulated", [])
+    assert (data["target"], data["runtime"], data["origin"], data["untimed"]) == (BOARD, "micronas", "simulated", [])
     assert data["latency_ms"]["add2 8x8x4"] > 0
     assert data["path"] == str(out)
     assert read_table(out).overhead_ms == pytest.approx(data["overhead_ms"])
@@ -93,7 +93,8 @@ def test_an_adapter_may_lack_operations_and_says_whose_figures_they_are(tmp_path
     data = json.loads(right(micronas("profile", BOARD, *TINY, "--adapter", str(adapter), "--json")).out)
     assert [*data["latency_ms"]] == ["global_pool 2x2x16"]
     assert len(data["untimed"]) > 20
-    assert data["label"].startswith("simulated: toy 0.1")
+    assert data["origin"] == "simulated"
+    assert data["how"].startswith("toy 0.1")
     said = micronas("measure", CELL, "--target", BOARD, "--runtime", "toy", *TINY)
     assert said.code == 2
     assert "--adapter" in said.err
