@@ -20,6 +20,7 @@ from tests.terminal import CELL, TINY, Said, micronas, start
 
 from micronas.cache import cache_dir
 from micronas.config import Run
+from micronas.hardware.target import BUNDLED
 from micronas.run import results
 from micronas.run.outcome import Outcome
 
@@ -314,6 +315,26 @@ def test_a_seed_takes_the_place_of_a_runs_ensemble() -> None:
     for flags, seeds in (((), "0-1"), (("--seed", "3"), None)):
         run = json.loads(micronas("measure", "r.json", *flags, "--indicators", "params", "--json").out)["run"]
         assert run["seeds"] == seeds
+
+
+def test_images_and_a_board_given_as_paths_are_found_from_any_folder(
+    elsewhere: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("photos").mkdir()
+    for at, pixels in enumerate(np.random.default_rng(0).integers(0, 256, (32, 32, 32, 3), np.uint8)):
+        Image.fromarray(pixels).save(Path("photos", f"{at}.png"))
+    for end in ("toml", "csv"):
+        Path(f"nucleo-f446re.{end}").write_bytes((BUNDLED / f"nucleo-f446re.{end}").read_bytes())
+    flags = ("--images", "photos", "--target", "nucleo-f446re.toml", "--search", "random", "--repeats", "1")
+    first = json.loads(micronas("search", *flags, "--json").out)
+    monkeypatch.chdir(tmp_path)
+    again = micronas("search", "--repeat", "last", "--runs", "here/runs", "--json")
+    assert again.err.count("\n") == 1, "nothing changed, so nothing is noted"
+    assert json.loads(again.out) | {"seconds": 0, "checksum": ""} == first | {"seconds": 0, "checksum": ""}
+    (elsewhere / "photos").rename(elsewhere / "pictures")
+    moved = micronas("search", "--repeat", "last", "--runs", "here/runs")
+    assert (moved.code, moved.out, moved.err.count("\n")) == (2, "", 1)
+    assert f"are not at {elsewhere / 'photos'} any more; put them back" in moved.err
 
 
 def test_a_file_that_was_edited_is_not_repeated() -> None:
