@@ -99,7 +99,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["MICRONAS_CACHE"] = folder
         target = load_target(chosen.board)
-        print(f"{target.title}: {target.latency.label}")
+        print(f"{target.title}: {target.latency.origin}")
         first, kept = (timed(lambda: count_space.__wrapped__(SPACE, SKELETON)) for _ in range(2))
         print(f"count the space, first time                  {first * 1e3:7.0f} ms; kept on disk, {kept * 1e3:.0f} ms")
         counted = count_space(SPACE, SKELETON)

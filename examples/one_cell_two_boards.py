@@ -9,7 +9,7 @@ for board in ("nucleo-f746zg", "nucleo-l4r5zi"):
     latency = outcome.breakdown
     assert latency is not None  # a path leads from the cell's input to its output
     low, high = latency.range_ms
-    print(f"{board}: {latency.latency_ms:.0f} ms, expect {low:.0f} to {high:.0f} ({latency.source})")
+    print(f"{board}: {latency.latency_ms:.0f} ms, expect {low:.0f} to {high:.0f} ({latency.origin})")
     for operation, cost_ms in list(latency.by_operation().items())[:3]:
         print(f"    {operation:10} {cost_ms:7.1f} ms")
     print("   ", *outcome.misfits or ["fits the board"])

@@ -3,9 +3,9 @@
 import micronas
 
 found = micronas.find(micronas.Run(target="nucleo-f746zg", max_latency_ms=300, repeats=1))
-print(found.text)
+print(found.architecture)
 for name, reading in found.indicators.items():
-    print(f"{name:15} {reading.value:12.4g} {reading.unit:10} {reading.source}")
+    print(f"{name:15} {reading.value:12.4g} {reading.unit:10} {reading.origin}")
 
-elsewhere = micronas.measure(micronas.Run(target="nucleo-l4r5zi"), found.text, only=["latency"])
+elsewhere = micronas.measure(micronas.Run(target="nucleo-l4r5zi"), found.architecture, only=["latency"])
 print(f"on a nucleo-l4r5zi: {elsewhere.indicators['latency'].value:.0f} ms (simulated)")

@@ -11,4 +11,4 @@ for name in micronas.target_names():
     table = micronas.load_target(name).latency
     latency_ms = counted.latency_ms(table)  # (architectures,), infinite where no path leads to the output
     built = latency_ms[np.isfinite(latency_ms)]
-    print(f"{name:18} {built.min():8.1f} to {built.max():8.1f} ms, median {np.median(built):8.1f} ({table.label})")
+    print(f"{name:18} {built.min():8.1f} to {built.max():8.1f} ms, median {np.median(built):8.1f} ({table.origin})")

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from tests.terminal import CELL, TINY, Said, micronas, start
+from tests.terminal import CELL, TINY, Said, kept, micronas, start
 
 from micronas.cache import cache_dir
 
@@ -79,13 +79,17 @@ MISTAKES = {
     "seeds of pruning": (["search", "--seeds", "0-4"], "several seeds are for --search exact"),
     "unknown flag": (["search", "--maximum", "3"], "No such option"),
     "unknown command": (["serach"], "No such command 'serach'"),
-    "no file to repeat": (["search", "--repeat", "none.json"], "cannot read none.json: No such file"),
-    "folder to repeat": (["search", "--repeat", "."], "Is a directory"),
+    "no file to repeat": (["search", "--repeat", "none.json"], "there is no run 'none.json': it is no file"),
+    "folder to repeat": (["search", "--repeat", "."], ". holds no result.json"),
+    "nothing kept": (["search", "--repeat", "last"], "there is no run in "),
+    "nothing to show": (["show"], "there is no run in "),
+    "nothing to measure": (["measure", "last", "--runs", "elsewhere"], "elsewhere; 'micronas search' keeps one"),
+    "no such run": (["show", "2026", "--runs", "elsewhere"], "there is no run '2026': it is no file"),
     "repeat and more": (["search", "--repeat", "x.json", "--seed", "3"], "--seed cannot stand beside --repeat"),
     "repeat and config": (["search", "--repeat", "x.json", "--config", "y.toml"], "--config cannot stand beside"),
     "no image folder": (["search", "--images", "none"], "none is neither a folder of images nor an .npz"),
     "empty image folder": (["search", "--images", "."], "holds no images"),
-    "missing board": (["measure", CELL, "--target", "my.toml"], "cannot read my.toml"),
+    "missing board": (["measure", CELL, "--target", "my.toml"], "here/my.toml: No such file"),
     "scores to nowhere": (["scores", "--out", "/dev/null/x.csv"], "cannot write /dev/null/x.csv"),
     "table to a folder": (["profile", "nucleo-f746zg", "--out", "."], "cannot write ."),
     "unfinished quote": (["profile", "nucleo-f746zg", "--cc", "'", *TINY], "No closing quotation"),
@@ -106,13 +110,16 @@ def test_a_mistake_is_one_line_and_leaves_nothing(arguments: list[str], words: s
 
 FILES = {
     "corrupt result": ("r.json", "{", ["search", "--repeat", "r.json"], "is not valid JSON"),
-    "foreign result": ("r.json", '{"a": 1}', ["search", "--repeat", "r.json"], "holds no run"),
-    "list": ("r.json", "[1]", ["search", "--repeat", "r.json"], "holds no run"),
-    "deep": ("r.json", "[" * 100_000, ["search", "--repeat", "r.json"], "is not valid JSON"),
-    "another's key": ("r.json", '{"run": {"sede": 1}}', ["search", "--repeat", "r.json"], "did you mean 'seed'?"),
-    "wrong type": ("r.json", '{"run": {"seed": "1"}}', ["search", "--repeat", "r.json"], "seed must be of type int"),
-    "bad seed": ("r.json", '{"run": {"seed": -1}}', ["search", "--repeat", "r.json"], "seed must be a whole number"),
-    "NaN weight": ("r.json", '{"run": {"ntk_weight": NaN}}', ["search", "--repeat", "r.json"], "weight of ntk"),
+    "foreign result": ("r.json", '{"a": 1}', ["search", "--repeat", "r.json"], "holds no result"),
+    "older result": ("r.json", '{"run": {}}', ["show", "r.json"], "was written by an earlier version of micronas"),
+    "deep": ("r.json", "[" * 100_000, ["measure", "r.json"], "is not valid JSON"),
+    "another's key": ("r.json", kept(sede=1), ["search", "--repeat", "r.json"], "did you mean 'seed'?"),
+    "wrong type": ("r.json", kept(seed="1"), ["measure", "r.json"], "seed must be of type int"),
+    "bad seed": ("r.json", kept(seed=-1), ["search", "--repeat", "r.json"], "seed must be a whole number"),
+    "bad weight": ("r.json", kept(ntk_weight=-1.0), ["search", "--repeat", "r.json"], "weight of ntk"),
+    "run and config": ("r.json", kept(), ["measure", "r.json", "--config", "x.toml"], "cannot stand beside a run"),
+    "lost images": ("r.json", kept(images="/none/photos"), ["measure", "r.json"], "are not at /none/photos any more"),
+    "lost pictures": ("r.json", kept(images="/none"), ["search", "--repeat", "r.json"], "start anew with --images"),
     "config": ("r.toml", "seed = = 1", ["search", "--config", "r.toml"], "is not valid TOML"),
     "config key": ("r.toml", "chanels = 8", ["measure", CELL, "--config", "r.toml"], "did you mean 'channels'?"),
     "board": ("b.toml", "[[[", ["search", "--target", "b.toml"], "b.toml is no TOML file"),
@@ -181,7 +188,7 @@ def test_whatever_is_typed_there_is_no_traceback(words: list[str]) -> None:
 def test_without_a_command_there_is_help() -> None:
     said = micronas()
     assert (said.code, said.err) == (0, "")
-    for command in ("search", "measure", "scores", "profile", "calibrate", "targets", "indicators"):
+    for command in ("search", "measure", "show", "scores", "profile", "calibrate", "targets", "indicators"):
         assert command in said.out
         assert micronas(command, "--help").code == 0
     assert "numpy" in micronas("--version").out
@@ -200,7 +207,7 @@ def test_a_latency_is_asked_for_alone() -> None:
     assert [*data["indicators"]] == ["latency"]
     assert data["latency_ms"] == data["indicators"]["latency"]["value"] > 0
     assert data["indicators"]["latency"]["unit"] == "ms"
-    assert data["indicators"]["latency"]["source"].startswith("simulated: ")
+    assert data["indicators"]["latency"]["origin"] == "simulated"
     assert (data["target"], data["seed"], data["search"]) == ("nucleo-l4r5zi", 0, None)
 
 
@@ -235,15 +242,18 @@ def test_flags_win_over_a_config_file(tmp_path: Path) -> None:
     assert (run["target"], run["channels"], run["cells"], run["input"]) == ("nucleo-l4r5zi", 8, 1, 32)
 
 
-def test_a_search_is_kept_and_repeats_to_the_same_answer() -> None:
+def test_a_search_is_kept_and_repeats_to_the_same_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said = micronas("search", "--max-latency", "0.25s", "--repeats", "1", "--seed", "3", "--json")
     first = json.loads(said.out)
     assert said.err.count("\n") == 1
     (path,) = Path("runs").rglob("result.json")
     assert str(path) in said.err
+    assert json.loads(micronas("show", "--json").out) == first
     assert json.loads(path.read_text()) == first
     assert first["latency_ms"] <= 250
     assert {"architecture", "indicators", "seconds", "seed", "target", "search"} <= {*first}
+    monkeypatch.chdir(tmp_path)
+    path = Path("here", path)
     again = micronas("search", "--repeat", str(path), "--runs", "/dev/null/runs", "--json")
     assert again.code == 2
     assert again.err == "error: cannot write the result below /dev/null/runs: Not a directory; choose another --runs\n"

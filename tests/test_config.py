@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from tests.search.doubles import TINY, Drawn
 
 from micronas import catalog, runs
-from micronas.config import MOST_REPEATS, MOST_SEEDS, Run, parse_latency, parse_seeds, read_config, read_result, set_up
+from micronas.config import MOST_REPEATS, MOST_SEEDS, Run, parse_latency, parse_seeds, read_config, run_from, set_up
 from micronas.errors import UserError
 from micronas.hardware.compute import LiveFlops
 from micronas.indicator import Better
+from micronas.run.results import keep, read_back
 from micronas.search.exact import ExactSearch
 from micronas.search.pruning import PruningSearch
 
@@ -108,14 +109,30 @@ def toml(path: Path, content: str) -> Path:
     return path
 
 
-def result(path: Path, run: object) -> Path:
-    path.write_text(json.dumps({"architecture": "...", "run": run}), encoding="utf-8")
-    return path
+def test_a_run_survives_as_plain_data() -> None:
+    for run in (RUN, Run()):
+        assert run_from(json.loads(json.dumps(run.to_dict())), "here") == run
 
 
-def test_a_run_survives_its_result_file(tmp_path: Path) -> None:
-    assert read_result(result(tmp_path / "result.json", RUN.to_dict())) == RUN
-    assert read_result(result(tmp_path / "result.json", Run().to_dict())) == Run()
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        ({"sede": 1}, "here: unknown key 'sede'; did you mean 'seed'?"),
+        ({"seed": "1"}, "here: seed must be of type int, not '1'"),
+    ],
+)
+def test_plain_data_is_read_strictly(data: dict[str, object], says: str) -> None:
+    with pytest.raises(UserError) as caught:
+        run_from(data, "here")
+    assert str(caught.value) == says
+
+
+def test_paths_of_an_anchored_run_read_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = Run(target="mine.toml", images="photos").anchored()
+    assert (run.target, run.images) == (str(tmp_path / "mine.toml"), str(tmp_path / "photos"))
+    assert run.anchored() == run
+    assert Run().anchored() == Run()
 
 
 def test_a_toml_file_says_what_differs(tmp_path: Path) -> None:
@@ -146,18 +163,10 @@ def test_a_file_is_read_strictly(tmp_path: Path, content: str, says: str) -> Non
     assert str(tmp_path / "run.toml") in str(caught.value)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"3", b'{"run": 5}', b"[" * 100_000, b"\xff\xfe", b'"run"'])
-def test_what_is_no_result_is_refused(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "result.json").write_bytes(content)
-    with pytest.raises(UserError, match=r"result\.json"):
-        read_result(tmp_path / "result.json")
-
-
 def test_a_file_that_is_not_there_or_a_folder_is_refused(tmp_path: Path) -> None:
-    for path in (tmp_path / "absent.json", tmp_path):
-        for read in (read_config, read_result):
-            with pytest.raises(UserError, match="cannot read"):
-                read(path)
+    for path in (tmp_path / "absent.toml", tmp_path):
+        with pytest.raises(UserError, match="cannot read"):
+            read_config(path)
 
 
 # --- setting up ---------------------------------------------------------------------------------
@@ -227,9 +236,10 @@ def test_a_result_file_alone_repeats_the_search(search: str, tmp_path: Path, mon
     monkeypatch.setattr(catalog, "PERFORMANCE_INDICATORS", drawn)
     run = Run(search=search, seed=5, repeats=1, max_latency_ms=150.0, target="nucleo-f446re", latency_weight=0.5)
     first = runs.search(run)
-    path = runs.keep(first, tmp_path)
-    again = runs.search(read_result(path))
-    assert read_result(path) == run
+    path = keep(first, tmp_path)
+    kept = run_from(read_back(path).run, str(path))
+    assert kept == run
+    again = runs.search(kept)
     one, other = first.to_dict() | {"seconds": 0}, again.to_dict() | {"seconds": 0}
     assert one == other
     assert json.loads(path.read_text(encoding="utf-8"))["architecture"] == one["architecture"]

@@ -121,6 +121,7 @@ BREACHES = {
     "a proxy that asks hardware": ("proxies/breach.py", "import micronas.hardware.breach", "judge apart BROKEN"),
     "a face": ("search/breach.py", "from micronas import __version__", "never a package's __init__ BROKEN"),
     "a heavy search": ("search/breach.py", "import micronas.proxies.breach", "even indirectly BROKEN"),
+    "a page that asks": ("views/terminal.py", "import micronas.hardware.latency", "never of what makes them BROKEN"),
     "the catalog": ("search/breach.py", "import micronas.catalog", "every module has a floor BROKEN"),
 }
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from micronas.hardware.target import load_target as load_target
     from micronas.hardware.target import target_names as target_names
     from micronas.network.graph import Graph as Graph
-    from micronas.outcome import Outcome as Outcome
+    from micronas.run.outcome import Outcome as Outcome
     from micronas.runs import measure as measure
     from micronas.runs import search as find
     from micronas.spaces.nasbench201 import NasBench201 as NasBench201
@@ -47,7 +47,7 @@ _HOME = {
     "Latency": "hardware.latency",
     "LatencyTable": "hardware.table",
     "NasBench201": "spaces.nasbench201",
-    "Outcome": "outcome",
+    "Outcome": "run.outcome",
     "Run": "config",
     "Skeleton": "spaces.space",
     "Target": "hardware.target",

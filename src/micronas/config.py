@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import difflib
-import json
 import math
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -73,6 +72,12 @@ class Run:
         """The skeleton that is deployed."""
         return Skeleton((self.input, self.input, 3), self.classes, self.channels, self.cells)
 
+    def anchored(self) -> Run:
+        """The same with absolute paths, so that it can be repeated from any folder."""
+        images = None if self.images is None else str(Path(self.images).resolve())
+        target = str(Path(self.target).resolve()) if self.target.endswith(".toml") else self.target
+        return replace(self, images=images, target=target)
+
     def to_dict(self) -> dict[str, object]:
         """Plain data, for a result file."""
         return asdict(self)
@@ -84,32 +89,21 @@ def read_config(path: Path) -> Run:
     Raises:
         UserError: unreadable, no TOML, an unknown key or a value of the wrong type.
     """
-    return _run_of(_read(path, tomllib.loads, "TOML"), str(path))
-
-
-def read_result(path: Path) -> Run:
-    """The run that an earlier `result.json` came of.
-
-    Raises:
-        UserError: unreadable, no JSON, no result of ours.
-    """
-    data = _read(path, json.loads, "JSON")
-    run = cast(dict[str, object], data).get("run") if isinstance(data, dict) else None
-    if not isinstance(run, dict) or not run:
-        raise UserError(f"{path} holds no run; give a result.json written by 'micronas search'")
-    return _run_of(cast(dict[str, object], run), str(path))
-
-
-def _read(path: Path, load: Callable[[str], Any], language: str) -> Any:
     try:
-        return load(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
-        raise UserError(f"{path} is not valid {language}: {error}") from error
+        raise UserError(f"{path} is not valid TOML: {error}") from error
+    return run_from(data, str(path))
 
 
-def _run_of(data: Mapping[str, object], where: str) -> Run:
+def run_from(data: Mapping[str, object], where: str) -> Run:
+    """A run from plain data, such as an outcome has; `where` it stands is for messages.
+
+    Raises:
+        UserError: an unknown key or a value of the wrong type.
+    """
     known = {field.name: field for field in fields(Run)}
     for key, value in data.items():
         if key not in known:

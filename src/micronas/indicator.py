@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from micronas.choices import Removal
 from micronas.network.graph import Graph
+from micronas.origin import Origin
 from micronas.spaces.space import SearchSpace, Skeleton
 
 Scores = npt.NDArray[np.float64]
@@ -52,8 +53,8 @@ class Indicator(Protocol):
         ...
 
     @property
-    def source(self) -> str:
-        """How the number was obtained: "computed", "simulated", "measured", …, and by what."""
+    def origin(self) -> Origin:
+        """How the number was obtained: computed, simulated, measured, …, and by what."""
         ...
 
     def measure(self, graph: Graph) -> float:

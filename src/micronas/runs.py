@@ -1,13 +1,11 @@
-"""From a run to its outcome: search or measure, and keep the result."""
+"""From a run to its outcome: search, measure, or export every score."""
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,20 +13,24 @@ from micronas import catalog
 from micronas.cache import atomic_write
 from micronas.choices import Choices
 from micronas.config import Run, Setup, look_up, parse_seeds, set_up
+from micronas.drawing import draw_cell
 from micronas.errors import UserError
 from micronas.hardware.counted import count_space, network_signatures
 from micronas.hardware.latency import Latency
 from micronas.hardware.profiled import complete
 from micronas.hardware.target import Target
 from micronas.indicator import Indicator, PerformanceIndicator
+from micronas.network.graph import Graph
 from micronas.network.live import Disconnected
 from micronas.objective import Limit
-from micronas.outcome import Kept, Outcome, Reading, break_down, read_indicators
+from micronas.run.outcome import Kept, Outcome, Reading
+from micronas.run.readings import break_down, finalists, read_indicators, rounds
+from micronas.run.results import THE_ANSWERS_LATENCIES, THE_TABLE
 from micronas.search.exact import ExactSearch, score_rows
 from micronas.search.search import SearchResult, Watch, unwatched
 
 if TYPE_CHECKING:
-    from micronas.deploy.emulate import Emulation
+    from micronas.deploy.emulation import Emulation
 
 
 def search(run: Run, watch: Watch = unwatched) -> Outcome:
@@ -38,8 +40,9 @@ def search(run: Run, watch: Watch = unwatched) -> Outcome:
         UserError: something the run names is not there or cannot be read.
         Unreachable: no architecture meets the limits.
     """
+    run = run.anchored()
     parts = set_up(run, watch)
-    if run.max_latency_ms is not None or run.latency_weight:
+    if _asks_for_latency(run):
         everything = count_space(parts.space, parts.skeleton).signatures
         parts = parts.on(complete(parts.target, everything, progress=_profiling(watch)))
     started = time.perf_counter()
@@ -65,12 +68,13 @@ def measure(
         ArchitectureError: the text is no architecture of the run's space.
         UserError: something the run names is not there or cannot be read.
     """
+    run = run.anchored()
     parts = set_up(run)
     choices = parts.space.parse(architecture)
     started = time.perf_counter()
     outcome = _outcome(run, parts, choices, 0.0, watch=watch, only=only)
     emulation = _emulate(parts, choices, run.seed, watch) if emulated else None
-    return replace(outcome, emulation=emulation, seconds=time.perf_counter() - started)
+    return replace(outcome, emulation=emulation, seconds=round(time.perf_counter() - started, 3))
 
 
 def _emulate(parts: Setup, choices: Choices, seed: int, watch: Watch) -> Emulation:
@@ -81,6 +85,11 @@ def _emulate(parts: Setup, choices: Choices, seed: int, watch: Watch) -> Emulati
         return emulate(parts.space.lower(choices, parts.skeleton), parts.target, seed)
     except Disconnected as error:
         raise UserError(f"{parts.space.format(choices)} has no firmware: {error}") from error
+
+
+def _asks_for_latency(run: Run) -> bool:
+    """Whether its search compares the latencies of the whole space."""
+    return run.max_latency_ms is not None or bool(run.latency_weight)
 
 
 def _profiling(watch: Watch) -> Callable[[int, int], None]:
@@ -99,7 +108,8 @@ def _outcome(
     graph = parts.space.lower(architecture, parts.skeleton)
     indicators = _performance(parts, only)
     wanted = _wanted(only, indicators)
-    if "latency" in wanted:
+    timed = "latency" in wanted
+    if timed:
         with suppress(Disconnected):
             parts = parts.on(complete(parts.target, network_signatures(graph), progress=_profiling(watch)))
     performance = [one for one in indicators if one.name in wanted]
@@ -108,22 +118,36 @@ def _outcome(
     known = result.finalists[0].values if result else {}
     readings = read_indicators(parts.space, architecture, parts.skeleton, performance, others, known, parts.draws)
     return Outcome(
-        parts.space,
-        architecture,
-        parts.skeleton,
-        parts.target.name,
-        readings,
-        break_down(Latency(parts.target), parts.space, architecture, parts.skeleton) if "latency" in wanted else None,
-        run.seed,
-        run.to_dict(),
-        run.search if result else None,
-        result,
-        seconds,
-        _kept(parts.objective.limits, readings),
-        _misfits(parts.target, readings),
+        space=parts.space.name,
+        architecture=parts.space.format(architecture),
+        drawing=tuple(draw_cell(parts.space.edges(architecture)).splitlines()),
+        network=str(parts.skeleton),
+        target=parts.target.name,
+        indicators=readings,
+        breakdown=break_down(Latency(parts.target), parts.space, architecture, parts.skeleton) if timed else None,
+        seed=run.seed,
+        run=run.to_dict(),
+        search=run.search if result else None,
+        finalists=finalists(parts.space, result) if result else (),
+        rounds=rounds(result) if result else (),
+        measured=result.measured if result else None,
+        seconds=round(seconds, 3),
+        limits=_kept(parts.objective.limits, readings),
+        misfits=_misfits(parts.target, readings),
+        made_from={"the images": parts.inputs.digest} | (_latencies(run, parts, graph, result) if timed else {}),
         notes=result.notes if result else (),
-        made_from={"the images": parts.inputs.digest, "the latency table": parts.target.latency.digest},
     )
+
+
+def _latencies(run: Run, parts: Setup, graph: Graph, result: SearchResult | None) -> dict[str, str]:
+    """A digest of the rows of the board's table that the outcome depends on."""
+    table = parts.target.latency
+    if result and _asks_for_latency(run):
+        return {THE_TABLE: table.digest_of(count_space(parts.space, parts.skeleton).signatures)}
+    try:
+        return {THE_ANSWERS_LATENCIES: table.digest_of(network_signatures(graph))}
+    except Disconnected:
+        return {}
 
 
 def _performance(parts: Setup, only: Collection[str] | None) -> list[PerformanceIndicator]:
@@ -142,67 +166,26 @@ def _wanted(only: Collection[str] | None, performance: Sequence[PerformanceIndic
     return known if only is None else only
 
 
-def _misfits(target: Target, readings: Mapping[str, Reading]) -> list[str]:
+def _misfits(target: Target, readings: Mapping[str, Reading]) -> tuple[str, ...]:
     """What the board has too little of for this network."""
     region = target.arena_region
     room = {
         "sram": (region.size_bytes, f"its largest SRAM region, {region.name}"),
         "flash": (target.flash_bytes, "its flash"),
     }
-    return [
+    return tuple(
         f"does not fit {target.name}: needs {reading.value / 1024:,.0f} KiB of {name}, {what} has {size / 1024:,.0f}"
         for name, (size, what) in room.items()
         if (reading := readings.get(name)) and reading.value is not None and reading.value > size
-    ]
+    )
 
 
-def _kept(limits: Sequence[Limit], readings: Mapping[str, Reading]) -> list[Kept]:
-    return [
-        Kept(limit.indicator.name, limit.at_most, value, limit.indicator.unit)
+def _kept(limits: Sequence[Limit], readings: Mapping[str, Reading]) -> tuple[Kept, ...]:
+    return tuple(
+        Kept(limit.indicator.name, limit.at_most, reading.value, limit.indicator.unit)
         for limit in limits
-        if (value := readings[limit.indicator.name].value) is not None
-    ]
-
-
-def differences(path: Path, outcome: Outcome) -> list[str]:
-    """What has changed since the result in a file, each a line for the user: images, latency table, answer."""
-    before = json.loads(path.read_text(encoding="utf-8"))
-    made_from: Mapping[str, str] = before.get("made_from", {})
-    lines = [
-        f"{what} changed since {path} was written, so the answer may differ"
-        for what, digest in outcome.made_from.items()
-        if made_from.get(what, digest) != digest
-    ]
-    if before.get("architecture") != outcome.text:
-        lines.append(f"the answer differs from that of {path}: {before.get('architecture')}")
-    return lines
-
-
-def keep(outcome: Outcome, folder: Path) -> Path:
-    """Write `<folder>/<time>-<board>-<search>/result.json`, whole or not at all.
-
-    Raises:
-        UserError: the folder cannot be written to.
-    """
-    name = f"{datetime.now().strftime('%Y%m%d-%H%M%S')}-{outcome.target}-{outcome.search or 'measure'}"
-    try:
-        path = _fresh(folder, name) / "result.json"
-        atomic_write(path, json.dumps(outcome.to_dict(), indent=2, ensure_ascii=False) + "\n")
-    except OSError as error:
-        raise UserError(f"cannot write the result below {folder}: {error.strerror}; choose another --runs") from error
-    return path
-
-
-def _fresh(folder: Path, name: str) -> Path:
-    """A new folder; two runs within a second get different ones."""
-    for number in range(1, 1000):
-        path = folder / (name if number == 1 else f"{name}-{number}")
-        try:
-            path.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        return path
-    raise FileExistsError(17, "too many runs within one second")
+        if (reading := readings.get(limit.indicator.name)) and reading.value is not None
+    )
 
 
 @dataclass(frozen=True)

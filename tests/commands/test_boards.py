@@ -13,8 +13,9 @@ import pytest
 from tests.terminal import CELL, TINY, Said, micronas
 
 from micronas.cache import cache_dir
-from micronas.hardware.table import Source, read_table
+from micronas.hardware.table import read_table
 from micronas.hardware.target import BUNDLED, load_target
+from micronas.origin import Word
 
 BOARD = "nucleo-f446re"
 ADAPTER = """
@@ -59,7 +60,7 @@ def test_a_profile_is_shown_kept_and_used(own_cache: Path, monkeypatch: pytest.M
         assert words in page
     assert "measured" not in page
     table, bundled = read_table(kept), load_target(BOARD).latency
-    assert table.source is Source.SIMULATED
+    assert table.word is Word.SIMULATED
     slowest = page.partition("overhead of a network")[0].splitlines()[3:]
     costs = [float(line.split()[-2]) for line in slowest if line.strip()]
     assert costs == sorted(costs, reverse=True)
@@ -72,7 +73,7 @@ def test_a_profile_is_shown_kept_and_used(own_cache: Path, monkeypatch: pytest.M
 def test_a_profile_answers_programs_and_can_go_elsewhere(own_cache: Path, tmp_path: Path) -> None:
     out = tmp_path / "own" / "table.csv"
     data = json.loads(right(micronas("profile", BOARD, *TINY, "--out", str(out), "--json")).out)
-    assert (data["target"], data["runtime"], data["source"], data["untimed"]) == (BOARD, "micronas", "simulated", [])
+    assert (data["target"], data["runtime"], data["origin"], data["untimed"]) == (BOARD, "micronas", "simulated", [])
     assert data["latency_ms"]["add2 8x8x4"] > 0
     assert data["path"] == str(out)
     assert read_table(out).overhead_ms == pytest.approx(data["overhead_ms"])
@@ -92,7 +93,8 @@ def test_an_adapter_may_lack_operations_and_says_whose_figures_they_are(tmp_path
     data = json.loads(right(micronas("profile", BOARD, *TINY, "--adapter", str(adapter), "--json")).out)
     assert [*data["latency_ms"]] == ["global_pool 2x2x16"]
     assert len(data["untimed"]) > 20
-    assert data["label"].startswith("simulated: toy 0.1")
+    assert data["origin"] == "simulated"
+    assert data["how"].startswith("toy 0.1")
     said = micronas("measure", CELL, "--target", BOARD, "--runtime", "toy", *TINY)
     assert said.code == 2
     assert "--adapter" in said.err
@@ -184,7 +186,7 @@ def test_a_board_is_measured_over_its_serial_port(tmp_path: Path, own_cache: Pat
     assert "operations measured with micronas" in page
     assert "simulated" not in page
     table = read_table(own_cache / "targets" / "mps2-an500.csv")
-    assert table.source is Source.MEASURED
+    assert table.word is Word.MEASURED
     assert load_target(board).latency == table
     said = micronas("calibrate", str(board), str(measurements(tmp_path / "m.csv", 2.0)))
     assert "was measured on the board; there is nothing to calibrate" in said.err

@@ -13,6 +13,7 @@ from micronas.hardware.target import load_target
 from micronas.indicator import Better, Indicator, PerformanceIndicator
 from micronas.inputs import Gaussian
 from micronas.network.graph import Graph
+from micronas.origin import Origin
 from micronas.proxies.linear_regions import LinearRegions
 from micronas.proxies.naswot import Naswot
 from micronas.proxies.ntk import Ntk
@@ -75,7 +76,7 @@ def test_names_and_units_are_text_and_there_is_a_direction(indicator: Indicator)
     assert indicator.name == indicator.name.lower().strip()
     assert isinstance(indicator.unit, str)
     assert isinstance(indicator.better, Better)
-    assert indicator.source.split()[0].strip(":,") in ("computed", "simulated", "measured", "published", "assumed")
+    assert isinstance(indicator.origin, Origin)
 
 
 def test_deterministic(indicator: Indicator):

@@ -10,10 +10,11 @@ import pytest
 
 from micronas.hardware.compute import macs
 from micronas.hardware.counted import count_space
-from micronas.hardware.table import OUR_RUNTIME, Source, read_table
+from micronas.hardware.table import OUR_RUNTIME, read_table
 from micronas.hardware.target import BUNDLED, MEMORY, Target, load_target
 from micronas.mcu.cores import CORES
 from micronas.network.graph import Kind, Signature
+from micronas.origin import Word
 from micronas.spaces.nasbench201 import NasBench201
 from micronas.spaces.space import Skeleton
 
@@ -69,12 +70,12 @@ def test_flash_is_as_large_as_the_part_number_says() -> None:
 def test_the_table_is_a_simulated_profile_of_our_kernels_at_the_boards_clock(target: Target) -> None:
     table = target.latency
     assert (table.board, table.runtime, table.dtype) == (target.name, OUR_RUNTIME, "int8")
-    assert (table.source, table.provisional, table.is_calibrated) == (Source.SIMULATED, False, False)
+    assert (table.word, table.provisional, table.is_calibrated) == (Word.SIMULATED, False, False)
     assert table.provenance["core"] == target.core.name
     assert table.provenance["clock_hz"] == str(target.clock_hz)
     assert table.provenance["memory"] == " ".join(f"{key}={target.memory[key]}" for key in MEMORY)
     assert {"compiler", "timing_model", "overhead"} <= set(table.provenance)
-    assert table.label.startswith("simulated: ")
+    assert str(table.origin).startswith("simulated: ")
     assert "measured" not in table.dump()
 
 

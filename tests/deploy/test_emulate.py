@@ -10,7 +10,8 @@ import pytest
 from micronas.choices import Choices
 from micronas.deploy.c import emit
 from micronas.deploy.code_bytes import measure_code
-from micronas.deploy.emulate import Emulation, default_toolchain, emulate
+from micronas.deploy.emulate import default_toolchain, emulate
+from micronas.deploy.emulation import Emulation
 from micronas.deploy.firmware import MPS2_AN500, Board, build_once, build_serial
 from micronas.deploy.quantize import random_images, random_network
 from micronas.errors import UserError

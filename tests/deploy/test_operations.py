@@ -24,11 +24,11 @@ from micronas.deploy.int8 import logits
 from micronas.deploy.operations import FRAME, OperationImage, measure_entries, measure_table, profile_board
 from micronas.deploy.quantize import random_network
 from micronas.errors import UserError
-from micronas.hardware.table import Source
 from micronas.hardware.target import load_target
 from micronas.mcu.board import BoardError, Measured, SerialBoard
 from micronas.mcu.checksum import crc16, pattern
 from micronas.network.graph import Kind, Signature
+from micronas.origin import Word
 
 SHAPE = (6, 6, 5)
 SIGNATURES = (
@@ -165,7 +165,7 @@ def test_a_table_is_called_measured_and_says_by_what(tmp_path: Path, monkeypatch
     target = load_target("nucleo-f446re")
     with SerialBoard(Faithful(), "loop") as board:
         table = measure_table(target, board, IMAGE, runs=5)
-    assert table.source is Source.MEASURED
+    assert table.word is Word.MEASURED
     assert table[SIGNATURES[1]] == pytest.approx(1000 * 1001 / target.clock_hz)
     assert table.overhead_ms == pytest.approx(1000 * 1005 / target.clock_hz)
     assert "median of 5 runs" in table.provenance["measured_with"]

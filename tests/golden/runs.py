@@ -154,12 +154,15 @@ def judged(ended: Ended) -> Normal:
 
 
 def _latency(data: Any) -> Normal:
-    names = ("range_ms", "overhead_ms", "by_operation_ms", "by_stage_ms", "by_layer_ms")
-    return {name: data[name] for name in names} if data else {"range_ms": None}
+    names = ("range_ms", "overhead_ms", "by_operation_ms", "by_stage_ms")
+    if not data:
+        return {"range_ms": None}
+    by_layer = {layer["layer"]: layer["milliseconds"] for layer in data["layers"]}
+    return {name: data[name] for name in names} | {"by_layer_ms": by_layer}
 
 
 def _emulated(data: Any) -> Normal:
-    if "emulation" not in data:
+    if not data["emulation"]:
         return {}
     emulation = data["emulation"]
     names = ("cycles", "instructions", "arena_bytes", "stack_bytes", "statics_bytes", "sram_bytes", "flash_bytes")

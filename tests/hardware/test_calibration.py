@@ -170,11 +170,11 @@ def test_a_calibrated_table_says_so_and_can_be_undone() -> None:
     found = fit(TABLE, measured_operations(0.05), runtime="toy 2")
     table = found.applied_to(TABLE)
     assert table.is_calibrated
-    assert (table.runtime, table.source) == ("toy 2", TABLE.source)
-    assert table.label.startswith("simulated: toy 2")
-    assert f"calibrated ({len(KNOWN)} measurements, " in table.label
-    assert "median leave-one-out error" in table.label
-    assert "uncalibrated" not in table.label
+    assert (table.runtime, table.word) == ("toy 2", TABLE.word)
+    assert str(table.origin).startswith("simulated: toy 2")
+    assert f"calibrated ({len(KNOWN)} measurements, " in table.origin.how
+    assert "median leave-one-out error" in table.origin.how
+    assert "uncalibrated" not in table.origin.how
     again = Calibration.of(table)
     assert again is not None
     assert (again.scales, again.common, again.overhead_ms) == (found.scales, found.common, found.overhead_ms)

@@ -11,8 +11,9 @@ import pytest
 from micronas.choices import Choices
 from micronas.hardware.counted import CountedSpace, count_space, network_signatures
 from micronas.hardware.latency import Latency
-from micronas.hardware.table import LatencyTable, Source, UntimedOperation
+from micronas.hardware.table import LatencyTable, UntimedOperation
 from micronas.hardware.target import load_target
+from micronas.origin import Word
 from micronas.spaces.nasbench201 import OPERATIONS, NasBench201
 from micronas.spaces.space import Skeleton
 
@@ -26,7 +27,7 @@ def drawn_table(counted: CountedSpace) -> LatencyTable:
     """Figures without a pattern, so that no two mistakes cancel."""
     chance = random.Random(3)
     figures = {signature: chance.uniform(0.1, 30) for signature in counted.signatures}
-    return LatencyTable("drawn", "test", "int8", "1", Source.SIMULATED, 1.5, figures, overhead_ms_per_input_byte=4e-4)
+    return LatencyTable("drawn", "test", "int8", "1", Word.SIMULATED, 1.5, figures, overhead_ms_per_input_byte=4e-4)
 
 
 class _ThreeEdges(NasBench201):

@@ -8,11 +8,12 @@ from dataclasses import replace
 import pytest
 
 from micronas.hardware.latency import BAND, BAND_OF_MEMORY_BOUND, Latency, operation
-from micronas.hardware.table import LatencyTable, Source, UntimedOperation
+from micronas.hardware.table import LatencyTable, UntimedOperation
 from micronas.hardware.target import load_target
 from micronas.network.deployed import Deployed, deploy
 from micronas.network.graph import Graph, Kind, Signature
 from micronas.network.live import Disconnected
+from micronas.origin import Word
 from micronas.spaces.nasbench201 import NasBench201
 from micronas.spaces.space import Skeleton
 
@@ -31,7 +32,7 @@ def flat(overhead_ms: float = 0.0, **changes: object) -> Latency:
     """A board on which every operation takes one millisecond."""
     layers = [layer for text in (ALL_CONV, ALL_POOL) for layer in deploy(network(text))]
     ones = {layer.signature: 1.0 for layer in layers if layer.signature.kind is not Kind.INPUT}
-    table = LatencyTable("flat", "test", "int8", "1", Source.SIMULATED, overhead_ms, ones)
+    table = LatencyTable("flat", "test", "int8", "1", Word.SIMULATED, overhead_ms, ones)
     return Latency(load_target("nucleo-f746zg").with_latency(replace(table, **changes)))
 
 
@@ -100,8 +101,8 @@ def test_calibrated_and_measured_tables_state_other_bands() -> None:
     facts = {"calibration": "8 measurements", "calibration_error": "0.05", "calibration_scales": classes}
     calibrated = flat(provenance=facts)
     assert calibrated.breakdown(network(ALL_POOL)).band == 0.05
-    assert "uncalibrated" not in calibrated.source
-    measured = flat(source=Source.MEASURED).breakdown(network(ALL_CONV))
+    assert "uncalibrated" not in calibrated.origin.how
+    measured = flat(word=Word.MEASURED).breakdown(network(ALL_CONV))
     assert measured.band is None
     assert measured.range_ms == (measured.latency_ms, measured.latency_ms)
 

@@ -13,9 +13,10 @@ from micronas.errors import UserError
 from micronas.hardware import profiled
 from micronas.hardware.calibration import Calibration
 from micronas.hardware.profiled import NotInstalledError, complete, keep, profile
-from micronas.hardware.table import LatencyTable, Source
+from micronas.hardware.table import LatencyTable
 from micronas.hardware.target import Target, load_target, table_path
 from micronas.network.graph import Kind, Signature
+from micronas.origin import Word
 
 BOARD = "nucleo-f746zg"
 SHAPE = (4, 4, 8)
@@ -139,4 +140,4 @@ def test_an_interrupted_profile_leaves_nothing_half_written(monkeypatch: pytest.
 
 
 def test_the_source_of_a_profile_is_never_measured() -> None:
-    assert profile(load_target(BOARD), [NEW]).source is Source.SIMULATED
+    assert profile(load_target(BOARD), [NEW]).word is Word.SIMULATED

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from micronas.hardware.table import (
     FIELDS,
     LatencyTable,
-    Source,
     TableError,
     UntimedOperation,
     decode,
@@ -19,6 +18,7 @@ from micronas.hardware.table import (
     read_table,
 )
 from micronas.network.graph import Kind, Signature
+from micronas.origin import Word
 
 CONV = Signature.square(Kind.CONV, (32, 32, 3), (32, 32, 16), kernel=3, padding=(1, 1))
 ADD = Signature(Kind.ADD, (8, 8, 64), (8, 8, 64), operands=3)
@@ -30,7 +30,7 @@ def table(**changes: object) -> LatencyTable:
         "runtime": "micronas",
         "dtype": "int8",
         "kernel_version": "1",
-        "source": Source.SIMULATED,
+        "word": Word.SIMULATED,
         "overhead_ms": 0.25,
         "overhead_ms_per_input_byte": 2.5e-5,
         "milliseconds": {CONV: 8.4809, ADD: 1e-3},
@@ -89,9 +89,9 @@ def test_missing_lists_each_untimed_signature_once() -> None:
 
 
 def test_the_label_says_simulated_and_what_else_a_reader_must_know() -> None:
-    assert table().label == "simulated: micronas 1, timing 1, uncalibrated"
-    assert "provisional" in table(provisional=True).label
-    assert table(source=Source.MEASURED).label.startswith("measured: ")
+    assert str(table().origin) == "simulated: micronas 1, timing 1, uncalibrated"
+    assert "provisional" in table(provisional=True).origin.how
+    assert str(table(word=Word.MEASURED).origin).startswith("measured: ")
 
 
 HEADER, COLUMNS, FIRST = table().dump().splitlines()[0], 10, 11
@@ -148,3 +148,22 @@ def test_a_table_that_is_no_text_or_not_there_is_one_line(tmp_path: Path) -> Non
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(TableError, match=r"cannot read .*broken\.csv: it is no UTF-8 text"):
         read_table(path)
+
+
+def test_a_digest_is_of_the_rows_that_are_asked_for_and_of_how_they_were_made(tmp_path: Path) -> None:
+    one = table()
+    digest = one.digest_of([CONV])
+    (tmp_path / "t.csv").write_text(one.dump())
+    for same in (
+        read_table(tmp_path / "t.csv"),
+        table(milliseconds={CONV: 8.4809}),
+        table(milliseconds={ADD: 5.0, CONV: 8.4809}),
+    ):
+        assert same.digest_of([CONV, CONV]) == digest
+    changes = ({"milliseconds": {CONV: 8.481}}, {"kernel_version": "2"}, {"word": Word.MEASURED}, {"overhead_ms": 0.3})
+    made = ({"compiler": "zig 2"}, {"timing_model": "timing 2"}, {"calibration": "4 measurements"})
+    for change in (*changes, *({"provenance": {**one.provenance, **each}} for each in made)):
+        assert table(**change).digest_of([CONV]) != digest
+    assert one.digest_of([CONV, ADD]) == one.digest_of([ADD, CONV]) != digest
+    with pytest.raises(UntimedOperation):
+        table(milliseconds={ADD: 1.0}).digest_of([CONV])

@@ -19,6 +19,7 @@ from micronas.network.deployed import cost, deploy
 from micronas.network.graph import Graph
 from micronas.network.identity import live_key
 from micronas.network.live import Disconnected, live
+from micronas.origin import COMPUTED, Origin
 from micronas.spaces.space import ArchitectureError, Edge, SearchSpace, Skeleton
 
 TINY = Skeleton((4, 4, 3), classes=2, channels=2, cells=1, stages=1)
@@ -110,7 +111,7 @@ class Drawn:
     seed: int = 0
     skeleton: Skeleton = TINY
     unit: str = ""
-    source: str = "computed"
+    origin: Origin = COMPUTED
     asked: list[tuple[int, Graph]] = field(default_factory=list[tuple[int, Graph]], compare=False)
 
     @property
@@ -146,7 +147,7 @@ class Weight:
     name: str = "weight"
     unit: str = "kg"
     better: Better = Better.LOWER
-    source: str = "computed"
+    origin: Origin = COMPUTED
 
     def measure(self, graph: Graph) -> float:
         try:

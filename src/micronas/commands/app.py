@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from micronas.commands import boards, networks
-from micronas.outcome import versions
+from micronas.run.outcome import versions
 
 app = typer.Typer(
     name="micronas",
@@ -20,6 +20,7 @@ app = typer.Typer(
 for command in (
     networks.search,
     networks.measure,
+    networks.show,
     networks.scores,
     boards.profile,
     boards.calibrate,

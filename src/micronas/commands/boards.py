@@ -10,10 +10,10 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from micronas import catalog, page
+from micronas import catalog
 from micronas.cache import atomic_write, cache_dir
+from micronas.commands.console import console, print_json, progress
 from micronas.commands.flags import AsJson, Board, Cells, Channels, Classes, Input, Out, run_of, to_write
-from micronas.commands.terminal import console, print_json, progress
 from micronas.config import Run
 from micronas.drawing import title
 from micronas.errors import UserError
@@ -21,10 +21,12 @@ from micronas.hardware.calibration import Calibration, fit, read_measurements
 from micronas.hardware.counted import count_space
 from micronas.hardware.profiled import Progress, complete, extended, keep
 from micronas.hardware.profiled import profile as profile_in_emulator
-from micronas.hardware.table import OUR_RUNTIME, LatencyTable, Source
+from micronas.hardware.table import OUR_RUNTIME, LatencyTable
 from micronas.hardware.target import Target, load_board, load_target, target_names
 from micronas.network.graph import Signature
+from micronas.origin import Word
 from micronas.search.search import Watch
+from micronas.views import terminal
 
 _SHOWN = 12
 """Operations that a profile's page lists."""
@@ -181,8 +183,8 @@ def _profile_data(table: LatencyTable, path: Path | None) -> dict[str, object]:
         "target": table.board,
         "runtime": table.runtime,
         "kernel_version": table.kernel_version,
-        "source": str(table.source),
-        "label": table.label,
+        "origin": str(table.word),
+        "how": table.origin.how,
         "overhead_ms": table.overhead_ms,
         "latency_ms": {str(signature): cost for signature, cost in table.milliseconds.items()},
         "provenance": dict(table.provenance),
@@ -192,17 +194,18 @@ def _profile_data(table: LatencyTable, path: Path | None) -> dict[str, object]:
 
 def _show_profile(target: Target, table: LatencyTable, path: Path | None, missing: list[str]) -> None:
     screen = console()
-    count = page.count(len(table.milliseconds), "operation")
-    screen.print(page.heading(f"{table.board}: {count} {table.source} with {table.runtime}", "bold"))
+    count = terminal.count(len(table.milliseconds), "operation")
+    screen.print(terminal.heading(f"{table.board}: {count} {table.word} with {table.runtime}", "bold"))
     screen.print()
-    screen.print(page.indented(_slowest(table, target.clock_hz)))
+    screen.print(terminal.indented(_slowest(table, target.clock_hz)))
     if missing:
-        screen.print(page.indented(Text(f"{page.count(len(missing), 'operation')} untimed, first of all {missing[0]}")))
-    screen.print(page.heading("how the numbers were obtained"))
+        untimed = terminal.count(len(missing), "operation")
+        screen.print(terminal.indented(Text(f"{untimed} untimed, first of all {missing[0]}")))
+    screen.print(terminal.heading("how the numbers were obtained"))
     how = [("kernels", f"{table.runtime} {table.kernel_version}, {table.dtype}")]
     how += [(name.replace("_", " "), words) for name, words in table.provenance.items() if name != "clock_hz"]
     how.append(("clock", f"{target.clock_hz / 1e6:g} MHz"))
-    screen.print(page.indented(page.facts(how)))
+    screen.print(terminal.indented(terminal.facts(how)))
     _show_path(path)
 
 
@@ -232,7 +235,7 @@ def _to_calibrate(board: str, runtime: str | None) -> Target:
     target = load_target(board, runtime or OUR_RUNTIME)
     if not target.latency.milliseconds:
         target = load_target(board)
-    if target.latency.source is Source.MEASURED:
+    if target.latency.word is Word.MEASURED:
         raise UserError(
             f"the table of {target.name} was measured on the board; there is nothing to calibrate. "
             f'"micronas profile {target.name}" makes a simulated one'
@@ -245,7 +248,7 @@ def _calibration_data(calibration: Calibration, target: Target, path: Path) -> d
         "target": target.name,
         "runtime": calibration.runtime,
         "scaled": calibration.source,
-        "source": "simulated, calibrated",
+        "origin": str(Word.SIMULATED),
         "measurements": len(calibration.errors) + len(calibration.outliers),
         "scales": dict(calibration.scales),
         "common_scale": calibration.common,
@@ -259,16 +262,16 @@ def _calibration_data(calibration: Calibration, target: Target, path: Path) -> d
 
 def _show_calibration(calibration: Calibration, target: Target, path: Path) -> None:
     screen = console()
-    screen.print(page.heading(f"{target.name}: calibrated with {calibration.summary}", "bold"))
+    screen.print(terminal.heading(f"{target.name}: calibrated with {calibration.summary}", "bold"))
     screen.print()
     scales = [(title(name), f"x {scale:.3f}") for name, scale in sorted(calibration.scales.items())]
     rows = [*scales, ("all others", f"x {calibration.common:.3f}"), ("overhead", f"{calibration.overhead_ms:.3g} ms")]
     rows.append(("", f"scale the simulated figures of {calibration.source}; they stay simulated"))
-    screen.print(page.indented(page.facts(rows)))
-    screen.print(page.heading("how well it predicts what it has not seen"))
-    errors = [("median", f"{calibration.typical_error:.1%}"), ("nine of ten within", page.band(calibration.band))]
+    screen.print(terminal.indented(terminal.facts(rows)))
+    screen.print(terminal.heading("how well it predicts what it has not seen"))
+    errors = [("median", f"{calibration.typical_error:.1%}"), ("nine of ten within", terminal.band(calibration.band))]
     errors += [("outlier, no say", f"{name}: {error:.0%} off") for name, error in calibration.outliers.items()]
-    screen.print(page.indented(page.facts(errors)))
+    screen.print(terminal.indented(terminal.facts(errors)))
     _show_path(path)
 
 
@@ -279,7 +282,7 @@ def _timed(table: LatencyTable) -> str:
     """In few words how latencies are known; every figure itself stands beside the whole label."""
     if not table.milliseconds:
         return "none yet: profile it"
-    if table.source is Source.MEASURED:
+    if table.word is Word.MEASURED:
         return f"measured, {table.runtime}"
     return f"simulated, {'calibrated' if table.is_calibrated else 'uncalibrated'}"
 
@@ -292,6 +295,6 @@ def _target_data(one: Target) -> dict[str, object]:
         "clock_hz": one.clock_hz,
         "sram_bytes": {region.name: region.size_bytes for region in one.sram},
         "flash_bytes": one.flash_bytes,
-        "latency": one.latency.label,
+        "latency": str(one.latency.origin),
         "sources": dict(one.sources),
     }

@@ -10,9 +10,10 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from micronas.config import EXPRESSIVITIES, Run, read_config, read_result
+from micronas.config import EXPRESSIVITIES, Run, read_config, run_from
 from micronas.errors import UserError
 from micronas.hardware.target import user_folder
+from micronas.run.outcome import Outcome
 
 _DEFAULT = Run()
 
@@ -39,6 +40,7 @@ Input = Annotated[int | None, _option("Height and width of the input image.", de
 Classes = Annotated[int | None, _option("Outputs of the network.", default=_DEFAULT.classes)]
 Expressivity = Annotated[str | None, _option(f"One of: {', '.join(EXPRESSIVITIES)}.", default=_DEFAULT.expressivity)]
 Config = Annotated[Path | None, _option("A .toml with a run's values; flags given beside it win.")]
+RunsFolder = Annotated[Path, typer.Option("--runs", help="Where runs are kept, each in a folder of its own.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON value on stdout; progress on stderr.")]
 Out = Annotated[
     Path | None, _option(f"Write the table here; else it is kept for all later commands, in {user_folder()}.")
@@ -63,21 +65,42 @@ def to_write(path: Path) -> Path:
     return path
 
 
-def run_of(given: Mapping[str, object], *, config: Path | None = None, repeat: Path | None = None) -> Run:
+def run_of(given: Mapping[str, object], *, config: Path | None = None, brought: Run | None = None) -> Run:
     """The run that flags ask for; `given` are fields of `Run`, None where a flag was not given.
 
+    `brought`: a run whose values hold where no flag says otherwise, in place of a `config`.
+
     Raises:
-        UserError: a file that cannot be read, or a flag beside `repeat`.
+        UserError: a file that cannot be read.
     """
     said = {name: value for name, value in given.items() if value is not None}
-    if repeat is None:
-        return replace(read_config(config) if config else _DEFAULT, **cast(dict[str, Any], said))
-    if config or said:
-        flag = "config" if config else next(iter(said)).removesuffix("_ms").replace("_", "-")
-        raise UserError(f"--{flag} cannot stand beside --repeat: the run's file says everything; drop one of them")
-    return read_result(repeat)
+    if "seed" in said and "seeds" not in said:
+        said["seeds"] = None  # of an ensemble that the flag replaces
+    base = brought or (read_config(config) if config else _DEFAULT)
+    return replace(base, **cast(dict[str, Any], said))
 
 
-def absolute(path: str | None) -> str | None:
-    """The path as it reads from any folder, so that a result can be repeated anywhere."""
-    return None if path is None else str(Path(path).resolve())
+def stands_alone(flag: str, given: Mapping[str, object], config: Path | None = None) -> None:
+    """A flag that says everything.
+
+    Raises:
+        UserError: there are others beside it.
+    """
+    said = [name for name, value in {"config": config, **given}.items() if value is not None]
+    if said:
+        other = said[0].removesuffix("_ms").replace("_", "-")
+        raise UserError(f"--{other} cannot stand beside {flag}: the run's file says everything; drop one of them")
+
+
+def brought_by(outcome: Outcome, path: Path, images: str | None = None) -> Run:
+    """The run that a kept outcome came of; `images` are those given in place of its own.
+
+    Raises:
+        UserError: its values are none that this version knows, or its images are gone.
+    """
+    run = run_from(outcome.run, str(path))
+    if images is None and run.images is not None and not Path(run.images).exists():
+        raise UserError(
+            f"the images of {path} are not at {run.images} any more; put them back, or start anew with --images"
+        )
+    return run

@@ -1,4 +1,4 @@
-"""Commands about networks: search, measure, scores, indicators."""
+"""Commands about networks: search, measure, show, scores, indicators."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from micronas import catalog, page, runs
+from micronas import catalog, runs
+from micronas.commands.console import console, print_json, progress, remark
 from micronas.commands.flags import (
     AsJson,
     Cells,
@@ -20,19 +21,25 @@ from micronas.commands.flags import (
     ImagesFrom,
     Input,
     Repeats,
+    RunsFolder,
     Runtime,
     Seed,
     Target,
-    absolute,
+    brought_by,
     run_of,
+    stands_alone,
     to_write,
     weight,
 )
-from micronas.commands.terminal import console, print_json, progress, remark
 from micronas.config import Run, every_indicator, parse_latency
 from micronas.hardware.target import load_target
+from micronas.run import results
+from micronas.run.outcome import Outcome
+from micronas.views import terminal
 
 _DEFAULT = Run()
+_RUNS = Path("runs")
+_A_RUN = "its folder or result.json, the start of its name, or last"
 
 
 def search(
@@ -56,8 +63,8 @@ def search(
     input: Input = None,  # noqa: A002 (the flag is --input)
     classes: Classes = None,
     config: Config = None,
-    repeat: Annotated[Path | None, typer.Option(help="A result.json: run that search again.")] = None,
-    runs_folder: Annotated[Path, typer.Option("--runs", help="Where the result's folder goes.")] = Path("runs"),
+    repeat: Annotated[str | None, typer.Option(help=f"Search as that run did: {_A_RUN}.")] = None,
+    runs_folder: RunsFolder = _RUNS,
     as_json: AsJson = False,
 ) -> None:
     """Search the best cell for a board."""
@@ -73,28 +80,32 @@ def search(
         "seed": seed,
         "seeds": seeds,
         "repeats": repeats,
-        "images": absolute(images),
+        "images": images,
         "runtime": runtime,
         "channels": channels,
         "cells": cells,
         "input": input,
         "classes": classes,
     }
-    run = run_of(given, config=config, repeat=repeat)
-    with progress() as watch:
-        outcome = runs.search(run, watch)
-    for line in runs.differences(repeat, outcome) if repeat else ():
-        remark(f"note: {line}")
+    if repeat is None:
+        outcome = _searched(run_of(given, config=config))
+    else:
+        stands_alone("--repeat", given, config)
+        earlier = results.locate(repeat, runs_folder)
+        before = results.read_back(earlier)
+        outcome = _searched(brought_by(before, earlier))
+        for line in results.differences(before, outcome, earlier):
+            remark(f"note: {line}")
     _show(outcome, as_json)
-    path = runs.keep(outcome, runs_folder)
+    path = results.keep(outcome, runs_folder)
     if as_json:
         remark(f"kept in {path}")
     else:
-        page.close(path, console())
+        terminal.close(path, console())
 
 
 def measure(
-    architecture: Annotated[str, typer.Argument(help="In the notation of NAS-Bench-201.")],
+    architecture: Annotated[str, typer.Argument(help=f"In its space's notation, or of a run: {_A_RUN}.")],
     target: Target = None,
     only: Annotated[
         str | None,
@@ -111,14 +122,15 @@ def measure(
     input: Input = None,  # noqa: A002 (the flag is --input)
     classes: Classes = None,
     config: Config = None,
+    runs_folder: RunsFolder = _RUNS,
     as_json: AsJson = False,
 ) -> None:
-    """Judge one architecture by every indicator."""
+    """Judge one architecture by every indicator. A run brings its board, skeleton, seeds and images; flags win."""
     given = {
         "target": target,
         "seed": seed,
         "repeats": repeats,
-        "images": absolute(images),
+        "images": images,
         "expressivity": expressivity,
         "runtime": runtime,
         "channels": channels,
@@ -126,11 +138,30 @@ def measure(
         "input": input,
         "classes": classes,
     }
-    run = run_of(given, config=config)
+    earlier = results.find(architecture, runs_folder)
+    if earlier is None:
+        run = run_of(given, config=config)
+    else:
+        stands_alone("a run", {}, config)
+        before = results.read_back(earlier)
+        run, architecture = run_of(given, brought=brought_by(before, earlier, images)), before.architecture
     names = None if only is None else [name.strip() for name in only.split(",")]
     with progress() as watch:
         outcome = runs.measure(run, architecture, watch, emulated=emulate, only=names)
     _show(outcome, as_json)
+
+
+def show(
+    run: Annotated[str, typer.Argument(help=f"{_A_RUN}.", show_default=True)] = results.LAST,
+    runs_folder: RunsFolder = _RUNS,
+    as_json: AsJson = False,
+) -> None:
+    """Show a kept run again, as it was; nothing is searched or measured."""
+    path = results.locate(run, runs_folder)
+    outcome = results.read_back(path)
+    _show(outcome, as_json)
+    if outcome.search and not as_json:
+        terminal.close(path, console())
 
 
 def scores(
@@ -148,7 +179,7 @@ def scores(
     """Export the score of every architecture of the space, and each seed's indicators (the mean of its draws)."""
     given = {
         "repeats": repeats,
-        "images": absolute(images),
+        "images": images,
         "expressivity": expressivity,
         "channels": channels,
         "cells": cells,
@@ -183,10 +214,15 @@ def indicators(as_json: AsJson = False) -> None:
     console().print(table)
 
 
-def _show(outcome: runs.Outcome, as_json: bool) -> None:
+def _searched(run: Run) -> Outcome:
+    with progress() as watch:
+        return runs.search(run, watch)
+
+
+def _show(outcome: Outcome, as_json: bool) -> None:
     for note in outcome.notes:
         remark(f"note: {note}")
     if as_json:
-        print_json(outcome.to_dict())
+        print_json(results.sealed(outcome))
     else:
-        page.show(outcome, console())
+        terminal.show(outcome, console())

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from micronas.cache import cache_dir
 from micronas.deploy.c import CModel, emit
+from micronas.deploy.emulation import Emulation
 from micronas.deploy.firmware import Board, Firmware, build_once
 from micronas.deploy.int8 import logits
 from micronas.deploy.quantize import random_images, random_network
@@ -28,42 +29,6 @@ from micronas.mcu.timing import Timing, time_execution
 from micronas.mcu.toolchain import Toolchain
 from micronas.network.deployed import deploy
 from micronas.network.graph import Graph
-
-
-@dataclass(frozen=True)
-class Emulation:
-    """One simulated inference of one image.
-
-    Attributes:
-        target: the board's name.
-        cycles, instructions: from reset to halt, start-up included.
-        latency_ms: those cycles at the board's clock. Simulated.
-        logits: what the image computed, and `matches_reference`: whether the integer reference computes the same.
-        arena_bytes: size of the arena's symbol: number (B) of the memory model.
-        statics: bytes of every other variable, by name.
-        stack_bytes: how deep the stack went.
-        flash_bytes: code and constants.
-        by_layer: cycles of each layer, what follows its kernel included; the first entry is `start-up`.
-        by_cause: cycles by what they are lost to.
-    """
-
-    target: str
-    cycles: float
-    instructions: int
-    latency_ms: float
-    logits: tuple[int, ...]
-    matches_reference: bool
-    arena_bytes: int
-    statics: Mapping[str, int]
-    stack_bytes: int
-    flash_bytes: int
-    by_layer: Mapping[str, float]
-    by_cause: Mapping[str, float]
-
-    @property
-    def sram_bytes(self) -> int:
-        """Number (C) of the memory model: arena, statics and the stack that was used."""
-        return self.arena_bytes + sum(self.statics.values()) + self.stack_bytes
 
 
 def emulate(

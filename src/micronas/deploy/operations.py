@@ -20,7 +20,7 @@ from micronas.deploy.firmware import Board, Firmware, image_id, link, serial_sou
 from micronas.errors import UserError
 from micronas.hardware.order import ALIGNMENT_BYTES, aligned, tensor_bytes
 from micronas.hardware.profiled import Progress
-from micronas.hardware.table import OUR_RUNTIME, OVERHEAD_INPUT_BYTES, LatencyTable, Source
+from micronas.hardware.table import OUR_RUNTIME, OVERHEAD_INPUT_BYTES, LatencyTable
 from micronas.hardware.target import Target
 from micronas.mcu.board import RUNS, BoardError, Measured, SerialBoard
 from micronas.mcu.checksum import crc16, pattern
@@ -30,6 +30,7 @@ from micronas.mcu.reference import Int8, run
 from micronas.mcu.samples import Sample, sample
 from micronas.mcu.toolchain import Toolchain
 from micronas.network.graph import Signature
+from micronas.origin import Word
 
 FRAME = "frame"
 """The entry that times what an image does around the layers: the overhead."""
@@ -178,7 +179,7 @@ def measure_table(
         runtime=OUR_RUNTIME,
         dtype="int8",
         kernel_version=kernel_version(),
-        source=Source.MEASURED,
+        word=Word.MEASURED,
         overhead_ms=found[FRAME].median_cycles * to_ms,
         milliseconds=medians,
         provenance=_provenance(target, image, runs),

@@ -15,6 +15,7 @@ from micronas.hardware.options import option_layers
 from micronas.indicator import Better, Scores
 from micronas.network.graph import Graph, Kind, Signature
 from micronas.network.live import Disconnected, live
+from micronas.origin import COMPUTED, Origin
 from micronas.spaces.space import SearchSpace, Skeleton
 
 
@@ -71,7 +72,7 @@ class Flops:
     name: str = "flops"
     unit: str = "MAC"
     better: Better = Better.LOWER
-    source: str = "computed"
+    origin: Origin = COMPUTED
 
     def measure(self, graph: Graph) -> float:
         """MACs of one inference."""
@@ -97,7 +98,7 @@ class LiveFlops:
     name: str = "live-flops"
     unit: str = "MAC"
     better: Better = Better.HIGHER
-    source: str = "computed"
+    origin: Origin = COMPUTED
 
     def measure(self, graph: Graph) -> float:
         """MACs of one inference of the live graph."""
@@ -134,7 +135,7 @@ class Parameters:
     name: str = "params"
     unit: str = "parameters"
     better: Better = Better.LOWER
-    source: str = "computed"
+    origin: Origin = COMPUTED
 
     def measure(self, graph: Graph) -> float:
         """Parameters of the network."""
@@ -152,7 +153,7 @@ class Layers:
     name: str = "layers"
     unit: str = "layers"
     better: Better = Better.HIGHER
-    source: str = "computed"
+    origin: Origin = COMPUTED
 
     def measure(self, graph: Graph) -> float:
         """Layers with weights in the live graph."""

@@ -21,6 +21,9 @@ from micronas.mcu.samples import sample
 from micronas.network.deployed import deploy
 from micronas.network.graph import Graph, Kind, Signature
 from micronas.network.live import Disconnected
+from micronas.origin import Origin, Word
+
+_ORIGIN = Origin(Word.COMPUTED, "constants + code sizes of built kernels")
 
 TABLE = Path(__file__).parent / "code_bytes.csv"
 """Columns core, part, bytes. A part is `start` (start-up, main), a kernel's C file, or `call` (each use of one)."""
@@ -60,7 +63,7 @@ class Flash:
     name: str = "flash"
     unit: str = "bytes"
     better: Better = Better.LOWER
-    source: str = "computed: constants + code sizes of built kernels"
+    origin: Origin = _ORIGIN
 
     def measure(self, graph: Graph) -> float:
         """Bytes of flash of one decided network (a plain graph); infinite if it is disconnected."""

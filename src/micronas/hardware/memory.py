@@ -21,6 +21,10 @@ from micronas.network.deployed import deploy
 from micronas.network.graph import Graph, Kind, Layers, Signature
 from micronas.network.legalised import legalise
 from micronas.network.live import Disconnected
+from micronas.origin import Origin, Word
+
+_PLANNED = Origin(Word.COMPUTED, "arena of the emitted C")
+_TFLM = Origin(Word.COMPUTED, "TFLite-Micro's greedy planner")
 
 
 @lru_cache(maxsize=10_000)
@@ -82,7 +86,7 @@ class Sram:
     name: str = "sram"
     unit: str = "bytes"
     better: Better = Better.LOWER
-    source: str = "computed: arena of the emitted C"
+    origin: Origin = _PLANNED
     kernels: Kernels = OUR_KERNELS
 
     def measure(self, graph: Graph) -> float:
@@ -111,7 +115,7 @@ class SramTflm:
     name: str = "sram-tflm"
     unit: str = "bytes"
     better: Better = Better.LOWER
-    source: str = "computed: TFLite-Micro's greedy planner"
+    origin: Origin = _TFLM
 
     def measure(self, graph: Graph) -> float:
         """Bytes of the arena's head of one decided network (a plain graph); infinite if it is disconnected."""

@@ -9,9 +9,10 @@ from pathlib import Path
 from micronas.cache import atomic_write, cache_dir
 from micronas.errors import UserError
 from micronas.hardware.calibration import Calibration
-from micronas.hardware.table import OUR_RUNTIME, OVERHEAD_INPUT_BYTES, LatencyTable, Source, TableError, read_table
+from micronas.hardware.table import OUR_RUNTIME, OVERHEAD_INPUT_BYTES, LatencyTable, TableError, read_table
 from micronas.hardware.target import Target, table_path
 from micronas.network.graph import Signature
+from micronas.origin import Word
 
 Progress = Callable[[int, int], None]
 """Told (done, of all) after each operation."""
@@ -67,7 +68,7 @@ def profile(
         runtime.name,
         DTYPE,
         runtime.version,
-        Source.SIMULATED,
+        Word.SIMULATED,
         frame * to_ms,
         {signature: count * to_ms for signature, count in cycles.items()},
         provenance=_provenance(target, runtime.compiler, with_memory),
@@ -89,7 +90,7 @@ def complete(target: Target, signatures: Sequence[Signature], progress: Progress
         return target
     calibration = Calibration.of(target.latency)
     raw = calibration.removed_from(target.latency) if calibration else target.latency
-    if raw.source is Source.MEASURED:
+    if raw.word is Word.MEASURED:
         raise UserError(
             f"{target.name} was measured without {missing[0]}; measure it too, with the same skeleton: "
             f'"micronas profile {target.name} --port PORT", or simulate all: "micronas profile {target.name}"'

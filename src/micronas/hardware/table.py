@@ -7,12 +7,12 @@ import io
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
 
 from micronas.errors import UserError
 from micronas.network.graph import Kind, Shape, Signature
+from micronas.origin import Origin, Word
 
 FIELDS = (
     *("kind", "in_height", "in_width", "in_channels", "out_height", "out_width", "out_channels"),
@@ -37,13 +37,6 @@ _REQUIRED = ("board", "runtime", "dtype", "kernel_version", "source", "overhead_
 _PER_BYTE = "overhead_ms_per_input_byte"  # a table without it states one overhead for all inputs
 
 
-class Source(StrEnum):
-    """How a figure was obtained. A simulated one is never called measured."""
-
-    SIMULATED = "simulated"
-    MEASURED = "measured"
-
-
 class UntimedOperation(UserError):
     """The table has no timing of an operation: unknown is an error, never a zero."""
 
@@ -66,7 +59,7 @@ class LatencyTable:
         runtime: whose kernels were timed; runtimes differ up to 24x on one chip.
         dtype: of weights and activations.
         kernel_version: of the runtime's kernels.
-        source: simulated or measured.
+        word: how the figures were obtained, simulated or measured.
         overhead_ms: what one inference of a 32x32x3 image costs besides its layers.
         milliseconds: of each signature.
         provisional: not made by our own profile yet.
@@ -78,7 +71,7 @@ class LatencyTable:
     runtime: str
     dtype: str
     kernel_version: str
-    source: Source
+    word: Word
     overhead_ms: float
     milliseconds: Mapping[Signature, float]
     provisional: bool = False
@@ -114,7 +107,7 @@ class LatencyTable:
         if self.is_calibrated:
             return False
         other_model = self.provenance.get("timing_model") != newer.provenance.get("timing_model")
-        return self.kernel_version != newer.kernel_version or (self.source is Source.SIMULATED and other_model)
+        return self.kernel_version != newer.kernel_version or (self.word is Word.SIMULATED and other_model)
 
     def with_more(self, milliseconds: Mapping[Signature, float]) -> LatencyTable:
         """This table with further timings; its own win."""
@@ -123,7 +116,7 @@ class LatencyTable:
     @property
     def _made_by(self) -> tuple[str | None, ...]:
         facts = (self.provenance.get(key) for key in ("core", "clock_hz", "compiler", "timing_model", "memory"))
-        return (self.board, self.runtime, self.dtype, self.kernel_version, self.source, *facts)
+        return (self.board, self.runtime, self.dtype, self.kernel_version, self.word, *facts)
 
     @property
     def is_calibrated(self) -> bool:
@@ -137,21 +130,27 @@ class LatencyTable:
         return frozenset(pair.partition("=")[0] for pair in pairs)
 
     @property
-    def label(self) -> str:
+    def origin(self) -> Origin:
         """What must stand beside every figure of this table, e.g. `simulated: ..., uncalibrated`."""
-        words = [f"{self.source}: {self.runtime} {self.kernel_version}"]
+        words = [f"{self.runtime} {self.kernel_version}"]
         if timing := self.provenance.get("timing_model"):
             words.append(timing)
         if self.provisional:
             words.append("provisional")
-        if self.source is Source.SIMULATED:
+        if self.word is Word.SIMULATED:
             words.append(f"calibrated ({self.provenance['calibration']})" if self.is_calibrated else "uncalibrated")
-        return ", ".join(words)
+        return Origin(self.word, ", ".join(words))
 
-    @property
-    def digest(self) -> str:
-        """Equal only for equal tables."""
-        return sha256(self.dump().encode()).hexdigest()[:16]
+    def digest_of(self, signatures: Iterable[Signature]) -> str:
+        """Equal only for tables that give these operations the same figures, made alike; other rows do not matter.
+
+        Raises:
+            UntimedOperation: one of them is not in the table.
+        """
+        figures = sorted(f"{encode(signature)} {_written(self[signature])}" for signature in {*signatures})
+        overhead = f"{self.overhead_ms!r} {self.overhead_ms_per_input_byte!r}"
+        facts = (*self._made_by, self.provenance.get("calibration"), self.provisional, overhead)
+        return sha256("\n".join([repr(facts), *figures]).encode()).hexdigest()[:16]
 
     def dump(self) -> str:
         """The table as the text of a .csv file, provenance first; `read_table` reads it back."""
@@ -160,7 +159,7 @@ class LatencyTable:
             "runtime": self.runtime,
             "dtype": self.dtype,
             "kernel_version": self.kernel_version,
-            "source": self.source,
+            "source": self.word,
             "provisional": "yes" if self.provisional else "no",
             "overhead_ms": repr(self.overhead_ms),
             _PER_BYTE: repr(self.overhead_ms_per_input_byte),
@@ -171,13 +170,18 @@ class LatencyTable:
         text.writelines(f"# {key}: {value}\n" for key, value in header.items())
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow((*FIELDS, "milliseconds"))
-        writer.writerows((*encode(signature), f"{cost:.7g}") for signature, cost in self.milliseconds.items())
+        writer.writerows((*encode(signature), _written(cost)) for signature, cost in self.milliseconds.items())
         return text.getvalue()
+
+
+def _written(milliseconds: float) -> str:
+    """A figure as files have it: rounded so that a table just made and the same read back are one."""
+    return f"{milliseconds:.7g}"
 
 
 def untimed(board: str, runtime: str = OUR_RUNTIME) -> LatencyTable:
     """A table of a board on which nothing was timed yet: every lookup is an error that says what to do."""
-    return LatencyTable(board, runtime, "int8", "none", Source.SIMULATED, 0.0, {})
+    return LatencyTable(board, runtime, "int8", "none", Word.SIMULATED, 0.0, {})
 
 
 def encode(signature: Signature) -> tuple[str, ...]:
@@ -317,10 +321,8 @@ def _header(path: Path, lines: list[str]) -> dict[str, str]:
 
 
 def _table(path: Path, header: dict[str, str], milliseconds: dict[Signature, float]) -> LatencyTable:
-    try:
-        source = Source(header["source"])
-    except ValueError:
-        raise TableError(f"{path}: source is simulated or measured, not {header['source']!r}") from None
+    if header["source"] not in (Word.SIMULATED, Word.MEASURED):
+        raise TableError(f"{path}: source is simulated or measured, not {header['source']!r}")
     overhead_ms = _not_negative(path, header, "overhead_ms")
     per_byte = _PER_BYTE in header and _not_negative(path, header, _PER_BYTE)
     if "calibration" in header:
@@ -331,7 +333,7 @@ def _table(path: Path, header: dict[str, str], milliseconds: dict[Signature, flo
         header["runtime"],
         header["dtype"],
         header["kernel_version"],
-        source,
+        Word(header["source"]),
         overhead_ms,
         milliseconds,
         header.get("provisional") == "yes",

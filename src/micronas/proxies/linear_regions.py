@@ -12,6 +12,7 @@ from micronas.errors import UserError
 from micronas.indicator import Better, Scores
 from micronas.inputs import Gaussian, Inputs
 from micronas.network.graph import Graph
+from micronas.origin import COMPUTED, Origin
 from micronas.proxies.alike import by_input_shape
 from micronas.proxies.engine.backend import BackendName, Device, Precision
 from micronas.proxies.engine.choose import choose
@@ -49,7 +50,7 @@ class LinearRegions:
     name: str = "linear-regions"
     unit: str = ""
     better: Better = Better.HIGHER
-    source: str = "computed"
+    origin: Origin = COMPUTED
     skeleton: Skeleton = ONE_CELL
     """What the networks are meant to be lowered on; any graph can be measured."""
 

@@ -12,6 +12,7 @@ from micronas.errors import UserError
 from micronas.indicator import Better, Scores
 from micronas.inputs import Gaussian, Inputs
 from micronas.network.graph import Graph
+from micronas.origin import COMPUTED, Origin
 from micronas.proxies.alike import by_input_shape
 from micronas.proxies.engine.backend import BackendName, Device, Kernels, Precision
 from micronas.proxies.engine.choose import choose
@@ -40,7 +41,7 @@ class Naswot:
     name: str = "naswot"
     unit: str = ""
     better: Better = Better.HIGHER
-    source: str = "computed"
+    origin: Origin = COMPUTED
     skeleton: Skeleton = REDUCED
 
     def __post_init__(self) -> None:

@@ -13,6 +13,7 @@ from micronas.indicator import Better, Scores
 from micronas.inputs import Gaussian, Inputs
 from micronas.network.graph import Graph
 from micronas.network.live import Disconnected, live
+from micronas.origin import COMPUTED, Origin
 from micronas.proxies.alike import by_input_shape
 from micronas.proxies.engine.backend import BackendName, Device, Kernels, Precision
 from micronas.proxies.engine.choose import choose
@@ -57,7 +58,7 @@ class Ntk:
     name: str = "ntk"
     unit: str = ""
     better: Better = Better.LOWER
-    source: str = "computed"
+    origin: Origin = COMPUTED
     skeleton: Skeleton = REDUCED
     """What the networks are meant to be lowered on; any graph can be measured."""
 

@@ -11,6 +11,7 @@ import numpy as np
 from micronas.indicator import Better, Scores, draw_by_draw
 from micronas.network.graph import Graph, Kind
 from micronas.network.live import Disconnected, live
+from micronas.origin import COMPUTED, Origin
 from micronas.proxies.ntk import REDUCED
 from micronas.spaces.space import Skeleton
 
@@ -32,7 +33,7 @@ class SynFlow:
     name: str = "synflow"
     unit: str = ""
     better: Better = Better.HIGHER
-    source: str = "computed"
+    origin: Origin = COMPUTED
     skeleton: Skeleton = REDUCED
 
     @property

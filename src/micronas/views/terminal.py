@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.bar import Bar
 from rich.console import Console, Group, RenderableType
@@ -14,12 +13,11 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from micronas.drawing import draw_cell, title
-from micronas.hardware.latency import Breakdown
-from micronas.outcome import Outcome, Reading
-
-if TYPE_CHECKING:
-    from micronas.deploy.emulate import Emulation
+from micronas.deploy.emulation import Emulation
+from micronas.drawing import title
+from micronas.hardware.breakdown import Breakdown
+from micronas.origin import COMPUTED
+from micronas.run.outcome import Outcome, Reading
 
 _TITLES = {
     "ntk": "NTK condition number",
@@ -84,8 +82,8 @@ def band(share: float) -> str:
 def _parts(outcome: Outcome, width: int) -> Iterable[RenderableType]:
     yield heading(_headline(outcome), style="bold")
     yield Text()
-    yield indented(Text("\n".join(_lines(outcome.text, width)), style="bold", overflow="fold"))
-    yield indented(Text(draw_cell(outcome.space.edges(outcome.architecture)), no_wrap=True, overflow="crop"))
+    yield indented(Text("\n".join(_lines(outcome.architecture, width)), style="bold", overflow="fold"))
+    yield indented(Text("\n".join(outcome.drawing), no_wrap=True, overflow="crop"))
     yield indented(_readings(outcome))
     if outcome.misfits:
         yield indented(Text("\n".join(outcome.misfits), style="bold red"))
@@ -108,7 +106,7 @@ def _headline(outcome: Outcome) -> str:
     seeds = outcome.run.get("seeds")
     drawn = f"seeds {seeds}" if seeds else f"seed {outcome.seed}"
     how = f"found by {outcome.search}, {drawn}, in {outcome.seconds:.1f} s"
-    return f"{outcome.target}: {how if outcome.search else outcome.skeleton}"
+    return f"{outcome.target}: {how if outcome.search else outcome.network}"
 
 
 def _lines(architecture: str, width: int) -> list[str]:
@@ -143,10 +141,12 @@ def _readings(outcome: Outcome) -> Table:
 
 
 def _word(reading: Reading) -> str:
-    """`computed`, `simulated`, ...: the first word of the source, and the caveat if there is one."""
-    word = reading.source.replace(":", " ").split()[0].rstrip(",;")
-    caveat = reading.source.partition("; ")[2]
-    return f"{word}; {caveat}" if caveat else word
+    """`computed`, `simulated`, ..., and the caveat if there is one."""
+    return _said(str(reading.origin.word), reading)
+
+
+def _said(origin: str, reading: Reading) -> str:
+    return f"{origin}; {reading.caveat}" if reading.caveat else origin
 
 
 def quantity(value: float | None, unit: str) -> tuple[str, str]:
@@ -215,10 +215,9 @@ def _share(share: float) -> str:
 def _limits(outcome: Outcome) -> Iterable[str]:
     for one in outcome.limits:
         yield f"asked for {one.indicator} ≤ {one.at_most:.6g} {one.unit}; reached {one.reached:.6g} {one.unit}"
-    result = outcome.result
-    if result and result.steps:
-        cells, skipped = len(result.finalists), sum(len(step.skipped) for step in result.steps)
-        factor = f"(hardware weights x {result.finalists[0].hardware_factor:g})"
+    if outcome.rounds:
+        cells, skipped = len(outcome.finalists), sum(len(one.skipped) for one in outcome.rounds)
+        factor = f"(hardware weights x {outcome.finalists[0].hardware_factor:g})"
         if cells == 1:
             yield f"every hardware weight that was tried led to this cell {factor}"
         else:
@@ -247,13 +246,13 @@ def _emulated(emulation: Emulation) -> Iterable[tuple[str, str]]:
 
 
 def _provenance(outcome: Outcome) -> Iterable[tuple[str, str]]:
-    yield "network", f"{outcome.skeleton}, int8"
+    yield "network", f"{outcome.network}, int8"
     for names, source in _by_source(outcome.indicators):
         yield names, source
         if names == "latency" and outcome.breakdown:
             yield from (("", line) for line in _expectation(outcome.breakdown))
-    if outcome.result:
-        measured = count(outcome.result.measured, "measurement")
+    if outcome.measured is not None:
+        measured = count(outcome.measured, "measurement")
         yield "search", f"{measured} of untrained networks; no label was read"
 
 
@@ -261,10 +260,10 @@ def _by_source(readings: Mapping[str, Reading]) -> Iterable[tuple[str, str]]:
     """Indicators that are merely counted are told in one line."""
     plain: list[str] = []
     for name, reading in readings.items():
-        if reading.source == "computed":
+        if reading.origin == COMPUTED and not reading.caveat:
             plain.append({"flops": "FLOPs", "live-flops": "FLOPs"}.get(name, _TITLES.get(name, name)))
         else:
-            yield _TITLES.get(name, name), reading.source
+            yield _TITLES.get(name, name), _said(str(reading.origin), reading)
     if plain:
         yield "counts", f"computed: {', '.join(dict.fromkeys(plain))}"
 
@@ -274,5 +273,5 @@ def _expectation(breakdown: Breakdown) -> Sequence[str]:
     if not breakdown.band:
         return [overhead]
     low, high = map(milliseconds, breakdown.range_ms)
-    caution = "; no board was attached" if "uncalibrated" in breakdown.source else ""
+    caution = "" if breakdown.is_calibrated else "; no board was attached"
     return [f"expect {low} to {high} ms{caution}", overhead]

@@ -10,11 +10,13 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from micronas import page, runs
+from micronas import runs
 from micronas.config import Run
-from micronas.deploy.emulate import Emulation
-from micronas.outcome import Kept, Outcome, Reading
-from micronas.search.search import Finalist, SearchResult, Step
+from micronas.deploy.emulation import Emulation
+from micronas.origin import Origin, Word
+from micronas.run.outcome import Finalist, Kept, Outcome, Reading, Round
+from micronas.spaces.nasbench201 import NasBench201
+from micronas.views import terminal
 
 CELL = "|nor_conv_3x3~0|+|nor_conv_1x1~0|nor_conv_1x1~1|+|nor_conv_3x3~0|avg_pool_3x3~1|skip_connect~2|"
 DEAD = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
@@ -28,16 +30,16 @@ def measured(cell: str = CELL) -> Outcome:
 def found(finalists: int, skipped: int) -> Outcome:
     """A searched outcome with as many finalists and skipped removals."""
     outcome = measured()
-    one = Finalist(outcome.architecture, 1.0, hardware_factor=2.0)
-    removals = outcome.space.everything().removals()[:skipped]
-    result = SearchResult(outcome.architecture, (one,) * finalists, (Step((), 24, removals),), measured=1)
-    limits = [Kept("latency", 300.0, 293.3, "ms")]
-    return replace(outcome, search="pruning", result=result, limits=limits, seconds=3.21)
+    one = Finalist(outcome.architecture, 1.0, {}, hardware_factor=2.0)
+    struck = Round(24, skipped=((0, "none"),) * skipped)
+    limits = (Kept("latency", 300.0, 293.3, "ms"),)
+    found = replace(outcome, finalists=(one,) * finalists, rounds=(struck,), measured=1, limits=limits)
+    return replace(found, search="pruning", seconds=3.21)
 
 
 def shown(outcome: Outcome, width: int = 100) -> str:
     out = StringIO()
-    page.show(outcome, Console(file=out, width=width, color_system=None))
+    terminal.show(outcome, Console(file=out, width=width, color_system=None))
     return out.getvalue()
 
 
@@ -52,7 +54,7 @@ def test_a_calibrated_latency_does_not_say_that_no_board_was_attached() -> None:
     outcome = measured()
     assert outcome.breakdown is not None
     assert "no board was attached" in shown(outcome)
-    calibrated = replace(outcome.breakdown, source="simulated: micronas, calibrated (mine.csv)", band=0.05)
+    calibrated = replace(outcome.breakdown, is_calibrated=True, band=0.05)
     text = shown(replace(outcome, breakdown=calibrated))
     assert "expect " in text
     assert "no board was attached" not in text
@@ -73,7 +75,7 @@ def test_an_architecture_is_broken_only_between_nodes_and_can_be_pasted_back(wid
     lines = shown(outcome, width).splitlines()
     first = next(at for at, line in enumerate(lines) if line.startswith("  |"))
     last = next(at for at, line in enumerate(lines[first:], first) if not line.strip())
-    assert outcome.space.parse("\n".join(lines[first:last])) == outcome.architecture
+    assert NasBench201().format(NasBench201().parse("\n".join(lines[first:last]))) == outcome.architecture
     if width >= 60:
         assert all(line.rstrip().endswith(("|+", "|")) for line in lines[first:last])
 
@@ -103,7 +105,7 @@ def test_ends_of_numbers_stand_below_each_other() -> None:
 
 @pytest.mark.parametrize(("number", "words"), [(1, "1 cell"), (0, "0 cells"), (2, "2 cells"), (1500, "1,500 cells")])
 def test_plurals(number: int, words: str) -> None:
-    assert page.count(number, "cell") == words
+    assert terminal.count(number, "cell") == words
 
 
 def test_the_limit_says_what_it_allowed() -> None:
@@ -129,7 +131,7 @@ def test_without_latency_nothing_is_said_of_time() -> None:
 
 
 def test_a_caveat_stands_beside_its_number() -> None:
-    saturated = Reading(3000.0, "", "computed on C=1; saturated, a lower bound")
+    saturated = Reading(3000.0, "", Origin(Word.COMPUTED, "on C=1"), "saturated, a lower bound")
     text = shown(replace(measured(), indicators={"linear-regions": saturated}))
     assert "3,000" in text
     assert text.count("saturated, a lower bound") == 2
@@ -146,7 +148,7 @@ def test_an_emulation_is_called_simulated() -> None:
 def test_the_last_lines_can_be_copied_however_long() -> None:
     out = StringIO()
     path = Path("a folder", "x" * 90, "result.json")
-    page.close(path, Console(file=out, width=60, color_system=None))
+    terminal.close(path, Console(file=out, width=60, color_system=None))
     assert f"kept in  {path}\n" in out.getvalue()
     assert f"micronas search --repeat '{path}'\n" in out.getvalue()
 
@@ -155,4 +157,4 @@ def test_the_last_lines_can_be_copied_however_long() -> None:
     ("value", "text"), [(0.0258194, "0.0258"), (71.2005, "71.2"), (28.98, "29.0"), (304.81, "304.8"), (1204.4, "1,204")]
 )
 def test_milliseconds_have_digits_that_mean_something(value: float, text: str) -> None:
-    assert page.milliseconds(value) == text
+    assert terminal.milliseconds(value) == text

@@ -1,0 +1,255 @@
+"""What a command found, as plain data that reads back: every number with its unit and how it was obtained."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from micronas.deploy.emulation import ORIGIN as EMULATED
+from micronas.deploy.emulation import Emulation
+from micronas.hardware.breakdown import Breakdown, Cost
+from micronas.origin import Origin, Word
+
+SCHEMA = 1
+"""Of `Outcome.to_dict`; one more with every change after which an older reader would misread it."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One indicator's number, and what must be said beside it; a network that cannot be scored has None."""
+
+    value: float | None
+    unit: str
+    origin: Origin
+    caveat: str = ""
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain data."""
+        caveat = {"caveat": self.caveat} if self.caveat else {}
+        return {"value": self.value, "unit": self.unit, **_words(self.origin), **caveat}
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A limit that was asked for, and the value reached."""
+
+    indicator: str
+    at_most: float
+    reached: float
+    unit: str
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """An architecture a search compared at its end, and why; of its values, those that are infinite are None."""
+
+    architecture: str
+    score: float | None
+    values: Mapping[str, float | None]
+    hardware_factor: float = 0.0
+
+
+@dataclass(frozen=True)
+class Round:
+    """A round of a search: what was struck (decision, option), of how many candidates, and what limits held back."""
+
+    candidates: int
+    struck: tuple[tuple[int, str], ...] = ()
+    skipped: tuple[tuple[int, str], ...] = ()
+
+
+def versions() -> dict[str, str]:
+    """Of the programs that made the numbers."""
+    found = {"python": platform.python_version()}
+    for name in ("micronas", "numpy", "numba", "torch"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """An architecture, what it was judged, and all that is needed to get it again.
+
+    `Outcome.from_dict(json.loads(json.dumps(outcome.to_dict()))) == outcome`.
+
+    Attributes:
+        space: name of the space the architecture is of.
+        architecture: in the space's notation.
+        drawing: the cell drawn with characters, line by line.
+        network: what the cell is deployed in, `C=16 N=5 32x32x3 -> 10 classes`.
+        target: the board's name.
+        indicators: readings by indicator name, in the order they are shown.
+        breakdown: where the latency goes; None for a disconnected network, or if it was not asked for.
+        seed: of weights and random inputs.
+        run: the request as plain data (`config.Run`); `--repeat` reads it.
+        search: name of the search, None if the architecture was given.
+        finalists: what the search chose from, best first; the answer is the first.
+        rounds: those that led to the answer, if the search has rounds.
+        measured: how many numbers the performance indicators gave the search, None if there was none.
+        seconds: the search alone (or the measuring), without start-up.
+        limits: what was asked and what was reached.
+        misfits: what the board has too little of.
+        made_from: digests of what the run names but does not hold: the images and the latencies.
+        emulation: the whole network run as firmware, where that was asked for.
+        notes: what else the user should be told, a line each.
+        versions: of the programs that made the numbers.
+    """
+
+    space: str
+    architecture: str
+    drawing: tuple[str, ...]
+    network: str
+    target: str
+    indicators: Mapping[str, Reading]
+    breakdown: Breakdown | None
+    seed: int
+    run: Mapping[str, object]
+    search: str | None = None
+    finalists: tuple[Finalist, ...] = ()
+    rounds: tuple[Round, ...] = ()
+    measured: int | None = None
+    seconds: float = 0.0
+    limits: tuple[Kept, ...] = ()
+    misfits: tuple[str, ...] = ()
+    made_from: Mapping[str, str] = field(default_factory=dict[str, str])
+    emulation: Emulation | None = None
+    notes: tuple[str, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=versions)
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain data for JSON, finite numbers only."""
+        return {
+            "schema": SCHEMA,
+            "architecture": self.architecture,
+            "indicators": {name: reading.to_dict() for name, reading in self.indicators.items()},
+            "latency_ms": self.breakdown.latency_ms if self.breakdown else None,
+            "emulated_latency_ms": self.emulation.latency_ms if self.emulation else None,
+            "seconds": self.seconds,
+            "seed": self.seed,
+            "target": self.target,
+            "search": self.search,
+            "space": self.space,
+            "network": self.network,
+            "drawing": list(self.drawing),
+            "latency": _latency(self.breakdown) if self.breakdown else None,
+            "emulation": _emulation(self.emulation) if self.emulation else None,
+            "limits": [asdict(one) for one in self.limits],
+            "misfits": list(self.misfits),
+            "notes": list(self.notes),
+            "measurements": self.measured,
+            "finalists": [asdict(one) for one in self.finalists],
+            "rounds": [asdict(one) for one in self.rounds],
+            "run": dict(self.run),
+            "made_from": dict(self.made_from),
+            "versions": dict(self.versions),
+        }
+
+    @staticmethod
+    def from_dict(data: Mapping[str, Any]) -> Outcome:
+        """What `to_dict` wrote.
+
+        Raises:
+            KeyError, TypeError, ValueError, AttributeError: it wrote no such thing.
+        """
+        return Outcome(
+            space=data["space"],
+            architecture=data["architecture"],
+            drawing=tuple(data["drawing"]),
+            network=data["network"],
+            target=data["target"],
+            indicators={name: _read_reading(said) for name, said in data["indicators"].items()},
+            breakdown=_read_latency(data["latency"]) if data["latency"] else None,
+            seed=data["seed"],
+            run=dict(data["run"]),
+            search=data["search"],
+            finalists=tuple(Finalist(**said) for said in data["finalists"]),
+            rounds=tuple(_read_round(said) for said in data["rounds"]),
+            measured=data["measurements"],
+            seconds=data["seconds"],
+            limits=tuple(Kept(**said) for said in data["limits"]),
+            misfits=tuple(data["misfits"]),
+            made_from=dict(data["made_from"]),
+            emulation=_read_emulation(data["emulation"]) if data["emulation"] else None,
+            notes=tuple(data["notes"]),
+            versions=dict(data["versions"]),
+        )
+
+
+def _words(origin: Origin) -> dict[str, object]:
+    return {"origin": str(origin.word), "how": origin.how}
+
+
+def _read_words(said: Mapping[str, Any]) -> Origin:
+    return Origin(Word(said["origin"]), said["how"])
+
+
+def _read_reading(said: Mapping[str, Any]) -> Reading:
+    return Reading(said["value"], said["unit"], _read_words(said), said.get("caveat", ""))
+
+
+def _latency(breakdown: Breakdown) -> dict[str, object]:
+    low, high = breakdown.range_ms
+    return {
+        "value": breakdown.latency_ms,
+        "unit": "ms",
+        **_words(breakdown.origin),
+        "calibrated": breakdown.is_calibrated,
+        "band": breakdown.band,
+        "range_ms": [low, high],
+        "overhead_ms": breakdown.overhead_ms,
+        "by_operation_ms": breakdown.by_operation(),
+        "by_stage_ms": breakdown.by_stage(),
+        "layers": [asdict(cost) for cost in breakdown.costs],
+    }
+
+
+def _read_latency(said: Mapping[str, Any]) -> Breakdown:
+    costs = tuple(Cost(**cost) for cost in said["layers"])
+    return Breakdown(costs, said["overhead_ms"], _read_words(said), said["band"], said["calibrated"])
+
+
+def _read_round(said: Mapping[str, Any]) -> Round:
+    struck, skipped = (tuple((at, option) for at, option in said[name]) for name in ("struck", "skipped"))
+    return Round(said["candidates"], struck, skipped)
+
+
+def _emulation(emulation: Emulation) -> dict[str, object]:
+    return {
+        "target": emulation.target,
+        "latency_ms": emulation.latency_ms,
+        **_words(EMULATED),
+        "cycles": emulation.cycles,
+        "instructions": emulation.instructions,
+        "arena_bytes": emulation.arena_bytes,
+        "stack_bytes": emulation.stack_bytes,
+        "statics_bytes": dict(emulation.statics),
+        "sram_bytes": emulation.sram_bytes,
+        "flash_bytes": emulation.flash_bytes,
+        "logits": list(emulation.logits),
+        "matches_reference": emulation.matches_reference,
+        "cycles_by_layer": dict(emulation.by_layer),
+        "cycles_by_cause": dict(emulation.by_cause),
+    }
+
+
+def _read_emulation(said: Mapping[str, Any]) -> Emulation:
+    return Emulation(
+        target=said["target"],
+        cycles=said["cycles"],
+        instructions=said["instructions"],
+        latency_ms=said["latency_ms"],
+        logits=tuple(said["logits"]),
+        matches_reference=said["matches_reference"],
+        arena_bytes=said["arena_bytes"],
+        statics=said["statics_bytes"],
+        stack_bytes=said["stack_bytes"],
+        flash_bytes=said["flash_bytes"],
+        by_layer=said["cycles_by_layer"],
+        by_cause=said["cycles_by_cause"],
+    )

@@ -1,0 +1,114 @@
+"""An outcome is plain data: it survives its file, and so does the page made of it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from io import StringIO
+from typing import Any, cast
+
+import pytest
+from rich.console import Console
+from tests.terminal import CELL, DEAD
+
+from micronas import runs
+from micronas.config import Run
+from micronas.origin import Origin, Word
+from micronas.run.outcome import SCHEMA, Finalist, Outcome, Reading, Round
+from micronas.run.readings import finalists
+from micronas.search.search import Finalist as Compared
+from micronas.search.search import SearchResult
+from micronas.spaces.nasbench201 import NasBench201
+from micronas.views import terminal
+
+TINY = Run(channels=4, cells=1, input=8, repeats=1)
+
+
+def searched() -> Outcome:
+    outcome = runs.search(replace(TINY, max_latency_ms=2.0, latency_weight=0.5))
+    assert outcome.rounds
+    assert outcome.limits
+    return outcome
+
+
+def measured() -> Outcome:
+    return runs.measure(replace(TINY, repeats=2), CELL)
+
+
+def emulated() -> Outcome:
+    return runs.measure(TINY, CELL, emulated=True, only=["latency", "sram"])
+
+
+def disconnected() -> Outcome:
+    outcome = runs.measure(TINY, DEAD)
+    assert outcome.breakdown is None
+    assert outcome.indicators["ntk"].value is None
+    assert outcome.indicators["sram"].caveat == "disconnected"
+    return outcome
+
+
+def unreachable() -> Outcome:
+    """Values that no network reaches, and something in every place."""
+    space = NasBench201()
+    choices = space.parse(CELL)
+    result = SearchResult(choices, (Compared(choices, -math.inf, {"ntk": (math.inf, 1.0), "zen": (2.0,)}),))
+    found = finalists(space, result)
+    assert found == (Finalist(CELL, None, {"ntk": None, "zen": 2.0}, 0.0),)
+    return replace(
+        runs.measure(TINY, CELL, only=["params"]),
+        search="exact",
+        measured=0,
+        finalists=found,
+        rounds=(Round(4, ((0, "none"),), ((1, "skip_connect"), (2, "none"))),),
+        misfits=("does not fit",),
+        notes=("one", "two"),
+        indicators={"zen": Reading(1e300, "", Origin(Word.PUBLISHED, "a paper"), "a bound")},
+    )
+
+
+def read_back(outcome: Outcome) -> Outcome:
+    return Outcome.from_dict(json.loads(json.dumps(outcome.to_dict(), allow_nan=False)))
+
+
+def page(outcome: Outcome) -> str:
+    out = StringIO()
+    terminal.show(outcome, Console(file=out, width=100, color_system=None))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("make", [searched, measured, emulated, disconnected, unreachable])
+def test_an_outcome_reads_back_and_so_does_its_page(make: Callable[[], Outcome]) -> None:
+    outcome = make()
+    again = read_back(outcome)
+    assert again == outcome
+    assert page(again) == page(outcome)
+    assert outcome.to_dict()["schema"] == SCHEMA
+
+
+def test_every_reading_says_value_unit_word_and_how() -> None:
+    data = runs.measure(TINY, CELL, only=["latency", "ntk", "params"]).to_dict()
+    said = cast(dict[str, dict[str, Any]], data["indicators"])
+    assert {name: (one["unit"], one["origin"]) for name, one in said.items()} == {
+        "ntk": ("", "computed"),
+        "params": ("parameters", "computed"),
+        "latency": ("ms", "simulated"),
+    }
+    assert said["ntk"]["how"] == "on C=3 N=1 32x32x3 -> 10 classes"
+    assert said["latency"]["how"].endswith("uncalibrated")
+    assert all("caveat" not in one for one in said.values())
+
+
+def test_a_mean_over_a_saturated_draw_is_flagged() -> None:
+    """Draw 0 of this network is a lower bound, draws 1 and 2 are not; so the mean is one too (ADR 0004)."""
+    cell = "|nor_conv_1x1~0|+|skip_connect~0|nor_conv_1x1~1|+|none~0|nor_conv_1x1~1|nor_conv_1x1~2|"
+    for repeats, says in ((1, "a lower bound"), (3, "a lower bound (1 of 3 draws)")):
+        reading = runs.measure(Run(repeats=repeats), cell, only=["linear-regions"]).indicators["linear-regions"]
+        assert reading.caveat.endswith(says)
+    assert reading.value is not None
+    assert reading.value < 3000
+
+
+def test_a_limit_that_was_not_measured_is_not_reported() -> None:
+    assert runs.measure(replace(TINY, max_latency_ms=2.0), CELL, only=["params"]).limits == ()
