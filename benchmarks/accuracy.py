@@ -15,9 +15,9 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 
-from micronas import runs
-from micronas.config import Run
 from micronas.run.outcome import Outcome
+from micronas.run.run import Run
+from micronas.run.running import search
 
 TABLE = Path(__file__).resolve().parents[2] / "shared" / "data" / "nasbench201_cifar10.csv.gz"
 
@@ -33,8 +33,8 @@ def main() -> None:
     limited: list[Outcome] = []
     for seed in range(arguments.seeds):
         run = Run(seed=seed, search=arguments.search, images=arguments.images)
-        free.append(runs.search(run))
-        limited.append(runs.search(replace(run, max_latency_ms=latency_ms(free[-1]) / 2)))
+        free.append(search(run))
+        limited.append(search(replace(run, limits={"latency": latency_ms(free[-1]) / 2})))
         print(f"seed {seed}: {free[-1].seconds:.1f} s and, limited, {limited[-1].seconds:.1f} s", flush=True)
     report(free, limited)
 

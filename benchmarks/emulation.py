@@ -14,19 +14,21 @@ import random
 import sys
 from collections.abc import Iterator
 
-from micronas.choices import Choices
 from micronas.deploy.emulate import default_toolchain, emulate
 from micronas.hardware.flash import Flash
 from micronas.hardware.memory import plan_memory
 from micronas.hardware.target import Target, load_target
 from micronas.mcu.profile import Runtime, frame_cycles, our_runtime, time_operation
 from micronas.network.deployed import deploy
-from micronas.network.graph import Graph, Kind, Signature
+from micronas.network.graph import Graph
 from micronas.network.live import Disconnected
-from micronas.spaces.nasbench201 import OPERATIONS, NasBench201
-from micronas.spaces.space import Skeleton
+from micronas.network.signature import Kind, Signature
+from micronas.spaces.decisions import Choices
+from micronas.spaces.nasbench201.cell import OPERATIONS, cell_drawer, write_cell
+from micronas.spaces.nasbench201.skeleton import Skeleton
+from micronas.task import Task
 
-SPACE = NasBench201()
+TASK = Task()
 BOARDS = ("nucleo-f746zg", "nucleo-f446re", "raspberry-pi-pico")
 SKELETONS = (Skeleton(channels=4, cells=1), Skeleton(channels=8, cells=1))
 
@@ -37,7 +39,7 @@ def random_cells(count: int, seed: int = 0) -> Iterator[Choices]:
     while count:
         choices = Choices(tuple((rng.choice(OPERATIONS),) for _ in range(6)))
         try:
-            deploy(SPACE.lower(choices, SKELETONS[0]))
+            deploy(SKELETONS[0].lower(cell_drawer(choices), TASK))
         except Disconnected:
             continue
         count -= 1
@@ -63,13 +65,13 @@ class Estimator:
 
 def compare(target: Target, estimator: Estimator, choices: Choices, skeleton: Skeleton, seed: int) -> float:
     """Print one line; returns how far the estimate is off."""
-    graph = SPACE.lower(choices, skeleton)
+    graph = skeleton.lower(cell_drawer(choices), TASK)
     found = emulate(graph, target, seed)
     error = estimator.cycles(graph) / found.cycles - 1
     plan = plan_memory(deploy(graph))
     flash = Flash(target.core.name).measure(graph) / found.flash_bytes - 1
     print(
-        f"{target.name:18s} {skeleton!s:36s} {SPACE.format(choices):96s} {found.latency_ms:9.3f} ms  {error:+7.3%}  "
+        f"{target.name:18s} {skeleton!s:12s} {write_cell(choices):96s} {found.latency_ms:9.3f} ms  {error:+7.3%}  "
         f"logits {'equal' if found.matches_reference else 'DIFFER'}  arena {found.arena_bytes:6d} "
         f"{'= plan' if found.arena_bytes == plan.arena_bytes else 'IS NOT THE PLAN'}  "
         f"statics {sum(found.statics.values())}  stack {found.stack_bytes:4d}  "

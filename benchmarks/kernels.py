@@ -29,7 +29,7 @@ from micronas.mcu.reference import run
 from micronas.mcu.samples import sample
 from micronas.mcu.timing import TIMING_VERSION
 from micronas.mcu.toolchain import Toolchain
-from micronas.network.graph import Kind, Signature
+from micronas.network.signature import Kind, Signature
 
 PROVISIONAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "nucleo-f746zg.provisional.csv"
 CLOCK_HZ = 216e6

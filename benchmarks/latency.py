@@ -17,17 +17,18 @@ from collections.abc import Callable
 
 import numpy as np
 
+from micronas.candidate import everything
 from micronas.hardware.counted import CountedSpace, count_space
 from micronas.hardware.latency import Latency
 from micronas.hardware.profiled import profile
 from micronas.hardware.target import Target, load_target
 from micronas.network.live import Disconnected
 from micronas.objective import Limit
-from micronas.search.reach import Reach
-from micronas.spaces.nasbench201 import NasBench201
-from micronas.spaces.space import Skeleton
+from micronas.search.limits import Limits
+from micronas.spaces.nasbench201.space import NasBench201
+from micronas.task import Task
 
-SPACE, SKELETON = NasBench201(), Skeleton()
+START = everything(NasBench201(), Task())
 
 
 def timed(work: Callable[[], object], repeats: int = 1) -> float:
@@ -43,30 +44,34 @@ def timed(work: Callable[[], object], repeats: int = 1) -> float:
 def profiling(target: Target, counted: CountedSpace) -> None:
     """Seconds for the default skeleton, the compiler's cache empty and full."""
     for label in ("compiling too", "compiled"):
-        seconds = timed(lambda: profile(target, counted.signatures))
-        print(f"profile {len(counted.signatures)} operations, {label:22} {seconds:7.2f} s")
+        seconds = timed(lambda: profile(target, counted.operations))
+        print(f"profile {len(counted.operations)} operations, {label:22} {seconds:7.2f} s")
 
 
 def estimating(target: Target, counted: CountedSpace, sample: int) -> None:
     """Whole space and single architectures by counts, against one by one."""
-    every = list(counted.everything.completions())
+    every = list(START.completions())
     rows = random.Random(0).sample(range(len(every)), sample)
     latency = Latency(target)
     slow: list[float] = []
 
     def one_by_one() -> None:
-        slow[:] = [latency.measure(SPACE.lower(every[row], SKELETON)) for row in rows]
+        slow[:] = [latency.measure(every[row].graph) for row in rows]
 
     each = timed(one_by_one) / sample
-    costs = counted.latency_ms(target.latency)
+    costs = latency.of_all(START)
     assert np.allclose(costs[rows], slow, rtol=1e-12), "the two ways disagree"
-    whole = timed(lambda: counted.latency_ms(target.latency), 5)
+    whole = timed(lambda: latency.of_all(START), 5)
     limit = Limit(latency, at_most=1e9)
-    reach = Reach(SPACE, SKELETON, (limit,))
-    reach.lowest(counted.everything, limit)  # takes the census
-    prices = np.array([target.latency[signature] for signature in counted.signatures])
-    single = timed(lambda: [counted.counts[row] @ prices for row in rows], 5) / sample
-    lowest = timed(lambda: [reach.lowest(counted.everything, limit) for _ in range(100)]) / 100
+    limits = Limits(START, (limit,), lambda indicator, many: indicator.measure_many([one.graph for one in many]))
+    limits.cheapest(START, limit)  # fills the table
+    operations, table = set(counted.operations), target.latency
+
+    def summed(row: int) -> float:
+        return sum(times * table[its] for its, times in counted.counts(row).items() if its in operations)
+
+    single = timed(lambda: [summed(row) for row in rows], 5) / sample
+    lowest = timed(lambda: [limits.cheapest(START, limit) for _ in range(100)]) / 100
     print(f"one by one, an architecture                  {each * 1e3:7.3f} ms")
     print(f"counted, an architecture                     {single * 1e3:7.3f} ms  {each / single:8.0f}x")
     print(
@@ -80,11 +85,11 @@ def bands(target: Target, counted: CountedSpace) -> None:
     """How wide the band is over the space."""
     latency, wide = Latency(target), 0
     rows = random.Random(1).sample(range(len(counted.connected)), 200)
-    every = list(counted.everything.completions())
+    every = list(START.completions())
     found = 0
     for row in rows:
         try:
-            wide += latency.breakdown(SPACE.lower(every[row], SKELETON)).band == 0.30
+            wide += latency.breakdown(every[row].graph).band == 0.30
             found += 1
         except Disconnected:
             continue
@@ -100,9 +105,9 @@ def main() -> None:
         os.environ["MICRONAS_CACHE"] = folder
         target = load_target(chosen.board)
         print(f"{target.title}: {target.latency.origin}")
-        first, kept = (timed(lambda: count_space.__wrapped__(SPACE, SKELETON)) for _ in range(2))
+        first, kept = (timed(lambda: count_space.__wrapped__(START.space, START.task)) for _ in range(2))
         print(f"count the space, first time                  {first * 1e3:7.0f} ms; kept on disk, {kept * 1e3:.0f} ms")
-        counted = count_space(SPACE, SKELETON)
+        counted = count_space(START.space, START.task)
         estimating(target, counted, chosen.sample)
         bands(target, counted)
         profiling(target, counted)

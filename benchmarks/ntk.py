@@ -20,14 +20,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from micronas.network.graph import Graph, Kind
+from micronas.network.graph import Graph
 from micronas.network.live import live
+from micronas.network.signature import Kind
 from micronas.networks import Network
 from micronas.proxies.coupled import coupled_kernel
 from micronas.proxies.engine.numba_backend import NumbaBackend
 from micronas.proxies.engine.torch_backend import TorchBackend
-from micronas.proxies.ntk import REDUCED, Ntk, condition_numbers
-from micronas.spaces.nasbench201 import NasBench201
+from micronas.proxies.ntk import Ntk, condition_numbers
+from micronas.spaces.nasbench201.space import NasBench201
+from micronas.task import REDUCED
 
 SAMPLES, SEED, AVERAGE = 32, 0, 12
 Loop = Callable[[], np.ndarray]
@@ -109,10 +111,10 @@ def main() -> None:
     space, chance = NasBench201(), random.Random(0)
     images = Ntk().inputs.batch(REDUCED.input_shape, SAMPLES, SEED)
     cells = sorted({space.canonical(cell) for cell in space.everything().completions()}, key=space.format)
-    averages = [live(space.lower(cell, REDUCED)) for cell in chance.sample(cells[1:], AVERAGE)]
+    averages = [live(space.probe(cell, REDUCED)) for cell in chance.sample(cells[1:], AVERAGE)]
     cases = {
-        "supernet": [space.lower(space.everything(), REDUCED)],
-        "all-3x3 cell": [space.lower(space.parse(ALL_3X3), REDUCED)],
+        "supernet": [space.probe(space.everything(), REDUCED)],
+        "all-3x3 cell": [space.probe(space.parse(ALL_3X3), REDUCED)],
         f"average of {AVERAGE} random networks of the space": averages,
     }
     for name, graphs in cases.items():

@@ -17,8 +17,8 @@ from micronas.hardware.counted import count_space
 from micronas.hardware.profiled import profile
 from micronas.hardware.table import read_table
 from micronas.hardware.target import BUNDLED, load_target
-from micronas.spaces.nasbench201 import NasBench201
-from micronas.spaces.space import Skeleton
+from micronas.spaces.nasbench201.space import NasBench201
+from micronas.task import Task
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def main() -> None:
     arguments.add_argument("boards", nargs="*", metavar="BOARD")
     arguments.add_argument("--write", action="store_true", help="replace the bundled tables")
     chosen = arguments.parse_args()
-    signatures = count_space(NasBench201(), Skeleton()).signatures
+    signatures = count_space(NasBench201(), Task()).operations
     for name in chosen.boards or [path.stem for path in sorted(BUNDLED.glob("*.toml"))]:
         target, bundled = load_target(BUNDLED / f"{name}.toml"), BUNDLED / f"{name}.csv"
         start = time.perf_counter()

@@ -20,17 +20,20 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from micronas.catalog import PERFORMANCE_INDICATORS, SPACES
-from micronas.config import Run, parse_seeds
+from micronas.candidate import everything
+from micronas.catalog import INDICATORS
 from micronas.hardware.compute import Flops, LiveFlops
-from micronas.indicator import Better, Scores
-from micronas.inputs import Gaussian
-from micronas.objective import Column, Objective, Term, rank_score, ranks, term
+from micronas.indicator import Better, Scores, untrained_of
+from micronas.objective import Column, Objective, Term, rank_score, ranks
+from micronas.run.reading import parse_seeds
+from micronas.run.setup import look_up, usual_means
 from micronas.search.exact import ExactSearch, ScoreTable
-from micronas.spaces.space import Skeleton
+from micronas.search.search import REPEATS
+from micronas.spaces.nasbench201.space import NasBench201
+from micronas.task import Task
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "nasbench201_cifar10.csv.gz"
-SPACE = SPACES["nasbench201"]
+START = everything(NasBench201(), Task())
 
 
 @dataclass(frozen=True)
@@ -65,16 +68,16 @@ def main() -> None:
     """Score, then read the accuracies, then compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", default="0-4")
-    parser.add_argument("--repeats", type=int, default=Run().repeats, help="draws for each seed")
+    parser.add_argument("--repeats", type=int, default=REPEATS, help="draws for each seed")
     parser.add_argument("--table", type=Path, default=SHARED)
     parser.add_argument("--column", default="cifar10_test")
     parser.add_argument("--indicators", default="ntk,linear-regions", help="performance indicators, comma-separated")
     arguments = parser.parse_args()
     seeds = parse_seeds(arguments.seeds)
-    terms = [term(PERFORMANCE_INDICATORS[name](Gaussian())) for name in arguments.indicators.split(",")]
-    capacity = (Term(LiveFlops(), 1.0, Better.HIGHER), Term(Flops(), 1.0, Better.HIGHER))
-    search = ExactSearch(SPACE, Skeleton(), seeds, arguments.repeats)
-    scored = search.score(Objective(tuple(terms), capacity))
+    named = [look_up(INDICATORS, name, "indicator")(usual_means()) for name in arguments.indicators.split(",")]
+    terms = [Term(one) for one in map(untrained_of, named) if one is not None]
+    counts = Term(LiveFlops()), Term(Flops())
+    scored, _ = ExactSearch(seeds, arguments.repeats).score(START, Objective(tuple(terms), counts))
     truth = read_truth(arguments.table, arguments.column, scored)
     print(f"{len(truth.networks)} networks, {len(truth.architectures)} architectures, {arguments.column};", end=" ")
     print(f"seeds {arguments.seeds} of {arguments.repeats} draws each\n")
@@ -90,7 +93,7 @@ def read_truth(path: Path, column: str, scored: ScoreTable) -> Truth:
         accuracy = {row["arch"]: float(row[column]) for row in csv.DictReader(file)}
     census = scored.census
     connected = census.connected[census.members]
-    every = np.array([accuracy[SPACE.format(choices)] for choices in census.architectures()])
+    every = np.array([accuracy[one.text] for one in census.architectures()])
     numbered = np.cumsum(census.connected) - 1
     return Truth(every[census.first[census.connected]], every[connected], numbered[census.members[connected]])
 
@@ -105,7 +108,7 @@ def rankings(scored: ScoreTable, terms: Sequence[Term]) -> Iterator[Ranking]:
         yield Ranking(name, [column])
     for name, column in of.items():
         if name != "ntk" and "ntk" in of:
-            both, default = [of["ntk"], column], " = the default" if name == Run().expressivity else ""
+            both, default = [of["ntk"], column], " = the default" if name in ExactSearch().default_terms else ""
             yield Ranking(f"ntk + {name}", both)
             yield Ranking(f"ntk + {name} + live-flops{default}", [*both, live])
             yield Ranking("  the same, −Σ ln(rank from the best)", [*both, live], from_the_best=True)

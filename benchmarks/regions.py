@@ -15,13 +15,16 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from micronas.choices import Choices
-from micronas.network.graph import Graph, Kind
+from micronas.network.graph import Graph
 from micronas.network.live import Disconnected, live
+from micronas.network.signature import Kind
 from micronas.networks import Network
 from micronas.proxies.engine.numba_backend import NumbaBackend
-from micronas.proxies.linear_regions import ONE_CELL, LinearRegions
-from micronas.spaces.nasbench201 import OPERATIONS, NasBench201
+from micronas.proxies.linear_regions import LinearRegions
+from micronas.spaces.decisions import Choices
+from micronas.spaces.nasbench201.cell import OPERATIONS
+from micronas.spaces.nasbench201.space import NasBench201
+from micronas.task import ONE_CELL
 
 SAMPLES, SEED, CELLS = 3000, 0, 20
 
@@ -52,11 +55,11 @@ def fastest(count: Callable[[], list[int]], repeats: int = 10) -> tuple[list[int
 def main() -> None:
     torch.set_num_threads(1)
     chance, space, engine = random.Random(0), NasBench201(), NumbaBackend("float32", threads=1)
-    graphs = [space.lower(space.everything(), ONE_CELL)]
+    graphs = [space.probe(space.everything(), ONE_CELL)]
     while len(graphs) < CELLS:
         cell = Choices(tuple((chance.choice(OPERATIONS),) for _ in range(6)))
         try:
-            graphs.append(live(space.lower(cell, ONE_CELL)))
+            graphs.append(live(space.probe(cell, ONE_CELL)))
         except Disconnected:
             continue
     patches = LinearRegions(samples=SAMPLES).inputs.patches(ONE_CELL.input_shape, SAMPLES, SEED)

@@ -16,15 +16,16 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from scipy import stats
 
-from micronas.catalog import SPACES
-from micronas.config import Run
+from micronas.candidate import everything
 from micronas.hardware.compute import LiveFlops
 from micronas.indicator import Better, Scores
-from micronas.objective import Column, Objective, Term, rank_score, ranks, term
+from micronas.objective import Column, Objective, Term, rank_score, ranks
 from micronas.proxies.linear_regions import LinearRegions
 from micronas.proxies.ntk import Ntk
 from micronas.search.exact import ExactSearch
-from micronas.spaces.space import Skeleton
+from micronas.search.search import REPEATS
+from micronas.spaces.nasbench201.space import NasBench201
+from micronas.task import Task
 
 TOP = 50
 Rule = Callable[[Sequence[Column]], Scores]
@@ -71,8 +72,9 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=30)
     parser.add_argument("--splits", type=int, default=10)
     arguments = parser.parse_args()
-    objective = Objective((term(Ntk()), term(LinearRegions())), (Term(LiveFlops(), 1.0, Better.HIGHER),))
-    scored = ExactSearch(SPACES["nasbench201"], Skeleton(), tuple(range(arguments.draws)), repeats=1).score(objective)
+    objective = Objective((Term(Ntk()), Term(LinearRegions())), (Term(LiveFlops()),))
+    search = ExactSearch(tuple(range(arguments.draws)), repeats=1)
+    scored, _ = search.score(everything(NasBench201(), Task()), objective)
     columns = [Column(scored.values[one.indicator.name], one.better, 1.0) for one in objective.performance]
     capacity = Column(scored.hardware["live-flops"][None], Better.HIGHER, 1.0)
 
@@ -92,7 +94,7 @@ def main() -> None:
     print(f"\nwho decides: position of the answer by each term alone, and the largest {TOP} among its best {TOP}\n")
     print(f"{'draws':>5}  {'score':44}{'seed':>5}{'ntk':>8}{'regions':>9}{'FLOPs':>8}{f'of {TOP}':>8}")
     largest = set(np.argsort(capacity.mean_ranks, kind="stable")[:TOP].tolist())
-    for size in (1, Run().repeats, arguments.draws // 2):
+    for size in (1, REPEATS, arguments.draws // 2):
         for title in ("Σ ln(share of mean rank) = the default", "−Σ ln(mean rank from the best)"):
             for seed in range(min(5, arguments.draws // size)):
                 chosen = picked(np.arange(seed * size, (seed + 1) * size))

@@ -19,11 +19,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from micronas.choices import Choices
 from micronas.indicator import Scores
-from micronas.proxies.linear_regions import ONE_CELL, LinearRegions
-from micronas.proxies.ntk import REDUCED, Ntk
-from micronas.spaces.nasbench201 import NasBench201
+from micronas.proxies.linear_regions import LinearRegions
+from micronas.proxies.ntk import Ntk
+from micronas.spaces.decisions import Choices
+from micronas.spaces.nasbench201.space import NasBench201
+from micronas.task import ONE_CELL, REDUCED
 
 SPACE = NasBench201()
 
@@ -71,13 +72,13 @@ class Scored(NamedTuple):
     seconds: list[float]
 
 
-PARTS = ("draw their graphs, both skeletons", "ntk", "regions")
+PARTS = ("draw their graphs, both reduced", "ntk", "regions")
 
 
 def score(cells: Sequence[Choices], ntk: Ntk, regions: LinearRegions, seeds: Sequence[int]) -> Scored:
     """All draws in one pass, timed."""
     clock = [time.perf_counter()]
-    graphs, small = ([SPACE.lower(cell, skeleton) for cell in cells] for skeleton in (REDUCED, ONE_CELL))
+    graphs, small = ([SPACE.probe(cell, probe) for cell in cells] for probe in (REDUCED, ONE_CELL))
     clock.append(time.perf_counter())
     kappas = ntk.measure_draws(graphs, seeds)
     clock.append(time.perf_counter())

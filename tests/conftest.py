@@ -17,8 +17,10 @@ CACHES = pytest.StashKey["tempfile.TemporaryDirectory[str]"]()
 def pytest_configure(config: pytest.Config) -> None:
     """Redirects every cache before any test module is imported: the user's own is never touched.
 
-    Python processes that tests start, wherever they run, see this checkout.
+    Python processes that tests start, wherever they run, see this checkout. Workers of one run share its caches.
     """
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        return
     config.stash[CACHES] = folder = tempfile.TemporaryDirectory(prefix="micronas-tests-")
     os.environ["XDG_CACHE_HOME"] = folder.name
     os.environ["MICRONAS_CACHE"] = str(Path(folder.name) / "micronas")
@@ -26,7 +28,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    config.stash[CACHES].cleanup()
+    if CACHES in config.stash:
+        config.stash[CACHES].cleanup()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

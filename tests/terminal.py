@@ -10,9 +10,9 @@ from io import StringIO
 from typing import NamedTuple
 
 from micronas.cli import main
-from micronas.config import Run
 from micronas.run import results
 from micronas.run.outcome import Outcome
+from micronas.run.run import Run
 
 CELL = "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|none~1|avg_pool_3x3~2|"
 DEAD = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"

@@ -7,10 +7,10 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from micronas.choices import Choices
-from micronas.drawing import draw_cell, title
-from micronas.spaces.nasbench201 import EDGES, OPERATIONS, NasBench201
-from micronas.spaces.space import Edge
+from micronas.drawing import Edge, draw_cell, title
+from micronas.spaces.decisions import Choices
+from micronas.spaces.nasbench201.cell import EDGES, OPERATIONS
+from micronas.spaces.nasbench201.space import NasBench201
 
 SPACE = NasBench201()
 CELLS = st.lists(st.sampled_from(OPERATIONS), min_size=6, max_size=6)
@@ -18,7 +18,7 @@ CELLS = st.lists(st.sampled_from(OPERATIONS), min_size=6, max_size=6)
 
 def test_a_cell_reads_as_a_graph() -> None:
     cell = "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|none~1|avg_pool_3x3~2|"
-    assert draw_cell(SPACE.edges(SPACE.parse(cell))) == (
+    assert SPACE.drawing(SPACE.parse(cell)) == (
         "(0)─── conv 3x3 ───▶(1)─── conv 1x1 ───▶(2)─ avg pool 3x3 ─▶(3)\n"
         " │                                                          ▲\n"
         " └────────────────────── skip connect ──────────────────────┘"
@@ -28,7 +28,7 @@ def test_a_cell_reads_as_a_graph() -> None:
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(CELLS)
 def test_every_operation_is_shown_and_every_node(options: list[str]) -> None:
-    drawn = draw_cell(SPACE.edges(Choices(tuple((option,) for option in options))))
+    drawn = SPACE.drawing(Choices(tuple((option,) for option in options)))
     used = Counter(title(option) for option in options if option != "none")
     assert {name: drawn.count(name) for name in used} == used
     assert all(f"({node})" in drawn for node in range(4 if any(o != "none" for o in options[3:]) else 2))

@@ -9,7 +9,7 @@ from importlib import import_module
 import pytest
 
 import micronas
-from micronas import runs
+from micronas.run import running
 
 
 @pytest.mark.parametrize("name", [name for name in micronas.__all__ if name != "find"])
@@ -20,7 +20,7 @@ def test_a_name_is_what_its_module_has(name: str) -> None:
 
 
 def test_find_is_the_search_though_the_searches_are_a_package() -> None:
-    assert micronas.find is runs.search
+    assert micronas.find is running.search
     assert import_module("micronas.search.exact").ExactSearch.__module__ == "micronas.search.exact"
 
 

@@ -5,16 +5,21 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
+from tests.networks import lowered
 
 from micronas.network.builder import GraphBuilder
-from micronas.network.graph import Graph, Kind, Layer, Padding, Pair, Signature
+from micronas.network.graph import Graph, Layer
+from micronas.network.signature import Kind, Padding, Pair, Signature
 from micronas.networks import Network
-from micronas.spaces.nasbench201 import NasBench201
-from micronas.spaces.space import Skeleton
+from micronas.spaces.decisions import Choices
+from micronas.spaces.nasbench201.cell import CELLS
 from micronas.weights import draw_weight
 
-SPACE, SKELETON = NasBench201(), Skeleton((8, 8, 3), channels=4, cells=1, stages=2)
 CELL = "|nor_conv_3x3~0|+|none~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_1x1~1|none~2|"
+
+
+def small(cell: str | Choices = CELLS) -> Graph:
+    return lowered(cell, channels=4, cells=1, stages=2, input_shape=(8, 8, 3))
 
 
 def images(count: int = 5) -> torch.Tensor:
@@ -22,7 +27,7 @@ def images(count: int = 5) -> torch.Tensor:
 
 
 def test_one_cell_written_by_hand():
-    graph = SPACE.lower(SPACE.parse(CELL), SKELETON)
+    graph = small(CELL)
     values = Network(graph, 7, torch.float64).values(images())
 
     def edge(source: torch.Tensor, name: str) -> torch.Tensor:
@@ -39,7 +44,7 @@ def test_one_cell_written_by_hand():
 
 
 def test_an_open_decision_is_the_mean_of_its_options_none_counting_as_zero():
-    graph = SPACE.lower(SPACE.everything(), SKELETON)
+    graph = small()
     values = Network(graph, 0, torch.float64).values(images())
     names = ("nor_conv_1x1.bn", "nor_conv_3x3.bn", "avg_pool_3x3")
     options = [values[f"stage1.cell1.edge01.{name}"] for name in names]
@@ -47,7 +52,7 @@ def test_an_open_decision_is_the_mean_of_its_options_none_counting_as_zero():
 
 
 def test_shapes_are_those_of_the_graph():
-    graph = SPACE.lower(SPACE.everything(), SKELETON)
+    graph = small()
     network = Network(graph)
     values = network.values(images().float())
     for layer in graph:
@@ -57,13 +62,13 @@ def test_shapes_are_those_of_the_graph():
 
 
 def test_an_empty_sum_is_zero():
-    disconnected = SPACE.parse("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|")
-    values = Network(SPACE.lower(disconnected, SKELETON)).values(images().float())
+    disconnected = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
+    values = Network(small(disconnected)).values(images().float())
     assert not values["stage1.cell1.node3"].any()
 
 
 def test_parameters_are_those_of_the_graph():
-    graph = SPACE.lower(SPACE.everything(), SKELETON)
+    graph = small()
     named = dict(Network(graph).named_parameters())
     for layer in graph:
         if layer.signature.kind is Kind.CONV:

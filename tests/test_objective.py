@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from tests.search.doubles import Drawn, Weight
 
 from micronas.errors import UserError
-from micronas.hardware.compute import LiveFlops
+from micronas.hardware.compute import Flops, LiveFlops
 from micronas.indicator import Better
-from micronas.objective import Column, Limit, Objective, Term, best_first, rank_score, ranks, term
+from micronas.objective import Column, Limit, Objective, Term, best_first, rank_score, ranks
 
 INFINITY = math.inf
 
@@ -103,11 +103,12 @@ def test_a_limit_is_above_zero(at_most: float) -> None:
         Limit(Weight(), at_most)
 
 
-def test_direction_belongs_to_the_term() -> None:
-    assert term(LiveFlops()).better is Better.HIGHER
-    assert Term(LiveFlops(), better=Better.LOWER).better is Better.LOWER
+def test_direction_is_that_of_the_indicator() -> None:
+    """The same count is capacity where it is of live layers, and else a cost."""
+    assert Term(LiveFlops()).better is Better.HIGHER
+    assert Term(Flops()).better is Better.LOWER
 
 
 def test_hardware_weights_scale_and_performance_weights_stay() -> None:
-    scaled = Objective((term(Drawn(), 3.0),), (term(Weight(), 2.0),)).with_hardware_scaled(0.25)
+    scaled = Objective((Term(Drawn(), 3.0),), (Term(Weight(), 2.0),)).with_hardware_scaled(0.25)
     assert [one.weight for one in (*scaled.performance, *scaled.hardware)] == [3.0, 0.5]

@@ -15,19 +15,21 @@ import numpy as np
 import pytest
 
 from micronas.cache import cache_dir
-from micronas.config import Run, set_up
 from micronas.hardware.counted import count_space
+from micronas.run.run import Run
+from micronas.run.setup import set_up
 from micronas.search.census import Census, take_census
-from micronas.store import LAYOUT, ScoreStore, Series, code_version
+from micronas.sources import version_of_class
+from micronas.store import LAYOUT, ScoreStore, Series
 
 RUN = Run(search="exact")
 
 ASK = """
 import json, sys
-from micronas import runs
-from micronas.config import Run
+from micronas.run.run import Run
+from micronas.run.running import search
 
-outcome = runs.search(Run(search="exact", max_latency_ms=500.0, target="raspberry-pi-pico"))
+outcome = search(Run(search="exact", limits={"latency": 500.0}, target="raspberry-pi-pico"))
 heavy = [name for name in ("torch", "numba", "scipy", "unicorn") if name in sys.modules]
 print(json.dumps({"heavy": heavy, "outcome": outcome.to_dict()}))
 """
@@ -39,24 +41,24 @@ def fill(store: ScoreStore, census: Census, run: Run) -> None:
     parts = set_up(run)
     for term, seed in product(parts.objective.performance, parts.draws):
         indicator = term.indicator.with_seed(seed)
-        series = Series(indicator.name, f"{census.space.name}, {indicator.fingerprint}", code_version())
-        store.write(series, dict(zip(census.keys, chance.uniform(10, 2000, len(census)).tolist(), strict=True)))
+        series = Series(indicator.name, indicator.fingerprint, version_of_class(type(indicator)))
+        values = chance.uniform(10, 2000, len(census)).tolist()
+        store.write({series: dict(zip(census.keys(indicator.probe), values, strict=True))})
 
 
 @pytest.fixture
 def census() -> Census:
-    return take_census(set_up(RUN).space)
+    return take_census(set_up(RUN).start)
 
 
 @pytest.fixture
 def cache(census: Census, tmp_path: Path) -> Path:
     """A cache folder of its own in which everything was asked before."""
-    parts = set_up(RUN)
-    count_space(parts.space, parts.skeleton)
-    shutil.copytree(cache_dir() / "counts", tmp_path / "counts")
-    for path in cache_dir().glob("census-*"):
-        shutil.copy(path, tmp_path)
+    start = set_up(RUN).start
+    for form in ("live", "deployed"):
+        count_space(start.space, start.task, form)
     fill(ScoreStore(tmp_path / "scores.sqlite3"), census, RUN)
+    shutil.copytree(cache_dir() / "spaces", tmp_path / "spaces")
     return tmp_path
 
 

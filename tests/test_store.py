@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-import re
 import signal
 import sqlite3
 import subprocess
@@ -17,9 +16,8 @@ from pathlib import Path
 import pytest
 from tests.without import python, said
 
-from micronas import store
 from micronas.errors import UserError
-from micronas.store import LAYOUT, ScoreStore, Series, code_version, default_store
+from micronas.store import LAYOUT, ScoreStore, Series, default_store
 
 SERIES = Series("ntk", "batch 32, seed 0", "c0de")
 OTHER = Series("ntk", "batch 32, seed 1", "c0de")
@@ -33,8 +31,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def filled(path: Path) -> Path:
-    ScoreStore(path).write(SERIES, SCORES)
-    ScoreStore(path).write(OTHER, {"a": 1.0})
+    ScoreStore(path).write({SERIES: SCORES, OTHER: {"a": 1.0}})
     return path
 
 
@@ -55,7 +52,7 @@ def test_what_is_written_is_read_by_any_run(filled: Path) -> None:
 
 
 def test_a_later_score_of_a_network_replaces_the_earlier(filled: Path) -> None:
-    ScoreStore(filled).write(OTHER, {"a": 2.0, "b": -math.inf})
+    ScoreStore(filled).write({OTHER: {"a": 2.0, "b": -math.inf}})
     assert ScoreStore(filled).read(OTHER) == {"a": 2.0, "b": -math.inf}
 
 
@@ -63,7 +60,7 @@ def test_scores_of_other_code_are_other_scores_and_are_dropped_when_new_ones_com
     store, newer = ScoreStore(filled), Series(SERIES.indicator, SERIES.fingerprint, "c0de2")
     assert store.read(newer) == {}
     assert store.read(SERIES) == SCORES  # asking drops nothing
-    store.write(newer, {"a": 5.0})
+    store.write({newer: {"a": 5.0}})
     assert store.read(newer) == {"a": 5.0}
     assert store.read(SERIES) == {}
     assert store.read(OTHER) == {"a": 1.0}  # another seed stays
@@ -75,21 +72,10 @@ def test_it_lies_in_the_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert default_store().path == tmp_path / "scores.sqlite3"
 
 
-def test_the_code_version_is_stable() -> None:
-    assert code_version() == code_version()
-    assert len(code_version()) == 16
-
-
-def test_the_code_version_is_of_all_that_makes_scores() -> None:
-    """What the scoring code imports from this package is scoring code too, but for errors and where caches lie."""
-    package = Path(store.__file__).parent
-    scoring = {path for name in store._SCORING_CODE for path in store._sources(package / name)}
-    imported = {
-        package.parent / f"{match[1].replace('.', '/')}.py"
-        for path in scoring
-        for match in re.finditer(r"from (micronas\.[\w.]+) import", path.read_text(encoding="utf-8"))
-    }
-    assert imported - scoring == {package / "cache.py", package / "errors.py"}
+def test_several_series_are_written_all_or_none(filled: Path) -> None:
+    with pytest.raises(UserError):
+        ScoreStore(filled).write({OTHER: {"a": 7.0}, SERIES: {"b": object()}})  # type: ignore[dict-item]
+    assert ScoreStore(filled).read(OTHER) == {"a": 1.0}
 
 
 # --- damage -------------------------------------------------------------------------------------
@@ -101,7 +87,7 @@ def assert_mended(path: Path, *, at_least: int = 0) -> ScoreStore:
     read = store.read(SERIES)
     assert read.items() <= SCORES.items()
     assert len(read) >= at_least
-    store.write(SERIES, SCORES)
+    store.write({SERIES: SCORES})
     assert ScoreStore(path).read(SERIES) == SCORES
     return store
 
@@ -186,7 +172,7 @@ def test_somebody_elses_database_is_kept_aside_whole(path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    for use in (lambda store: store.read(SERIES), lambda store: store.write(SERIES, {})):
+    for use in (lambda store: store.read(SERIES), lambda store: store.write({SERIES: {}})):
         with pytest.raises(UserError, match=r"cannot use the score store .*; set MICRONAS_CACHE to a folder you can"):
             use(ScoreStore(tmp_path / "file" / "scores.sqlite3"))
 
@@ -206,7 +192,7 @@ def test_a_file_that_may_only_be_read_still_answers(filled: Path, monkeypatch: p
     monkeypatch.setattr("os.access", lambda *_: False)
     assert ScoreStore(filled).read(SERIES) == SCORES
     with pytest.raises(UserError, match="attempt to write a readonly database; set MICRONAS_CACHE"):
-        ScoreStore(filled).write(SERIES, {"a": 1.0})
+        ScoreStore(filled).write({SERIES: {"a": 1.0}})
 
 
 def test_a_locked_file_is_waited_for_and_never_called_damaged(filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,23 +210,24 @@ def test_a_locked_file_is_waited_for_and_never_called_damaged(filled: Path, monk
 RUN = """
 import sys, time
 from pathlib import Path
-from micronas.search import scoring
+from micronas.network.identity import weights_key
+from micronas.search import measured
 from micronas.search.census import take_census
-from micronas.search.scoring import SpaceScores
+from micronas.search.measured import Measured
 from micronas.store import ScoreStore
-from tests.search.doubles import Drawn, Triangle
+from tests.search.doubles import START, Drawn
 
-class Slow(Drawn):
-    def measure(self, graph):
-        time.sleep({pause})
-        return super().measure(graph)
-
-scoring.CHUNK = 4
-scores = SpaceScores(take_census(Triangle()), ScoreStore(Path(sys.argv[1])), lambda *news: None)
+measure = Drawn.measure
+Drawn.measure = lambda self, graph: time.sleep({pause}) or measure(self, graph)
+measured.CHUNK = 4
+census = take_census(START)
+graphs = [census.representative(at).graph for at in range(len(census))]
+keys = [weights_key(graph) for graph in graphs]
 print("begin", flush=True)
-for values in scores.performance(Slow(), range(2)):
-    print("scores", *values.tolist(), flush=True)
-print(*scores.store.said, flush=True)
+with Measured(ScoreStore(Path(sys.argv[1]))) as known:
+    for values in known.of_keys(Drawn(), keys, graphs.__getitem__, range(2)):
+        print("scores", *values.tolist(), flush=True)
+print(*known.notes, flush=True)
 """
 
 
@@ -313,13 +300,13 @@ from tests.test_store import SCORES, SERIES
 from micronas.store import ScoreStore
 
 path = Path(sys.argv[1])
-ScoreStore(path).write(SERIES, SCORES)
+ScoreStore(path).write({SERIES: SCORES})
 assert ScoreStore(path).read(SERIES) == SCORES
 whole = path.read_bytes()
 path.write_bytes(whole[:-4096])
 store = ScoreStore(path)
 kept = store.read(SERIES)
-store.write(SERIES, SCORES)
+store.write({SERIES: SCORES})
 assert ScoreStore(path).read(SERIES) == SCORES
 print(len(kept), *store.said)
 """

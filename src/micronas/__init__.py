@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from micronas.config import Run as Run
+    from micronas.candidate import Candidate as Candidate
     from micronas.errors import UserError as UserError
     from micronas.hardware.counted import count_space as count_space
     from micronas.hardware.latency import Latency as Latency
@@ -16,24 +16,32 @@ if TYPE_CHECKING:
     from micronas.hardware.target import Target as Target
     from micronas.hardware.target import load_target as load_target
     from micronas.hardware.target import target_names as target_names
+    from micronas.network.builder import GraphBuilder as GraphBuilder
     from micronas.network.graph import Graph as Graph
     from micronas.run.outcome import Outcome as Outcome
-    from micronas.runs import measure as measure
-    from micronas.runs import search as find
-    from micronas.spaces.nasbench201 import NasBench201 as NasBench201
-    from micronas.spaces.space import Skeleton as Skeleton
+    from micronas.run.run import Run as Run
+    from micronas.run.running import measure as measure
+    from micronas.run.running import search as find
+    from micronas.spaces.decisions import Choices as Choices
+    from micronas.spaces.nasbench201.space import NasBench201 as NasBench201
+    from micronas.spaces.space import SearchSpace as SearchSpace
+    from micronas.task import Task as Task
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Candidate",
+    "Choices",
     "Graph",
+    "GraphBuilder",
     "Latency",
     "LatencyTable",
     "NasBench201",
     "Outcome",
     "Run",
-    "Skeleton",
+    "SearchSpace",
     "Target",
+    "Task",
     "UserError",
     "count_space",
     "find",
@@ -43,26 +51,30 @@ __all__ = [
 ]
 
 _HOME = {
+    "Candidate": "candidate",
+    "Choices": "spaces.decisions",
     "Graph": "network.graph",
+    "GraphBuilder": "network.builder",
     "Latency": "hardware.latency",
     "LatencyTable": "hardware.table",
-    "NasBench201": "spaces.nasbench201",
+    "NasBench201": "spaces.nasbench201.space",
     "Outcome": "run.outcome",
-    "Run": "config",
-    "Skeleton": "spaces.space",
+    "Run": "run.run",
+    "SearchSpace": "spaces.space",
     "Target": "hardware.target",
+    "Task": "task",
     "UserError": "errors",
     "count_space": "hardware.counted",
     "load_target": "hardware.target",
-    "measure": "runs",
+    "measure": "run.running",
     "target_names": "hardware.target",
 }
-"""The module each name lives in; `find` is `runs.search`, for `micronas.search` is the package of the searches."""
+"""The module each name lives in; `find` is `run.running.search`, for `micronas.search` is the package of searches."""
 
 
 def __getattr__(name: str) -> object:
     if name == "find":
-        return import_module("micronas.runs").search
+        return import_module("micronas.run.running").search
     if name in _HOME:
         return getattr(import_module(f"micronas.{_HOME[name]}"), name)
     raise AttributeError(f"module 'micronas' has no attribute {name!r}")

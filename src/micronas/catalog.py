@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
-from micronas.hardware.compute import Flops, Layers, LiveFlops, Parameters
+from micronas.hardware.compute import Flops, LiveFlops, Parameters, WeightedLayers
 from micronas.hardware.flash import Flash
 from micronas.hardware.latency import Latency
 from micronas.hardware.memory import Sram, SramTflm
-from micronas.hardware.target import Target
-from micronas.indicator import Indicator, PerformanceIndicator
+from micronas.hardware.profiled import Bench, Progress
+from micronas.indicator import Indicator
 from micronas.inputs import Inputs
 from micronas.proxies.linear_regions import LinearRegions
 from micronas.proxies.naswot import Naswot
@@ -19,43 +20,51 @@ from micronas.proxies.zen import ZenScore
 from micronas.search.exact import ExactSearch
 from micronas.search.pruning import PruningSearch
 from micronas.search.random import RandomSearch
-from micronas.search.search import Search, Watch
-from micronas.spaces.nasbench201 import NasBench201
-from micronas.spaces.space import SearchSpace, Skeleton
+from micronas.search.search import Search
+from micronas.spaces.nasbench201.space import NasBench201
+from micronas.spaces.space import SearchSpace
 
-SPACES: Mapping[str, SearchSpace] = {
-    "nasbench201": NasBench201(),
+__all__ = ["INDICATORS", "SEARCHES", "SPACES", "Means", "Progress"]
+
+SPACES: Mapping[str, Callable[..., SearchSpace]] = {
+    "nasbench201": NasBench201,
 }
+"""Frozen dataclasses; their fields are the settings a run can give."""
 
-MakeSearch = Callable[[SearchSpace, Skeleton, tuple[int, ...], int, Watch], Search]
-"""(space, deployed skeleton, seeds, repeats, watch) -> search. Only the exact search takes several seeds."""
-
-SEARCHES: Mapping[str, MakeSearch] = {
-    "pruning": lambda space, skeleton, seeds, repeats, watch: PruningSearch(space, skeleton, seeds[0], repeats, watch),
+SEARCHES: Mapping[str, Callable[..., Search]] = {
+    "pruning": PruningSearch,
     "exact": ExactSearch,
-    "random": lambda space, skeleton, seeds, repeats, watch: RandomSearch(
-        space, skeleton, seeds[0], repeats, watch=watch
-    ),
+    "random": RandomSearch,
 }
+"""Frozen dataclasses with the fields `seed` (or `seeds`), `repeats`, `watch`; further ones are settings."""
 
-PERFORMANCE_INDICATORS: Mapping[str, Callable[[Inputs], PerformanceIndicator]] = {
-    "ntk": lambda inputs: Ntk(inputs=inputs),
-    "linear-regions": lambda inputs: LinearRegions(inputs=inputs),
-    "naswot": lambda inputs: Naswot(inputs=inputs),
-    "zen-score": lambda inputs: ZenScore(inputs=inputs),
+
+@dataclass(frozen=True)
+class Means:
+    """What indicators are made with.
+
+    Attributes:
+        inputs: the pictures untrained networks are shown.
+        bench: the board, which times what is asked for.
+    """
+
+    inputs: Inputs
+    bench: Bench
+
+
+INDICATORS: Mapping[str, Callable[[Means], Indicator]] = {
+    "ntk": lambda means: Ntk(inputs=means.inputs),
+    "linear-regions": lambda means: LinearRegions(inputs=means.inputs),
+    "naswot": lambda means: Naswot(inputs=means.inputs),
+    "zen-score": lambda means: ZenScore(inputs=means.inputs),
     "synflow": lambda _: SynFlow(),
-}
-
-COUNTS: Mapping[str, Indicator] = {
-    "flops": Flops(),
-    "live-flops": LiveFlops(),
-    "params": Parameters(),
-    "layers": Layers(),
-}
-
-HARDWARE_INDICATORS: Mapping[str, Callable[[Target], Indicator]] = {
-    "latency": Latency,
+    "flops": lambda _: Flops(),
+    "live-flops": lambda _: LiveFlops(),
+    "params": lambda _: Parameters(),
+    "layers": lambda _: WeightedLayers(),
+    "latency": lambda means: Latency(means.bench),
     "sram": lambda _: Sram(),
     "sram-tflm": lambda _: SramTflm(),
-    "flash": lambda target: Flash(target.core.name),
+    "flash": lambda means: Flash(means.bench.target.core.name),
 }
+"""Any of them can weigh, and any can be limited; `Better` says in which direction it weighs."""

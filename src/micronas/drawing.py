@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-
-from micronas.spaces.space import Edge
+from dataclasses import dataclass
 
 _GAP = 20  # columns from one node to the next
+
+
+@dataclass(frozen=True)
+class Edge:
+    """An operation between two nodes of a cell."""
+
+    source: int
+    target: int
+    operation: str
 
 
 def draw_cell(edges: Sequence[Edge]) -> str:

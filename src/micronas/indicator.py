@@ -9,10 +9,9 @@ from typing import Protocol, Self, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from micronas.choices import Removal
 from micronas.network.graph import Graph
 from micronas.origin import Origin
-from micronas.spaces.space import SearchSpace, Skeleton
+from micronas.task import Probe
 
 Scores = npt.NDArray[np.float64]
 
@@ -66,17 +65,18 @@ class Indicator(Protocol):
         ...
 
 
+@runtime_checkable
 class PerformanceIndicator(Indicator, Protocol):
     """An indicator of how well a network will learn, from untrained weights (§II-A)."""
 
     @property
-    def skeleton(self) -> Skeleton:
-        """The reduced skeleton of the literature on which it is measured unless one is asked for."""
+    def probe(self) -> Probe:
+        """The reduced network of the literature on which it is measured unless one is asked for."""
         ...
 
     @property
     def fingerprint(self) -> str:
-        """Everything its numbers depend on but the network and the code: settings, skeleton, seed, inputs."""
+        """Everything its numbers depend on but the network and the code: settings, seed, inputs."""
         ...
 
     def caveat(self, value: float) -> str:
@@ -95,27 +95,11 @@ class PerformanceIndicator(Indicator, Protocol):
         ...
 
 
+def untrained_of(indicator: Indicator) -> PerformanceIndicator | None:
+    """The indicator, if it judges an untrained network, draw by draw; None if it judges what is deployed."""
+    return indicator if isinstance(indicator, PerformanceIndicator) else None
+
+
 def draw_by_draw(indicator: PerformanceIndicator, graphs: Sequence[Graph], seeds: Sequence[int]) -> Scores:
     """`measure_draws` where draws share nothing: one after the other, shape (seeds, graphs)."""
     return np.array([indicator.with_seed(seed).measure_many(graphs) for seed in seeds])
-
-
-@runtime_checkable
-class HardwareIndicator(Indicator, Protocol):
-    """An indicator of what a network costs on the chip (§II-B)."""
-
-    def price(self, space: SearchSpace, skeleton: Skeleton, removal: Removal) -> float:
-        """What the option of a removal alone adds to a network, in the indicator's unit."""
-        ...
-
-
-@runtime_checkable
-class Budget(Indicator, Protocol):
-    """An indicator that can be a hard limit: it knows its number for every architecture of a space."""
-
-    def of_space(self, space: SearchSpace, skeleton: Skeleton) -> Scores:
-        """The number of every architecture, shape (architectures,), in the order of `everything().completions()`.
-
-        +infinity where no network can be built.
-        """
-        ...

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from micronas.errors import UserError
-from micronas.network.graph import Shape
+from micronas.network.signature import Shape
 from micronas.weights import generator
 
 Array = npt.NDArray[np.float64]

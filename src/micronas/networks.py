@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor, nn
 
-from micronas.network.graph import Graph, Kind, Layer, Signature
+from micronas.network.graph import Graph, Layer
+from micronas.network.signature import Kind, Signature
 from micronas.weights import draw_bias, draw_weight
 
 

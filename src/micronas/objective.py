@@ -9,38 +9,33 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from micronas.errors import UserError
-from micronas.indicator import Better, Budget, HardwareIndicator, Indicator, PerformanceIndicator, Scores
+from micronas.indicator import Better, Indicator, PerformanceIndicator, Scores
 
 AnIndicator_co = TypeVar("AnIndicator_co", bound=Indicator, covariant=True)
 
 
 @dataclass(frozen=True)
 class Term(Generic[AnIndicator_co]):
-    """An indicator, how much it weighs, and which way is better *in this objective*.
-
-    Direction belongs to the term: live FLOPs are capacity (more is better) to the exact search
-    and a cost to the paper's hybrid objective.
-    """
+    """An indicator, and how much it weighs in its own direction: what is a cost is to be low, what is capacity high."""
 
     indicator: AnIndicator_co
     weight: float = 1.0
-    better: Better = Better.LOWER
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.weight) and self.weight >= 0):
             raise UserError(f"the weight of {self.indicator.name} must be 0 or more, not {self.weight:g}")
 
-
-def term(indicator: AnIndicator_co, weight: float = 1.0) -> Term[AnIndicator_co]:
-    """A term in the indicator's own direction."""
-    return Term(indicator, weight, indicator.better)
+    @property
+    def better(self) -> Better:
+        """Which way is better."""
+        return self.indicator.better
 
 
 @dataclass(frozen=True)
 class Limit:
-    """A budget that every answer keeps: indicator ≤ `at_most`, in the indicator's unit."""
+    """A hard limit that every answer keeps: indicator ≤ `at_most`, in the indicator's unit."""
 
-    indicator: Budget
+    indicator: Indicator
     at_most: float
 
     def __post_init__(self) -> None:
@@ -52,10 +47,10 @@ class Limit:
 
 @dataclass(frozen=True)
 class Objective:
-    """Performance terms, hardware terms (the paper's hybrid objective, §II-C) and hard limits."""
+    """Performance terms, terms of the deployed network (the paper's hybrid objective, §II-C) and hard limits."""
 
-    performance: tuple[Term[PerformanceIndicator], ...]
-    hardware: tuple[Term[HardwareIndicator], ...] = ()
+    performance: tuple[Term[PerformanceIndicator], ...] = ()
+    hardware: tuple[Term[Indicator], ...] = ()
     limits: tuple[Limit, ...] = ()
 
     def with_hardware_scaled(self, factor: float) -> Objective:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sqlite3
 import zlib
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -44,34 +42,17 @@ _TROUBLE = (sqlite3.Error, UnicodeDecodeError)  # the latter where sqlite's own 
 _MOST_BYTES = 2**32  # a header that tells more is itself damaged
 _ATTEMPTS = 3  # a file that was just mended is not damaged again, unless the disk is
 
-_SCORING_CODE = (
-    *("choices.py", "weights.py", "inputs.py", "networks.py", "indicator.py"),
-    *("network", "proxies", "spaces"),
-)
-
 _T = TypeVar("_T")
-
-
-@cache
-def code_version() -> str:
-    """A digest of the code that makes scores: numbers of other code are other numbers."""
-    package = Path(__file__).parent
-    files = [path for name in _SCORING_CODE for path in _sources(package / name)]
-    return hashlib.blake2b(b"\0".join(path.read_bytes() for path in files), digest_size=8).hexdigest()
-
-
-def _sources(path: Path) -> list[Path]:
-    return sorted(path.rglob("*.py")) if path.is_dir() else [path]
 
 
 @dataclass(frozen=True)
 class Series:
-    """What two scores must have in common to be the same number, besides the network's live key.
+    """What two scores must have in common to be the same number, besides the network's weights (`weights_key`).
 
     Attributes:
         indicator: its name.
-        fingerprint: space, skeleton, settings, seed and inputs, in words.
-        code: the version of the code that makes the numbers.
+        fingerprint: settings, seed and inputs, in words.
+        code: the version of the code that makes the numbers (`sources.version_of`).
     """
 
     indicator: str
@@ -89,7 +70,7 @@ class _Unlike(sqlite3.DatabaseError):
 
 
 class ScoreStore:
-    """Scores by series and live key.
+    """Scores by series and network.
 
     Every write is one transaction, so a killed run loses at most the chunk it was scoring, and
     runs side by side wait for each other. Each row carries a checksum, and the file is looked
@@ -104,7 +85,7 @@ class ScoreStore:
         self._checked = False
 
     def read(self, series: Series) -> dict[str, float]:
-        """Every sound score of a series by live key.
+        """Every sound score of a series by network.
 
         Raises:
             UserError: the file cannot be used.
@@ -120,7 +101,7 @@ class ScoreStore:
             self._doubts = f"{len(rows) - len(sound)} scores in it are false"
         return sound
 
-    def write(self, series: Series, scores: Mapping[str, float]) -> None:
+    def write(self, scores: Mapping[Series, Mapping[str, float]]) -> None:
         """Keep scores, all or none of them. Those that other code made of the same series are dropped.
 
         Raises:
@@ -129,7 +110,7 @@ class ScoreStore:
 
         def insert(connection: sqlite3.Connection) -> None:
             self._check(connection)
-            _insert(connection, series, scores)
+            _insert(connection, scores)
 
         self._with_file(insert)
 
@@ -187,12 +168,11 @@ class ScoreStore:
             for ending in ("", "-journal"):
                 if (part := self.path.with_name(self.path.name + ending)).exists():
                     part.replace(aside.with_name(aside.name + ending))
-            kept = 0
             with _connection(self.path) as connection:
                 _lay_out(connection)
-                for series, scores in _readable(aside).items():
-                    _insert(connection, series, scores)
-                    kept += len(scores)
+                readable = _readable(aside)
+                _insert(connection, readable)
+                kept = sum(map(len, readable.values()))
         self.said.append(
             f"the score store {self.path} was damaged or of another version ({error}); {kept:,} scores were saved "
             f"from it, what is missing is made again; the old file is now {aside.name}"
@@ -238,13 +218,14 @@ def _layout(connection: sqlite3.Connection) -> int:
     return connection.execute("PRAGMA user_version").fetchone()[0]
 
 
-def _insert(connection: sqlite3.Connection, series: Series, scores: Mapping[str, float]) -> None:
+def _insert(connection: sqlite3.Connection, scores: Mapping[Series, Mapping[str, float]]) -> None:
     with _transaction(connection):
-        number = _number(connection, series)
-        connection.executemany(
-            "INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?)",
-            ((number, key, value, _checksum(series, key, value)) for key, value in scores.items()),
-        )
+        for series, values in scores.items():
+            number = _number(connection, series)
+            connection.executemany(
+                "INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?)",
+                ((number, key, value, _checksum(series, key, value)) for key, value in values.items()),
+            )
 
 
 def _number(connection: sqlite3.Connection, series: Series) -> int:

@@ -9,7 +9,8 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from micronas.network.graph import Kind, Layer
+from micronas.network.graph import Layer
+from micronas.network.signature import Kind
 
 Array = npt.NDArray[np.float64]
 Draw = Callable[[int, Layer], Array]

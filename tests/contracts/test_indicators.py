@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from micronas.catalog import PERFORMANCE_INDICATORS
-from micronas.config import every_indicator
+from micronas.catalog import Means
+from micronas.hardware.profiled import Bench
 from micronas.hardware.target import load_target
-from micronas.indicator import Better, Indicator, PerformanceIndicator
+from micronas.indicator import Better, Indicator, PerformanceIndicator, untrained_of
 from micronas.inputs import Gaussian
 from micronas.network.graph import Graph
 from micronas.origin import Origin
@@ -19,8 +19,9 @@ from micronas.proxies.naswot import Naswot
 from micronas.proxies.ntk import Ntk
 from micronas.proxies.synflow import SynFlow
 from micronas.proxies.zen import ZenScore
-from micronas.spaces.nasbench201 import NasBench201
-from micronas.spaces.space import Skeleton
+from micronas.run.setup import every_indicator
+from micronas.spaces.nasbench201.space import NasBench201
+from micronas.task import Task
 
 SETTINGS: Sequence[PerformanceIndicator] = (
     Ntk(batch=6, backend="torch"),
@@ -36,17 +37,18 @@ SETTINGS: Sequence[PerformanceIndicator] = (
 )
 INDICATORS = (
     *SETTINGS,
-    *(one for one in every_indicator(load_target("nucleo-f746zg")) if one.name not in {its.name for its in SETTINGS}),
+    *(
+        one
+        for one in every_indicator(Means(Gaussian(), Bench(load_target("nucleo-f746zg"))))
+        if one.name not in {its.name for its in SETTINGS}
+    ),
 )
-PERFORMANCE: Sequence[PerformanceIndicator] = (
-    *SETTINGS,
-    *(make(Gaussian()) for name, make in PERFORMANCE_INDICATORS.items() if name not in {its.name for its in SETTINGS}),
-)
+PERFORMANCE: Sequence[PerformanceIndicator] = tuple(one for one in map(untrained_of, INDICATORS) if one is not None)
 COUNTS_WHAT_IS_DEAD = {"flops", "params"}
 """Indicators that score a disconnected network for what it is: its layers are there, and cost."""
 SCORES_NOTHING_AS_ZERO = {"live-flops", "layers"}
 
-SPACE = NasBench201()
+SPACE, TASK = NasBench201(cells=(1,)), Task()
 DISCONNECTED = "|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|none~0|none~1|none~2|"
 CELLS = (
     "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_1x1~1|+|skip_connect~0|avg_pool_3x3~1|nor_conv_3x3~2|",
@@ -57,9 +59,10 @@ CELLS = (
 
 
 def lower(indicator: Indicator, *cells: str) -> list[Graph]:
-    """On the skeleton the indicator is meant for, if it names one."""
-    skeleton = getattr(indicator, "skeleton", Skeleton(cells=1))
-    return [SPACE.lower(SPACE.parse(cell), skeleton) for cell in cells]
+    """On the reduced network the indicator is meant for, if it names one."""
+    untrained = untrained_of(indicator)
+    parsed = map(SPACE.parse, cells)
+    return [SPACE.probe(cell, untrained.probe) if untrained else SPACE.lower(cell, TASK) for cell in parsed]
 
 
 def label(indicator: Indicator) -> str:

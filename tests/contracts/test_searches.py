@@ -6,15 +6,14 @@ import math
 from pathlib import Path
 
 import pytest
-from tests.search.doubles import TINY, Drawn, Triangle, Weight
+from tests.search.doubles import START, Drawn, Weight
 
 from micronas.catalog import SEARCHES
 from micronas.indicator import Better
-from micronas.objective import Limit, Objective, Unreachable, term
-from micronas.search.search import Search, unwatched
+from micronas.objective import Limit, Objective, Term, Unreachable
+from micronas.search.search import Search
 
-SPACE = Triangle()
-PERFORMANCE = (term(Drawn("lower")), term(Drawn("higher", Better.HIGHER)))
+PERFORMANCE = (Term(Drawn("lower")), Term(Drawn("higher", Better.HIGHER)))
 
 
 @pytest.fixture(params=list(SEARCHES))
@@ -24,16 +23,16 @@ def name(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def make(name: str, seed: int = 0) -> Search:
-    return SEARCHES[name](SPACE, TINY, (seed,), 2, unwatched)
+    return SEARCHES[name](**({"seeds": (seed,)} if name == "exact" else {"seed": seed}), repeats=2)
 
 
 def weight(search: Search, *limits: Limit) -> float:
-    found = search.run(Objective(PERFORMANCE, (), limits))
-    assert found.architecture.is_decided
-    assert found.finalists[0].architecture == found.architecture
+    found = search.run(START, Objective(PERFORMANCE, (), limits))
+    assert found.candidate.choices.is_decided
+    assert found.finalists[0].candidate == found.candidate
     scores = [one.score for one in found.finalists]
     assert scores == sorted(scores, reverse=True)
-    return Weight().measure(SPACE.lower(found.architecture, TINY))
+    return Weight().measure(found.candidate.graph)
 
 
 def test_it_goes_by_the_name_it_is_listed_under(name: str) -> None:
@@ -45,14 +44,14 @@ def test_it_decides_on_a_connected_cell(name: str, seed: int) -> None:
     assert weight(make(name, seed)) < math.inf
 
 
-def test_it_answers_with_the_representative(name: str) -> None:
-    found = make(name).run(Objective(PERFORMANCE)).architecture
-    assert SPACE.canonical(found) == found
+def test_it_answers_with_the_cheapest_form_of_a_function(name: str) -> None:
+    found = make(name).run(START, Objective(PERFORMANCE)).candidate
+    assert found.cheapest_form == found
 
 
 def test_the_same_seed_gives_the_same_answer(name: str) -> None:
     objective = Objective(PERFORMANCE, (), (Limit(Weight(), 12.0),))
-    assert make(name, 7).run(objective) == make(name, 7).run(objective)
+    assert make(name, 7).run(START, objective) == make(name, 7).run(START, objective)
 
 
 @pytest.mark.parametrize("at_most", [1.0, 2.0, 3.0, 9.0, 12.0, 20.0])
@@ -63,8 +62,8 @@ def test_it_keeps_its_limits(name: str, at_most: float) -> None:
 def test_it_keeps_two_limits_at_once(name: str) -> None:
     pools = Weight(heavy=0.0, name="pools")  # 1 + 1x1 convolutions + 2 · pools
     for seed in range(3):
-        found = make(name, seed).run(Objective(PERFORMANCE, (), (Limit(Weight(), 11.0), Limit(pools, 2.0))))
-        graph = SPACE.lower(found.architecture, TINY)
+        found = make(name, seed).run(START, Objective(PERFORMANCE, (), (Limit(Weight(), 11.0), Limit(pools, 2.0))))
+        graph = found.candidate.graph
         assert Weight().measure(graph) <= 11.0
         assert pools.measure(graph) <= 2.0
 

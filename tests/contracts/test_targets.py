@@ -13,13 +13,13 @@ from micronas.hardware.counted import count_space
 from micronas.hardware.table import OUR_RUNTIME, read_table
 from micronas.hardware.target import BUNDLED, MEMORY, Target, load_target
 from micronas.mcu.cores import CORES
-from micronas.network.graph import Kind, Signature
+from micronas.network.signature import Kind, Signature
 from micronas.origin import Word
-from micronas.spaces.nasbench201 import NasBench201
-from micronas.spaces.space import Skeleton
+from micronas.spaces.nasbench201.space import NasBench201
+from micronas.task import Task
 
 NAMES = [path.stem for path in sorted(BUNDLED.glob("*.toml"))]
-NEEDED = count_space(NasBench201(), Skeleton()).signatures
+NEEDED = count_space(NasBench201(), Task()).operations
 
 
 @pytest.fixture(params=NAMES)

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from tests.deploy.test_int8 import network_of
 from tests.hardware.test_memory import crossing
+from tests.networks import lowered
 
-from micronas.choices import Choices
 from micronas.deploy.c import CModel, emit
 from micronas.deploy.int8 import Int8Network, logits
 from micronas.deploy.quantize import random_images, random_network
@@ -23,10 +23,11 @@ from micronas.hardware.memory import OUR_KERNELS, Sram
 from micronas.mcu.cores import CORES
 from micronas.mcu.operators import NoKernelError
 from micronas.network.deployed import Deployed, deploy
-from micronas.network.graph import Kind, Layer, Signature
+from micronas.network.graph import Layer
 from micronas.network.live import Disconnected
-from micronas.spaces.nasbench201 import OPERATIONS, NasBench201
-from micronas.spaces.space import Skeleton
+from micronas.network.signature import Kind, Signature
+from micronas.spaces.decisions import Choices
+from micronas.spaces.nasbench201.cell import OPERATIONS
 
 MAIN = """
 #include "model.h"
@@ -117,11 +118,11 @@ def test_zig_cross_compiles_without_a_warning(core: str, graph: Deployed, tmp_pa
 
 @pytest.mark.debian("gcc")
 def test_random_cells_run_one_after_the_other_in_one_arena(tmp_path: Path) -> None:
-    rng, space, done = random.Random(11), NasBench201(), 0
+    rng, done = random.Random(11), 0
     while done < 2:
         choices = Choices(tuple((rng.choice(OPERATIONS),) for _ in range(6)))
         try:
-            graph = deploy(space.lower(choices, Skeleton((8, 8, 3), channels=4, cells=1)))
+            graph = deploy(lowered(choices, channels=4, cells=1, input_shape=(8, 8, 3)))
         except Disconnected:
             continue
         network = random_network(graph, seed=done)

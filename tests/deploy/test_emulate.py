@@ -6,8 +6,8 @@ import dataclasses
 import math
 
 import pytest
+from tests.networks import lowered
 
-from micronas.choices import Choices
 from micronas.deploy.c import emit
 from micronas.deploy.code_bytes import measure_code
 from micronas.deploy.emulate import default_toolchain, emulate
@@ -25,12 +25,16 @@ from micronas.mcu.cores import CORES
 from micronas.mcu.layout import Region
 from micronas.network.deployed import deploy
 from micronas.network.graph import Graph
-from micronas.spaces.nasbench201 import NasBench201
-from micronas.spaces.space import Skeleton
+from micronas.spaces.decisions import Choices
 
-SPACE, SMALL = NasBench201(), Skeleton((16, 16, 3), channels=4, cells=1, stages=2)
-CELL = SPACE.parse("|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_1x1~1|+|nor_conv_1x1~0|avg_pool_3x3~1|skip_connect~2|")
-GRAPH = SPACE.lower(CELL, SMALL)
+CELL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_1x1~1|+|nor_conv_1x1~0|avg_pool_3x3~1|skip_connect~2|"
+
+
+def small(cell: str | Choices, stages: int = 2, size: int = 16) -> Graph:
+    return lowered(cell, channels=4, cells=1, stages=stages, input_shape=(size, size, 3))
+
+
+GRAPH = small(CELL)
 BOARDS = ("nucleo-f746zg", "nucleo-f446re", "nrf5340dk", "raspberry-pi-pico")
 
 
@@ -68,7 +72,7 @@ def test_the_parts_add_up_to_the_whole(emulation: Emulation) -> None:
 @pytest.mark.parametrize("board", ["nucleo-f746zg", "raspberry-pi-pico"])
 @pytest.mark.parametrize("size", [8, 64])
 def test_the_parts_add_up_whatever_the_size_of_the_image(size: int, board: str) -> None:
-    graph = SPACE.lower(CELL, Skeleton((size, size, 3), channels=4, cells=1, stages=1))
+    graph = small(CELL, stages=1, size=size)
     target = load_target(board)
     assert estimated_ms(graph, target) == pytest.approx(emulate(graph, target).latency_ms, rel=0.01)
 
@@ -91,7 +95,7 @@ def test_bundled_code_sizes_are_those_of_images_built_now() -> None:
 
 
 def test_a_dead_cell_has_the_worst_flash_and_an_unknown_core_is_said() -> None:
-    assert Flash().measure(SPACE.lower(Choices((("none",),) * 6), SMALL)) == math.inf
+    assert Flash().measure(small(Choices((("none",),) * 6))) == math.inf
     with pytest.raises(UserError, match="no code sizes for cortex-m3"):
         Flash("cortex-m3").measure(GRAPH)
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
+from tests.networks import lowered
 
 from micronas.deploy.int8 import Int8Network, integer_reference, logits
 from micronas.deploy.quantize import (
@@ -19,22 +20,20 @@ from micronas.deploy.quantize import (
 from micronas.mcu.reference import Weighted
 from micronas.network.builder import GraphBuilder
 from micronas.network.deployed import Deployed, deploy
-from micronas.network.graph import Kind, Layer, Signature
+from micronas.network.graph import Layer
 from micronas.network.legalised import legalise
+from micronas.network.signature import Kind, Signature
 from micronas.networks import sides
-from micronas.spaces.nasbench201 import NasBench201
-from micronas.spaces.space import Skeleton
 
 CELL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_1x1~1|+|nor_conv_1x1~0|avg_pool_3x3~1|skip_connect~2|"
 
 
-def network_of(text: str = CELL, skeleton: Skeleton | None = None) -> Deployed:
-    space = NasBench201()
-    return deploy(space.lower(space.parse(text), skeleton or Skeleton((8, 8, 3), channels=4, cells=1)))
+def network_of(text: str = CELL, channels: int = 4, size: int = 8) -> Deployed:
+    return deploy(lowered(text, channels, cells=1, input_shape=(size, size, 3)))
 
 
 def test_the_integer_network_follows_the_float_one() -> None:
-    graph = network_of(skeleton=Skeleton((16, 16, 3), channels=8, cells=1))
+    graph = network_of(channels=8, size=16)
     network, parameters = random_network(graph, seed=3), random_parameters(graph, 3)
     images = random_images(graph, 5, seed=99)  # none of them calibrated the scales
     *_, (_, _, expected) = float_results(graph, parameters, images)

@@ -27,7 +27,7 @@ from micronas.errors import UserError
 from micronas.hardware.target import load_target
 from micronas.mcu.board import BoardError, Measured, SerialBoard
 from micronas.mcu.checksum import crc16, pattern
-from micronas.network.graph import Kind, Signature
+from micronas.network.signature import Kind, Signature
 from micronas.origin import Word
 
 SHAPE = (6, 6, 5)

@@ -95,8 +95,9 @@ def _pictures(folder: Path) -> Path:
 def _config(folder: Path) -> Path:
     path = folder / "run.toml"
     lines = (
-        *('target = "nucleo-f446re"', "channels = 8", "cells = 2", "classes = 100", "seed = 3", "repeats = 2"),
-        *("ntk_weight = 2.0", "regions_weight = 0.5", "latency_weight = 0.25", "max_latency_ms = 90"),
+        *('target = "nucleo-f446re"', "classes = 100", "seed = 3", "repeats = 2", "limits = { latency = 90 }"),
+        *("[space_settings]", "channels = 8", "cells = 2"),
+        *("[terms]", "ntk = 2.0", "linear-regions = 0.5", "latency = 0.25"),
     )
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
@@ -273,11 +274,11 @@ def emitted(architecture: str, channels: int, cells: int, seed: int) -> Callable
         from micronas.deploy.c import emit
         from micronas.deploy.quantize import random_network
         from micronas.network.deployed import deploy
-        from micronas.spaces.nasbench201 import NasBench201
-        from micronas.spaces.space import Skeleton
+        from micronas.spaces.nasbench201.space import NasBench201
+        from micronas.task import Task
 
-        space = NasBench201()
-        graph = deploy(space.lower(space.parse(architecture), Skeleton(channels=channels, cells=cells)))
+        space = NasBench201(channels=(channels,), cells=(cells,))
+        graph = deploy(space.lower(space.parse(architecture), Task()))
         files = emit(random_network(graph, seed)).files
         return {"sha256": {name: hashlib.sha256(text.encode()).hexdigest() for name, text in files.items()}}
 

@@ -7,14 +7,14 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.hardware.test_order import OURS, PLAIN, graphs
+from tests.networks import lowered
 
 from micronas.hardware.arena import Arena, Buffer, buffers_of, first_fit, lower_bound, place, plan, tflm_arena
 from micronas.hardware.order import live_bytes
 from micronas.network.deployed import Deployed, deploy
-from micronas.network.graph import Kind, Layer, Signature
+from micronas.network.graph import Layer
 from micronas.network.legalised import legalise
-from micronas.spaces.nasbench201 import NasBench201
-from micronas.spaces.space import Skeleton
+from micronas.network.signature import Kind, Signature
 
 lifetimes = st.tuples(st.integers(0, 12), st.integers(0, 6), st.integers(1, 9)).map(
     lambda t: Buffer("b", 16 * t[2], t[0], t[0] + t[1])
@@ -81,9 +81,8 @@ def test_tflm_places_large_first_and_among_equals_the_later_tensor_first() -> No
 
 def test_the_numbering_of_tensors_alone_changes_tflms_arena() -> None:
     """As published of real builds: the same network, its tensors numbered backwards, needs less (or more)."""
-    space = NasBench201()
-    cell = space.parse("|nor_conv_3x3~0|+|skip_connect~0|nor_conv_3x3~1|+|skip_connect~0|skip_connect~1|none~2|")
-    graph = legalise(deploy(space.lower(cell, Skeleton())))
+    cell = "|nor_conv_3x3~0|+|skip_connect~0|nor_conv_3x3~1|+|skip_connect~0|skip_connect~1|none~2|"
+    graph = legalise(deploy(lowered(cell)))
     forward, backward = tflm_arena(graph), tflm_arena(graph, reverse_tensors=True)
     assert not overlaps(forward)
     assert not overlaps(backward)
@@ -96,10 +95,7 @@ def test_the_arena_of_a_real_build_is_reproduced() -> None:
 
     The cell is one of those that give this triple here; which one was built is not recorded.
     """
-    space = NasBench201()
-    cell = space.parse(
-        "|nor_conv_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|skip_connect~0|avg_pool_3x3~1|skip_connect~2|"
-    )
-    graph = legalise(deploy(space.lower(cell, Skeleton(cells=1))))
+    cell = "|nor_conv_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|skip_connect~0|avg_pool_3x3~1|skip_connect~2|"
+    graph = legalise(deploy(lowered(cell, cells=1)))
     forward, backward = tflm_arena(graph), tflm_arena(graph, reverse_tensors=True)
     assert (forward.lower_bound_bytes, forward.size_bytes, backward.size_bytes) == (65_536, 84_032, 65_536)

@@ -8,8 +8,8 @@ import random
 import pytest
 from tests.hardware.test_arena import overlaps
 from tests.hardware.test_order import OURS, PLAIN
+from tests.networks import lowered
 
-from micronas.choices import Choices
 from micronas.hardware.arena import place
 from micronas.hardware.memory import OUR_KERNELS, Sram, SramTflm, plan_memory
 from micronas.hardware.order import aligned, live_bytes
@@ -18,10 +18,8 @@ from micronas.network.builder import GraphBuilder
 from micronas.network.deployed import deploy
 from micronas.network.graph import Graph
 from micronas.network.live import Disconnected
-from micronas.spaces.nasbench201 import OPERATIONS, NasBench201
-from micronas.spaces.space import Skeleton
-
-SPACE = NasBench201()
+from micronas.spaces.decisions import Choices
+from micronas.spaces.nasbench201.cell import OPERATIONS
 
 
 def cells(count: int) -> list[Graph]:
@@ -31,7 +29,7 @@ def cells(count: int) -> list[Graph]:
     while len(found) < count:
         choices = Choices(tuple((rng.choice(OPERATIONS),) for _ in range(6)))
         try:
-            deploy(graph := SPACE.lower(choices, Skeleton(cells=2)))
+            deploy(graph := lowered(choices, cells=2))
         except Disconnected:
             continue
         found.append(graph)
@@ -99,7 +97,7 @@ def test_tflm_pays_for_what_it_must_insert() -> None:
 
 @pytest.mark.parametrize("indicator", [Sram(kernels=OURS), SramTflm()], ids=["sram", "sram-tflm"])
 def test_a_dead_cell_is_worst_and_many_are_as_one_by_one(indicator: Sram | SramTflm) -> None:
-    dead = SPACE.lower(Choices((("none",),) * 6), Skeleton())
+    dead = lowered(Choices((("none",),) * 6))
     assert indicator.measure(dead) == math.inf
     graphs = [*cells(3), dead]
     assert indicator.measure_many(graphs).tolist() == [indicator.measure(graph) for graph in graphs]

@@ -15,7 +15,7 @@ from micronas.hardware.calibration import Calibration
 from micronas.hardware.profiled import NotInstalledError, complete, keep, profile
 from micronas.hardware.table import LatencyTable
 from micronas.hardware.target import Target, load_target, table_path
-from micronas.network.graph import Kind, Signature
+from micronas.network.signature import Kind, Signature
 from micronas.origin import Word
 
 BOARD = "nucleo-f746zg"

@@ -17,7 +17,7 @@ from micronas.hardware.table import (
     encode,
     read_table,
 )
-from micronas.network.graph import Kind, Signature
+from micronas.network.signature import Kind, Signature
 from micronas.origin import Word
 
 CONV = Signature.square(Kind.CONV, (32, 32, 3), (32, 32, 16), kernel=3, padding=(1, 1))

@@ -10,7 +10,7 @@ import pytest
 from micronas.errors import UserError
 from micronas.hardware.table import UntimedOperation
 from micronas.hardware.target import BUNDLED, TargetError, load_target, target_names, user_folder
-from micronas.network.graph import Kind, Signature
+from micronas.network.signature import Kind, Signature
 
 BOARD = (BUNDLED / "nucleo-f746zg.toml").read_text(encoding="utf-8")
 

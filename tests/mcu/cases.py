@@ -22,7 +22,7 @@ from micronas.mcu.reference import (
     quantize_multiplier,
 )
 from micronas.mcu.samples import sample
-from micronas.network.graph import Kind, Signature
+from micronas.network.signature import Kind, Signature
 
 KINDS = (
     Kind.CONV,

@@ -17,7 +17,7 @@ from tests.mcu.cases import KINDS, cases
 
 from micronas.mcu.operators import KERNELS, Value, operator
 from micronas.mcu.reference import Constants, Int8, run
-from micronas.network.graph import Signature
+from micronas.network.signature import Signature
 
 SOURCES = tuple(sorted(KERNELS.glob("*.c")))
 STRICT = ("-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Wsign-conversion", "-Wshadow", "-pedantic", "-Werror")

@@ -25,7 +25,7 @@ from micronas.mcu.operators import HEADER, KERNELS, NoKernelError, kernel_versio
 from micronas.mcu.reference import run
 from micronas.mcu.samples import sample
 from micronas.mcu.toolchain import Toolchain
-from micronas.network.graph import Kind, Signature
+from micronas.network.signature import Kind, Signature
 
 ROOT = Path(__file__).resolve().parents[2]
 PATHS = {"portable": (), "short products": ("-DMICRONAS_NO_DSP",), "dsp in C": ("-DMICRONAS_EMULATE_DSP",)}

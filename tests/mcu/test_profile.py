@@ -21,7 +21,7 @@ from micronas.mcu.profile import (
     time_operations,
 )
 from micronas.mcu.toolchain import Toolchain
-from micronas.network.graph import Kind, Signature
+from micronas.network.signature import Kind, Signature
 
 SHAPE = (6, 6, 8)
 OPERATIONS = (

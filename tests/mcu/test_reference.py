@@ -34,7 +34,7 @@ from micronas.mcu.reference import (
     weight_shape,
 )
 from micronas.mcu.samples import sample
-from micronas.network.graph import Kind, Signature
+from micronas.network.signature import Kind, Signature
 
 EDGES = [-(2**31), -(2**31) + 1, -(2**30), -3, -2, -1, 0, 1, 2, 3, 2**30, 2**31 - 1]
 

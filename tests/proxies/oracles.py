@@ -9,14 +9,32 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from micronas.choices import Choices
 from micronas.inputs import Gaussian
-from micronas.network.graph import Graph, Kind
+from micronas.network.graph import Graph
+from micronas.network.signature import Kind
 from micronas.networks import Network
-from micronas.spaces.nasbench201 import OPERATIONS, NasBench201
+from micronas.spaces.decisions import Choices
+from micronas.spaces.nasbench201.cell import CELLS, OPERATIONS
+from micronas.spaces.nasbench201.space import NasBench201
+from micronas.task import ONE_CELL, REDUCED
 from micronas.weights import generator
 
 SPACE = NasBench201()
+
+
+def reduced(cell: str | Choices = CELLS) -> Graph:
+    """A cell in the small network that most indicators judge."""
+    return SPACE.probe(_read(cell), REDUCED)
+
+
+def alone(cell: str | Choices = CELLS) -> Graph:
+    """A cell on its own, reading a patch of an image."""
+    return SPACE.probe(_read(cell), ONE_CELL)
+
+
+def _read(cell: str | Choices) -> Choices:
+    return SPACE.parse(cell) if isinstance(cell, str) else cell
+
 
 torch.set_num_threads(1)  # networks this small only wait for one another
 

@@ -11,7 +11,8 @@ from tests.proxies.test_ntk import BACKENDS
 
 from micronas.inputs import Gaussian
 from micronas.network.builder import GraphBuilder
-from micronas.network.graph import Graph, Kind, Layer, Padding, Pair, Signature
+from micronas.network.graph import Graph, Layer
+from micronas.network.signature import Kind, Padding, Pair, Signature
 from micronas.proxies.engine.backend import BackendName
 from micronas.proxies.linear_regions import LinearRegions
 from micronas.proxies.naswot import Naswot

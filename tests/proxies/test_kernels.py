@@ -15,11 +15,17 @@ from typing import Any
 import pytest
 from numba.core.dispatcher import Dispatcher
 
-from micronas.proxies.engine import numba_backend, vectors
+from micronas.proxies.engine import compiling, numba_backend, tiles
 from micronas.proxies.engine.kernels import execute
+from micronas.proxies.engine.layout import Geometry
 from micronas.proxies.engine.numba_backend import NumbaBackend
+from micronas.proxies.engine.program.instructions import Op
+from micronas.proxies.engine.vectors import Vectors
 
-SOURCES = Path(vectors.__file__).parent
+SOURCES = Path(compiling.__file__).parent
+
+CONSTANTS = [Path(inspect.getfile(holder)) for holder in (Op, Geometry, Vectors, tiles)]
+"""Where kernels find numbers and inner loops, which are compiled into them without being functions of numba's."""
 
 
 def compiled_into(dispatcher: Any, found: dict[str, Path]) -> dict[str, Path]:
@@ -36,7 +42,7 @@ def compiled_into(dispatcher: Any, found: dict[str, Path]) -> dict[str, Path]:
 @pytest.mark.parametrize("damaged", ["*.nbi", "*.nbc"])
 def test_a_damaged_cache_is_compiled_anew(damaged: str, tmp_path: Path):
     NumbaBackend("float32").compiled()  # so that there is something to damage
-    shutil.copytree(vectors._folder().parent, tmp_path / "numba")
+    shutil.copytree(compiling._folder().parent, tmp_path / "numba")
     files = [*(tmp_path / "numba").rglob(damaged)]
     assert files
     for path in files:
@@ -59,14 +65,13 @@ def test_the_main_thread_is_free_for_ctrl_c_while_kernels_compile(monkeypatch: p
 
 def test_a_change_of_any_source_is_another_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     """By itself numba would follow only the file of `execute`."""
-    compiled = {path.name: path.parent for path in compiled_into(execute, {}).values()}
-    assert compiled.keys() > {"kernels.py", "convolutions.py", "norms.py", "planes.py"}
-    assert set(compiled.values()) == {SOURCES}
+    compiled = {path.relative_to(SOURCES) for path in (*compiled_into(execute, {}).values(), *CONSTANTS)}
+    assert compiled > {Path(name) for name in ("kernels.py", "convolutions.py", "sweeps.py", "norms.py", "planes.py")}
     shutil.copytree(SOURCES, tmp_path / "engine")
-    monkeypatch.setattr(vectors, "__file__", str(tmp_path / "engine" / "vectors.py"))
-    folders = [vectors._folder()]
-    for path in sorted(SOURCES.glob("*.py")):
-        with (tmp_path / "engine" / path.name).open("a") as source:
+    monkeypatch.setattr(compiling, "__file__", str(tmp_path / "engine" / "compiling.py"))
+    folders = [compiling._folder()]
+    for path in sorted(compiled):
+        with (tmp_path / "engine" / path).open("a") as source:
             source.write("# another state\n")
-        folders.append(vectors._folder())
+        folders.append(compiling._folder())
     assert len(set(folders)) == len(folders)

@@ -6,16 +6,16 @@ import random
 
 import numpy as np
 import pytest
-from tests.proxies.oracles import SPACE, pairwise_regions, random_cell, signs
+from tests.networks import lowered
+from tests.proxies.oracles import alone, pairwise_regions, random_cell, signs
 from tests.proxies.test_ntk import BACKENDS, DISCONNECTED
 
 from micronas.errors import UserError
 from micronas.inputs import Gaussian
-from micronas.network.graph import Shape
 from micronas.network.live import Disconnected, live
+from micronas.network.signature import Shape
 from micronas.proxies.engine.backend import BackendName
-from micronas.proxies.linear_regions import ONE_CELL, LinearRegions
-from micronas.spaces.space import Skeleton
+from micronas.proxies.linear_regions import LinearRegions
 
 ALL_POOLS = "|avg_pool_3x3~0|+|none~0|none~1|+|none~0|skip_connect~1|none~2|"
 
@@ -24,8 +24,8 @@ ALL_POOLS = "|avg_pool_3x3~0|+|none~0|none~1|+|none~0|skip_connect~1|none~2|"
 class TestCounts:
     def test_random_cells_dead_cells_and_supernets(self, backend: BackendName):
         chance = random.Random(5)
-        choices = [random_cell(chance, open_decisions=at % 3 == 0) for at in range(15)] + [SPACE.everything()]
-        graphs = [SPACE.lower(each, ONE_CELL) for each in choices]
+        choices = [random_cell(chance, open_decisions=at % 3 == 0) for at in range(15)]
+        graphs = [*map(alone, choices), alone()]
         regions = LinearRegions(samples=150, seed=4, precision="float64", backend=backend)
         patches = Gaussian().patches((3, 3, 1), 150, 4)
         for graph, count in zip(graphs, regions.counts(graphs), strict=True):
@@ -35,8 +35,7 @@ class TestCounts:
                 assert count == 0
 
     def test_more_neurons_than_a_word(self, backend: BackendName):
-        skeleton = Skeleton((8, 8, 3), channels=4, cells=2, stages=2)
-        graph = SPACE.lower(SPACE.everything(), skeleton)
+        graph = lowered(channels=4, cells=2, stages=2, input_shape=(8, 8, 3))
         patches = np.repeat(Gaussian().patches((8, 8, 3), 20, 0), 2, axis=0)
 
         class Twice(Gaussian):
@@ -47,7 +46,7 @@ class TestCounts:
         assert counted == [20] == [pairwise_regions(signs(graph, patches, 0))]
 
     def test_float32_counts_nearly_the_same(self, backend: BackendName):
-        graphs = [SPACE.lower(random_cell(random.Random(seed)), ONE_CELL) for seed in range(10)]
+        graphs = [alone(random_cell(random.Random(seed))) for seed in range(10)]
         single, double = (
             LinearRegions(precision=p, backend=backend).measure_many(graphs) for p in ("float32", "float64")
         )
@@ -56,19 +55,19 @@ class TestCounts:
 
 class TestScore:
     def test_disconnected_is_worst(self):
-        assert LinearRegions(samples=20).measure(SPACE.lower(SPACE.parse(DISCONNECTED), ONE_CELL)) == -np.inf
+        assert LinearRegions(samples=20).measure(alone(DISCONNECTED)) == -np.inf
 
     def test_pools_alone_still_fold_at_the_head(self):
-        assert 1 < LinearRegions(samples=500).measure(SPACE.lower(SPACE.parse(ALL_POOLS), ONE_CELL)) < 500
+        assert 1 < LinearRegions(samples=500).measure(alone(ALL_POOLS)) < 500
 
     def test_saturated_is_said(self):
-        few, supernet = LinearRegions(samples=5), SPACE.lower(SPACE.everything(), ONE_CELL)
+        few, supernet = LinearRegions(samples=5), alone()
         assert few.measure(supernet) == 5
         assert "saturated" in few.caveat(5.0)
         assert not few.caveat(4.0)
 
     def test_supernet_is_not_saturated(self):
-        assert LinearRegions().measure(SPACE.lower(SPACE.everything(), ONE_CELL)) < 3000
+        assert LinearRegions().measure(alone()) < 3000
 
     def test_one_sample_is_refused(self):
         with pytest.raises(UserError, match="at least 2"):

@@ -6,7 +6,7 @@ import random
 
 import numpy as np
 import pytest
-from tests.proxies.oracles import SPACE, agreeing, random_cell, signs
+from tests.proxies.oracles import agreeing, random_cell, signs
 from tests.proxies.test_ntk import BACKENDS, DEAD, DISCONNECTED, lower
 
 from micronas.errors import UserError
@@ -14,17 +14,14 @@ from micronas.inputs import Gaussian
 from micronas.network.live import Disconnected, live
 from micronas.proxies.engine.backend import BackendName
 from micronas.proxies.naswot import Naswot
-from micronas.spaces.space import Skeleton
-
-SMALL = Skeleton(input_shape=(8, 8, 3), channels=3, cells=1)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_kernels_and_scores_are_the_definitions(backend: BackendName):
     """Absolute: a kernel off by a factor would rank networks as before."""
     chance = random.Random(2)
-    cells = [SPACE.parse(DEAD), *(random_cell(chance, open_decisions=at % 2 == 0) for at in range(11))]
-    graphs = [SPACE.lower(cell, SMALL) for cell in cells]
+    cells = [DEAD, *(random_cell(chance, open_decisions=at % 2 == 0) for at in range(11))]
+    graphs = [lower(cell) for cell in cells]
     images, repeated = Gaussian().batch((8, 8, 3), 7, 1), 0
     measured = Naswot(batch=7, seed=1, precision="float64", backend=backend)
     for graph, kernel, score in zip(graphs, measured.kernels(graphs), measured.measure_many(graphs), strict=True):
@@ -49,7 +46,7 @@ def test_an_image_agrees_with_itself_in_every_relu(backend: BackendName):
 
 def test_engines_agree_exactly():
     chance = random.Random(9)
-    graphs = [SPACE.lower(random_cell(chance, open_decisions=True), SMALL) for _ in range(5)]
+    graphs = [lower(random_cell(chance, open_decisions=True)) for _ in range(5)]
     first, second = (Naswot(batch=9, precision="float64", backend=name).kernels(graphs) for name in BACKENDS)
     assert (first == second).all()
 

@@ -7,9 +7,9 @@ import random
 import numpy as np
 import pytest
 import torch
-from tests.proxies.oracles import SPACE, jacobian, random_cell, tangent_kernel
+from tests.networks import lowered
+from tests.proxies.oracles import jacobian, random_cell, reduced, tangent_kernel
 
-from micronas.choices import NONE, Choices
 from micronas.errors import UserError
 from micronas.inputs import Gaussian
 from micronas.network.builder import GraphBuilder
@@ -19,20 +19,21 @@ from micronas.networks import Network
 from micronas.proxies.engine import numba_backend
 from micronas.proxies.engine.backend import BackendName
 from micronas.proxies.engine.layout import Store
-from micronas.proxies.engine.program import Goal, Program, write
+from micronas.proxies.engine.program.goals import Goal, write
+from micronas.proxies.engine.program.instructions import Program
 from micronas.proxies.engine.values import Merged
-from micronas.proxies.ntk import REDUCED, Ntk, condition_numbers
-from micronas.spaces.space import Skeleton
+from micronas.proxies.ntk import Ntk, condition_numbers
+from micronas.spaces.decisions import NONE, Choices
+from micronas.spaces.nasbench201.cell import CELLS
 
-SMALL = Skeleton(input_shape=(8, 8, 3), channels=3, cells=1)
 THREE = (NONE, "skip_connect", "avg_pool_3x3")
 DEAD = "|none~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_1x1~1|none~2|"
 DISCONNECTED = "|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|none~0|none~1|none~2|"
 BACKENDS: tuple[BackendName, ...] = ("numba", "torch")
 
 
-def lower(text: str, skeleton: Skeleton = SMALL) -> Graph:
-    return SPACE.lower(SPACE.parse(text), skeleton)
+def lower(cell: str | Choices = CELLS) -> Graph:
+    return lowered(cell, channels=3, cells=1, input_shape=(8, 8, 3))
 
 
 def assert_oracle(graphs: list[Graph], ntk: Ntk, tolerance: float) -> None:
@@ -47,8 +48,7 @@ class TestKernel:
     def test_random_cells_dead_cells_and_supernets(self, backend: BackendName):
         chance = random.Random(0)
         choices = [random_cell(chance, open_decisions=at % 2 == 1) for at in range(12)]
-        choices += [SPACE.parse(DEAD), SPACE.everything()]
-        graphs = [SPACE.lower(each, SMALL) for each in choices]
+        graphs = [*map(lower, choices), lower(DEAD), lower()]
         connected = [graph for graph in graphs if np.isfinite(Ntk(batch=2, backend=backend).measure(graph))]
         assert len(connected) >= 12
         assert_oracle(connected, Ntk(batch=6, seed=3, precision="float64", backend=backend), 1e-10)
@@ -60,7 +60,7 @@ class TestKernel:
         everything = (NONE, "skip_connect", *conv, "avg_pool_3x3")
         last = (NONE, "skip_connect", conv[1]), (NONE, conv[0])
         second = everything, (NONE, conv[0], "avg_pool_3x3"), THREE[:2], THREE, *last
-        graphs = [SPACE.lower(Choices(alive), SMALL) for alive in (first, second)]
+        graphs = [lower(Choices(alive)) for alive in (first, second)]
         assert_oracle(graphs, Ntk(batch=9, precision="float64", backend=backend), 1e-10)
 
     @pytest.mark.parametrize("pooled", [False, True])
@@ -74,14 +74,14 @@ class TestKernel:
         assert_oracle([draw.graph()], Ntk(batch=5, precision="float64", backend=backend), 1e-10)
 
     def test_reduced_skeleton_batch_32(self, backend: BackendName):
-        graphs = [SPACE.lower(SPACE.everything(), REDUCED)]
+        graphs = [reduced()]
         assert_oracle(graphs, Ntk(precision="float64", backend=backend), 1e-10)
         assert_oracle(graphs, Ntk(precision="float32", backend=backend), 1e-4)
 
     @pytest.mark.parametrize("cells", [1, 2])
     def test_other_skeletons(self, backend: BackendName, cells: int):
-        skeleton = Skeleton((12, 8, 1), classes=3, channels=4 + cells, cells=cells, stages=2)
-        graphs = [SPACE.lower(random_cell(random.Random(cells), open_decisions=True), skeleton)]
+        cell = random_cell(random.Random(cells), open_decisions=True)
+        graphs = [lowered(cell, 4 + cells, cells, 2, (12, 8, 1), classes=3)]
         assert_oracle(graphs, Ntk(batch=19, precision="float64", backend=backend), 1e-10)
 
     def test_networks_of_different_shapes_and_orders(self, backend: BackendName):
@@ -106,7 +106,8 @@ def _zoo() -> Graph:
     """A 5x5 and a strided convolution, uneven padding, a depthwise layer, both pools, a value summed twice."""
     from dataclasses import replace
 
-    from micronas.network.graph import Kind, Layer, Signature
+    from micronas.network.graph import Layer
+    from micronas.network.signature import Kind, Signature
 
     conv5 = Signature.square(Kind.CONV, (9, 9, 2), (5, 5, 4), 5, 2, (2, 2))
     uneven = Signature.square(Kind.CONV, (5, 5, 4), (3, 3, 4), 3, 2, (1, 1))
@@ -185,7 +186,7 @@ class TestDraws:
             return write(merged, store, goal)
 
         monkeypatch.setattr(numba_backend, "write", counted)
-        graphs = [SPACE.lower(random_cell(random.Random(seed)), SMALL) for seed in range(40)]
+        graphs = [lower(random_cell(random.Random(seed))) for seed in range(40)]
         Ntk(batch=4, backend="numba").measure_draws(graphs, [0])
         once = len(written)
         Ntk(batch=4, backend="numba").measure_draws(graphs, [0, 1, 2, 3])
@@ -193,7 +194,7 @@ class TestDraws:
 
     @pytest.mark.parametrize("threads", [1, 3])
     def test_each_draw_has_its_own_weights_and_images_on_any_number_of_threads(self, threads: int):
-        graphs = [lower(DEAD), lower(DISCONNECTED), SPACE.lower(SPACE.everything(), SMALL)]
+        graphs = [lower(DEAD), lower(DISCONNECTED), lower()]
         images, seeds = np.stack([Gaussian().batch((8, 8, 3), 5, seed) for seed in (7, 8)]), [3, 4]
         kernels = numba_backend.NumbaBackend("float64", threads).tangent_kernels(graphs, images, seeds)
         for draw in (0, 1):
@@ -202,7 +203,7 @@ class TestDraws:
         assert np.isnan(kernels[:, 1]).all()
 
     def test_the_number_of_threads_changes_no_bit(self):
-        graphs = [SPACE.lower(random_cell(random.Random(seed), open_decisions=True), SMALL) for seed in range(24)]
+        graphs = [lower(random_cell(random.Random(seed), open_decisions=True)) for seed in range(24)]
         images = Gaussian().batch((8, 8, 3), 6, 0)[None]
         first, *others = (
             numba_backend.NumbaBackend("float32", threads).tangent_kernels(graphs, images, [0]) for threads in (1, 2, 9)

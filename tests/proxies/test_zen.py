@@ -6,17 +6,17 @@ import random
 
 import numpy as np
 import pytest
-from tests.proxies.oracles import SPACE, random_cell, zen_score
-from tests.proxies.test_ntk import BACKENDS, DEAD, DISCONNECTED, SMALL, _chain, _zoo, lower
+from tests.proxies.oracles import random_cell, reduced, zen_score
+from tests.proxies.test_ntk import BACKENDS, DEAD, DISCONNECTED, _chain, _zoo, lower
 
 from micronas.errors import UserError
 from micronas.inputs import Gaussian
 from micronas.network.builder import GraphBuilder
-from micronas.network.graph import Graph, Shape
+from micronas.network.graph import Graph
 from micronas.network.live import Disconnected, live
+from micronas.network.signature import Shape
 from micronas.proxies.engine import numba_backend
 from micronas.proxies.engine.backend import BackendName
-from micronas.proxies.ntk import REDUCED
 from micronas.proxies.zen import ZenScore
 from micronas.weights import generator
 
@@ -41,14 +41,13 @@ class TestScore:
     def test_random_cells_dead_cells_and_supernets(self, backend: BackendName):
         chance = random.Random(3)
         choices = [random_cell(chance, open_decisions=at % 3 == 0) for at in range(30)]
-        choices += [SPACE.parse(DEAD), SPACE.parse(DISCONNECTED), SPACE.everything()]
-        graphs = [SPACE.lower(each, SMALL) for each in choices]
+        graphs = [*map(lower, choices), lower(DEAD), lower(DISCONNECTED), lower()]
         assert_oracle(graphs, ZenScore(batch=5, seed=3, precision="float64", backend=backend))
         assert_oracle(graphs, ZenScore(batch=20, seed=1, step=0.3, precision="float64", backend=backend))
 
     def test_float32_differs_by_less_than_is_said(self, backend: BackendName):
         chance = random.Random(4)
-        graphs = [SPACE.lower(random_cell(chance), REDUCED) for _ in range(10)]
+        graphs = [reduced(random_cell(chance)) for _ in range(10)]
         assert_oracle(graphs, ZenScore(backend=backend), 1e-5)
 
     def test_every_kind_of_layer_in_any_order(self, backend: BackendName):

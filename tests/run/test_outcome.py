@@ -13,36 +13,39 @@ import pytest
 from rich.console import Console
 from tests.terminal import CELL, DEAD
 
-from micronas import runs
-from micronas.config import Run
+from micronas.candidate import Candidate
 from micronas.origin import Origin, Word
+from micronas.run import running
 from micronas.run.outcome import SCHEMA, Finalist, Outcome, Reading, Round
 from micronas.run.readings import finalists
+from micronas.run.run import Run
 from micronas.search.search import Finalist as Compared
 from micronas.search.search import SearchResult
-from micronas.spaces.nasbench201 import NasBench201
+from micronas.spaces.nasbench201.space import NasBench201
+from micronas.task import Task
 from micronas.views import terminal
 
-TINY = Run(channels=4, cells=1, input=8, repeats=1)
+TINY = Run(space_settings={"channels": 4, "cells": 1}, input=8, repeats=1)
+WEIGHTS = {"ntk": 1.0, "linear-regions": 1.0}
 
 
 def searched() -> Outcome:
-    outcome = runs.search(replace(TINY, max_latency_ms=2.0, latency_weight=0.5))
+    outcome = running.search(replace(TINY, limits={"latency": 2.0}, terms=WEIGHTS | {"latency": 0.5}))
     assert outcome.rounds
     assert outcome.limits
     return outcome
 
 
 def measured() -> Outcome:
-    return runs.measure(replace(TINY, repeats=2), CELL)
+    return running.measure(replace(TINY, repeats=2), CELL)
 
 
 def emulated() -> Outcome:
-    return runs.measure(TINY, CELL, emulated=True, only=["latency", "sram"])
+    return running.measure(TINY, CELL, emulated=True, only=["latency", "sram"])
 
 
 def disconnected() -> Outcome:
-    outcome = runs.measure(TINY, DEAD)
+    outcome = running.measure(TINY, DEAD)
     assert outcome.breakdown is None
     assert outcome.indicators["ntk"].value is None
     assert outcome.indicators["sram"].caveat == "disconnected"
@@ -52,12 +55,12 @@ def disconnected() -> Outcome:
 def unreachable() -> Outcome:
     """Values that no network reaches, and something in every place."""
     space = NasBench201()
-    choices = space.parse(CELL)
-    result = SearchResult(choices, (Compared(choices, -math.inf, {"ntk": (math.inf, 1.0), "zen": (2.0,)}),))
-    found = finalists(space, result)
+    candidate = Candidate(space, Task(), space.parse(CELL))
+    result = SearchResult(candidate, (Compared(candidate, -math.inf, {"ntk": (math.inf, 1.0), "zen": (2.0,)}),))
+    found = finalists(result)
     assert found == (Finalist(CELL, None, {"ntk": None, "zen": 2.0}, 0.0),)
     return replace(
-        runs.measure(TINY, CELL, only=["params"]),
+        running.measure(TINY, CELL, only=["params"]),
         search="exact",
         measured=0,
         finalists=found,
@@ -88,7 +91,7 @@ def test_an_outcome_reads_back_and_so_does_its_page(make: Callable[[], Outcome])
 
 
 def test_every_reading_says_value_unit_word_and_how() -> None:
-    data = runs.measure(TINY, CELL, only=["latency", "ntk", "params"]).to_dict()
+    data = running.measure(TINY, CELL, only=["latency", "ntk", "params"]).to_dict()
     said = cast(dict[str, dict[str, Any]], data["indicators"])
     assert {name: (one["unit"], one["origin"]) for name, one in said.items()} == {
         "ntk": ("", "computed"),
@@ -104,11 +107,11 @@ def test_a_mean_over_a_saturated_draw_is_flagged() -> None:
     """Draw 0 of this network is a lower bound, draws 1 and 2 are not; so the mean is one too (ADR 0004)."""
     cell = "|nor_conv_1x1~0|+|skip_connect~0|nor_conv_1x1~1|+|none~0|nor_conv_1x1~1|nor_conv_1x1~2|"
     for repeats, says in ((1, "a lower bound"), (3, "a lower bound (1 of 3 draws)")):
-        reading = runs.measure(Run(repeats=repeats), cell, only=["linear-regions"]).indicators["linear-regions"]
+        reading = running.measure(Run(repeats=repeats), cell, only=["linear-regions"]).indicators["linear-regions"]
         assert reading.caveat.endswith(says)
     assert reading.value is not None
     assert reading.value < 3000
 
 
 def test_a_limit_that_was_not_measured_is_not_reported() -> None:
-    assert runs.measure(replace(TINY, max_latency_ms=2.0), CELL, only=["params"]).limits == ()
+    assert running.measure(replace(TINY, limits={"latency": 2.0}), CELL, only=["params"]).limits == ()

@@ -12,23 +12,23 @@ from typing import Any
 import pytest
 from tests.terminal import CELL
 
-from micronas import runs
-from micronas.config import Run
 from micronas.errors import UserError
 from micronas.hardware.counted import count_space, network_signatures
 from micronas.hardware.target import Target, load_target
-from micronas.network.graph import Kind, Signature
-from micronas.run import results
+from micronas.network.signature import Kind, Signature
+from micronas.run import results, running
 from micronas.run.outcome import SCHEMA, Outcome
 from micronas.run.results import LAST, RESULT, THE_ANSWERS_LATENCIES, THE_TABLE, find, keep, locate, read_back, seal
-from micronas.spaces.nasbench201 import NasBench201
+from micronas.run.run import Run
+from micronas.spaces.nasbench201.space import NasBench201
+from micronas.task import Task
 
 OLD = Path(__file__).parents[1] / "data" / "result_before_schemas.json"
-SPACE, SKELETON = NasBench201(), Run().skeleton
+SPACE, TASK = NasBench201(), Task()
 
 
 def measured() -> Outcome:
-    return runs.measure(Run(), CELL, only=["latency"])
+    return running.measure(Run(), CELL, only=["latency"])
 
 
 # --- reading ------------------------------------------------------------------------------------
@@ -183,7 +183,7 @@ def test_other_images_other_latencies_and_another_answer_are_said() -> None:
 
 
 def test_an_outcome_without_latencies_is_made_of_none() -> None:
-    assert [*runs.measure(Run(), CELL, only=["params"]).made_from] == ["the images"]
+    assert [*running.measure(Run(), CELL, only=["params"]).made_from] == ["the images"]
 
 
 def table(changed: Signature | None = None) -> Callable[[str, str], Target]:
@@ -201,25 +201,25 @@ def table(changed: Signature | None = None) -> Callable[[str, str], Target]:
 
 def ran_and_not_ran(architecture: str) -> tuple[Signature, Signature]:
     """An operation that a network runs, and one of its space that it does not run."""
-    ran = network_signatures(SPACE.lower(SPACE.parse(architecture), SKELETON))
-    return ran[0], next(each for each in count_space(SPACE, SKELETON).signatures if each not in ran)
+    ran = network_signatures(SPACE.lower(SPACE.parse(architecture), TASK))
+    return ran[0], next(each for each in count_space(SPACE, TASK).operations if each not in ran)
 
 
 def test_a_table_that_merely_grew_raises_no_alarm_and_a_changed_row_does(monkeypatch: pytest.MonkeyPatch) -> None:
     before = measured()
     ran, not_ran = ran_and_not_ran(CELL)
     for load, same in ((table(), True), (table(not_ran), True), (table(ran), False)):
-        monkeypatch.setattr("micronas.config.load_target", load)
+        monkeypatch.setattr("micronas.run.setup.load_target", load)
         assert (measured().made_from == before.made_from) is same
 
 
-@pytest.mark.parametrize("changes", [{"max_latency_ms": 500.0}, {"latency_weight": 0.5}])
+@pytest.mark.parametrize("changes", [{"limits": {"latency": 500.0}}, {"terms": {"ntk": 1.0, "latency": 0.5}}])
 def test_a_search_that_weighs_latency_depends_on_every_row_of_its_space(
     changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = replace(Run(repeats=1, search="random"), **changes)
-    before = runs.search(run)
+    before = running.search(run)
     assert [*before.made_from] == ["the images", THE_TABLE]
     for load, same in ((table(), True), (table(ran_and_not_ran(before.architecture)[1]), False)):
-        monkeypatch.setattr("micronas.config.load_target", load)
-        assert (runs.search(run).made_from == before.made_from) is same
+        monkeypatch.setattr("micronas.run.setup.load_target", load)
+        assert (running.search(run).made_from == before.made_from) is same

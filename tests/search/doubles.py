@@ -12,7 +12,7 @@ from typing import Self
 
 import numpy as np
 
-from micronas.choices import NONE, Choices, Removal
+from micronas.candidate import Candidate, everything
 from micronas.indicator import Better, Scores, draw_by_draw
 from micronas.network.builder import GraphBuilder
 from micronas.network.deployed import cost, deploy
@@ -20,19 +20,25 @@ from micronas.network.graph import Graph
 from micronas.network.identity import live_key
 from micronas.network.live import Disconnected, live
 from micronas.origin import COMPUTED, Origin
-from micronas.spaces.space import ArchitectureError, Edge, SearchSpace, Skeleton
+from micronas.spaces.decisions import NONE, Choices, Removal
+from micronas.spaces.nasbench201.skeleton import Skeleton
+from micronas.spaces.space import ArchitectureError, SearchSpace
+from micronas.task import Probe, Task
 
-TINY = Skeleton((4, 4, 3), classes=2, channels=2, cells=1, stages=1)
+TASK = Task((4, 4, 3), classes=2)
+PROBE = Probe(TASK.input_shape, channels=2, classes=TASK.classes)
 
 OPTIONS = (NONE, "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 EDGES = ((0, 1), (0, 2), (1, 2))
 
 
 @dataclass(frozen=True)
-class Triangle:
-    """Three nodes, three edges, five operations: 0 to 1, 0 to 2, 1 to 2."""
+class Triangle(SearchSpace):
+    """Three nodes, three edges, five operations: 0 to 1, 0 to 2, 1 to 2; one cell of two channels."""
 
-    name: str = "triangle"
+    @property
+    def name(self) -> str:
+        return "triangle"
 
     def everything(self) -> Choices:
         return Choices((OPTIONS,) * 3)
@@ -47,12 +53,9 @@ class Triangle:
         return "|".join(option for (option,) in choices.alive)
 
     def canonical(self, choices: Choices) -> Choices:
-        return _classes(self)[live_key(self.lower(choices, TINY))]
+        return _classes(self)[live_key(self.lower(choices, TASK))]
 
-    def edges(self, choices: Choices) -> tuple[Edge, ...]:
-        return tuple(Edge(*edge, option) for edge, (option,) in zip(EDGES, choices.alive, strict=True))
-
-    def lower(self, choices: Choices, skeleton: Skeleton) -> Graph:
+    def lower(self, choices: Choices, task: Task) -> Graph:
         def draw_cell(draw: GraphBuilder, name: str, source: str) -> str:
             shape, nodes = draw.shape(source), [source]
             for node in (1, 2):
@@ -64,7 +67,11 @@ class Triangle:
                 nodes.append(draw.add(f"{name}.node{node}", tuple(v for v in values if v is not None), shape))
             return nodes[-1]
 
-        return skeleton.lower(draw_cell)
+        return Skeleton(channels=2, cells=1, stages=1).lower(draw_cell, task)
+
+
+START = everything(Triangle(), TASK)
+"""All triangles."""
 
 
 def _edge(draw: GraphBuilder, name: str, source: str, options: Sequence[str]) -> str | None:
@@ -88,11 +95,11 @@ def _classes(space: Triangle) -> dict[str, Choices]:
     """The cheapest member of each class by its live key, the disconnected one's the first."""
     classes: dict[str, list[Choices]] = {}
     for choices in space.everything().completions():
-        classes.setdefault(live_key(space.lower(choices, TINY)), []).append(choices)
+        classes.setdefault(live_key(space.lower(choices, TASK)), []).append(choices)
 
     def price(choices: Choices) -> tuple[int, int]:
         try:
-            return cost(deploy(space.lower(choices, TINY)))
+            return cost(deploy(space.lower(choices, TASK)))
         except Disconnected:
             return (0, 0)
 
@@ -109,14 +116,14 @@ class Drawn:
     name: str = "drawn"
     better: Better = Better.LOWER
     seed: int = 0
-    skeleton: Skeleton = TINY
+    probe: Probe = PROBE
     unit: str = ""
     origin: Origin = COMPUTED
     asked: list[tuple[int, Graph]] = field(default_factory=list[tuple[int, Graph]], compare=False)
 
     @property
     def fingerprint(self) -> str:
-        return f"{self.skeleton}, seed {self.seed}"
+        return f"{self.probe}, seed {self.seed}"
 
     def caveat(self, value: float) -> str:
         return ""
@@ -159,11 +166,12 @@ class Weight:
     def measure_many(self, graphs: Sequence[Graph]) -> Scores:
         return np.array([self.measure(graph) for graph in graphs])
 
-    def price(self, space: SearchSpace, skeleton: Skeleton, removal: Removal) -> float:
-        return self._of(removal.option)
+    def prices(self, start: Candidate, removals: Sequence[Removal]) -> Scores:
+        return np.array([self._of(removal.option) for removal in removals])
 
-    def of_space(self, space: SearchSpace, skeleton: Skeleton) -> Scores:
-        return self.measure_many([space.lower(choices, TINY) for choices in space.everything().completions()])
+    def of_all(self, start: Candidate) -> Scores:
+        values = self.measure_many([one.graph for one in start.completions()])
+        return np.where(np.isfinite(values), values, np.inf)
 
     def _of(self, name: str) -> float:
         return self.heavy * ("3x3" in name and "conv" in name) + ("1x1" in name) + 2 * ("avg_pool" in name)

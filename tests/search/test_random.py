@@ -6,69 +6,70 @@ import re
 
 import numpy as np
 import pytest
-from tests.search.doubles import TINY, Drawn, Triangle, Weight
+from tests.search.doubles import START, Drawn, Weight
 
+from micronas.candidate import Candidate, everything
 from micronas.indicator import Better
-from micronas.objective import Column, Limit, Objective, Term, Unreachable, rank_score, term
+from micronas.objective import Column, Limit, Objective, Term, Unreachable, rank_score
 from micronas.search.random import RandomSearch
-from micronas.spaces.nasbench201 import NasBench201
+from micronas.spaces.nasbench201.space import NasBench201
+from micronas.task import Task
 
-SPACE = Triangle()
 LOWER, HIGHER = Drawn("lower"), Drawn("higher", Better.HIGHER)
-DRAWN = Objective((term(LOWER), term(HIGHER, 0.5)))
+DRAWN = Objective((Term(LOWER), Term(HIGHER, 0.5)))
 
 
 def test_the_best_by_shares_among_those_drawn() -> None:
-    found = RandomSearch(SPACE, TINY, seed=2, repeats=2, samples=20).run(DRAWN)
-    drawn = [one.architecture for one in found.finalists]
+    found = RandomSearch(seed=2, repeats=2, samples=20).run(START, DRAWN)
+    drawn = [one.candidate for one in found.finalists]
     assert len(drawn) == len(set(drawn)) == 20
-    graphs = [SPACE.lower(choices, TINY) for choices in drawn]
+    graphs = [one.graph for one in drawn]
     lower, higher = (np.array([one.with_seed(at).measure_many(graphs) for at in (4, 5)]) for one in (LOWER, HIGHER))
     score = rank_score([Column(lower, Better.LOWER, 1.0), Column(higher, Better.HIGHER, 0.5)])
     assert [one.score for one in found.finalists] == score.tolist() == sorted(score.tolist(), reverse=True)
-    assert found.architecture == drawn[0]
+    assert found.candidate == drawn[0]
     assert found.finalists[0].values == {"lower": tuple(lower[:, 0]), "higher": tuple(higher[:, 0])}
     assert found.finalists[0].means == {"lower": lower[:, 0].mean(), "higher": higher[:, 0].mean()}
     assert found.measured == 80
 
 
 def test_the_seed_decides_what_is_drawn() -> None:
-    one, same, other = (RandomSearch(SPACE, TINY, seed, samples=10).run(DRAWN) for seed in (0, 0, 1))
+    one, same, other = (RandomSearch(seed, samples=10).run(START, DRAWN) for seed in (0, 0, 1))
     assert one == same
-    assert {f.architecture for f in one.finalists} != {f.architecture for f in other.finalists}
+    assert {f.candidate for f in one.finalists} != {f.candidate for f in other.finalists}
 
 
 def test_by_default_as_many_as_the_pruning_search_looks_at() -> None:
-    found = RandomSearch(NasBench201(), TINY).run(Objective((term(LOWER),)))
+    found = RandomSearch().run(everything(NasBench201(), Task()), Objective((Term(LOWER),)))
     assert len(found.finalists) == 54
 
 
 def test_every_network_of_a_small_space_is_drawn_once_and_none_that_is_disconnected() -> None:
-    found = RandomSearch(SPACE, TINY, samples=1000).run(DRAWN)
-    connected = {SPACE.canonical(one) for one in SPACE.everything().completions() if _weight(one) < np.inf}
-    assert {one.architecture for one in found.finalists} == connected
+    found = RandomSearch(samples=1000).run(START, DRAWN)
+    connected = {one.canonical for one in START.completions() if _weight(one) < np.inf}
+    assert {one.candidate for one in found.finalists} == connected
     assert found.measured == 2 * 3 * len(connected)
 
 
 @pytest.mark.parametrize("at_most", [1.0, 4.0, 12.0])
 def test_limits_are_kept(at_most: float) -> None:
-    found = RandomSearch(SPACE, TINY, samples=30).run(Objective((term(LOWER),), (), (Limit(Weight(), at_most),)))
-    assert all(_weight(one.architecture) <= at_most for one in found.finalists)
+    found = RandomSearch(samples=30).run(START, Objective((Term(LOWER),), (), (Limit(Weight(), at_most),)))
+    assert all(_weight(one.candidate) <= at_most for one in found.finalists)
 
 
 def test_a_limit_out_of_reach_says_so() -> None:
     with pytest.raises(Unreachable, match=re.escape("the cheapest, none|skip_connect|none, needs weight 1 kg")):
-        RandomSearch(SPACE, TINY).run(Objective((term(LOWER),), (), (Limit(Weight(), 0.5),)))
+        RandomSearch().run(START, Objective((Term(LOWER),), (), (Limit(Weight(), 0.5),)))
 
 
 def test_hardware_terms_weigh_in_their_own_direction() -> None:
-    search = RandomSearch(SPACE, TINY, samples=1000)
+    search = RandomSearch(samples=1000)
     light, heavy = (
-        _weight(search.run(Objective((term(LOWER, 1e-3),), (Term(Weight(), 1.0, better),))).architecture)
+        _weight(search.run(START, Objective((Term(LOWER, 1e-3),), (Term(Weight(better=better)),))).candidate)
         for better in (Better.LOWER, Better.HIGHER)
     )
     assert (light, heavy) == (1.0, 28.0)
 
 
-def _weight(choices: object) -> float:
-    return Weight().measure(SPACE.lower(choices, TINY))  # type: ignore[arg-type]
+def _weight(candidate: Candidate) -> float:
+    return Weight().measure(candidate.graph)

@@ -10,12 +10,12 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from micronas import runs
-from micronas.config import Run
 from micronas.deploy.emulation import Emulation
 from micronas.origin import Origin, Word
+from micronas.run import running
 from micronas.run.outcome import Finalist, Kept, Outcome, Reading, Round
-from micronas.spaces.nasbench201 import NasBench201
+from micronas.run.run import Run
+from micronas.spaces.nasbench201.space import NasBench201
 from micronas.views import terminal
 
 CELL = "|nor_conv_3x3~0|+|nor_conv_1x1~0|nor_conv_1x1~1|+|nor_conv_3x3~0|avg_pool_3x3~1|skip_connect~2|"
@@ -24,7 +24,7 @@ HARDWARE = ("flops", "live-flops", "params", "latency", "sram", "sram-tflm", "fl
 
 
 def measured(cell: str = CELL) -> Outcome:
-    return runs.measure(Run(), cell, only=HARDWARE)
+    return running.measure(Run(), cell, only=HARDWARE)
 
 
 def found(finalists: int, skipped: int) -> Outcome:
@@ -125,7 +125,7 @@ def test_a_dead_cell_says_so_and_has_no_latency() -> None:
 
 
 def test_without_latency_nothing_is_said_of_time() -> None:
-    text = shown(runs.measure(Run(), CELL, only=["params"]))
+    text = shown(running.measure(Run(), CELL, only=["params"]))
     assert "where the time goes" not in text
     assert "No path" not in text
 

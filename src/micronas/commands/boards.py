@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -10,11 +11,21 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from micronas import catalog
 from micronas.cache import atomic_write, cache_dir
 from micronas.commands.console import console, print_json, progress
-from micronas.commands.flags import AsJson, Board, Cells, Channels, Classes, Input, Out, run_of, to_write
-from micronas.config import Run
+from micronas.commands.flags import (
+    AsJson,
+    Board,
+    Cells,
+    Channels,
+    Classes,
+    Input,
+    Out,
+    Space,
+    SpaceSetting,
+    asked_for,
+    to_write,
+)
 from micronas.drawing import title
 from micronas.errors import UserError
 from micronas.hardware.calibration import Calibration, fit, read_measurements
@@ -23,8 +34,10 @@ from micronas.hardware.profiled import Progress, complete, extended, keep
 from micronas.hardware.profiled import profile as profile_in_emulator
 from micronas.hardware.table import OUR_RUNTIME, LatencyTable
 from micronas.hardware.target import Target, load_board, load_target, target_names
-from micronas.network.graph import Signature
+from micronas.network.signature import Signature
 from micronas.origin import Word
+from micronas.run.run import Run
+from micronas.run.setup import graph_of, space_of, task_of
 from micronas.search.search import Watch
 from micronas.views import terminal
 
@@ -38,6 +51,8 @@ def profile(
     cells: Cells = None,
     input: Input = None,  # noqa: A002 (the flag is --input)
     classes: Classes = None,
+    space: Space = None,
+    space_settings: SpaceSetting = None,
     cc: Annotated[str | None, typer.Option(help='An own cross compiler, like "arm-none-eabi-gcc"; else zig.')] = None,
     adapter: Annotated[
         Path | None, typer.Option(help="A C file that hands over another runtime's kernels (micronas_adapter.h).")
@@ -52,7 +67,16 @@ def profile(
     as_json: AsJson = False,
 ) -> None:
     """Time every operation of the space on a board: in the emulator, or on the board itself."""
-    run = run_of({"channels": channels, "cells": cells, "input": input, "classes": classes})
+    run = asked_for(
+        {
+            "space": space,
+            "space_setting": space_settings,
+            "channels": channels,
+            "cells": cells,
+            "input": input,
+            "classes": classes,
+        }
+    )
     target, compiler = load_board(board), _command(cc)
     file = to_write(out) if out else None
     signatures = _signatures(run)
@@ -83,14 +107,25 @@ def calibrate(
     cells: Cells = None,
     input: Input = None,  # noqa: A002 (the flag is --input)
     classes: Classes = None,
+    space: Space = None,
+    space_settings: SpaceSetting = None,
     out: Out = None,
     as_json: AsJson = False,
 ) -> None:
     """Fit a board's simulated latencies to what was measured on it."""
-    run = run_of({"channels": channels, "cells": cells, "input": input, "classes": classes})
+    run = asked_for(
+        {
+            "space": space,
+            "space_setting": space_settings,
+            "channels": channels,
+            "cells": cells,
+            "input": input,
+            "classes": classes,
+        }
+    )
     file = to_write(out) if out else None
-    space, target = catalog.SPACES[run.space], _to_calibrate(board, runtime)
-    found = read_measurements(measurements, space, run.skeleton, _signatures(run))
+    target = _to_calibrate(board, runtime)
+    found = read_measurements(measurements, partial(graph_of, run), _signatures(run))
     with progress() as watch:
         needed = [signature for each in found for signature in each.counts]
         table = complete(target, needed, _telling(watch, "profiling operations that the board's table lacks")).latency
@@ -128,7 +163,7 @@ def targets(as_json: AsJson = False) -> None:
 
 
 def _signatures(run: Run) -> tuple[Signature, ...]:
-    return count_space(catalog.SPACES[run.space], run.skeleton).signatures
+    return count_space(space_of(run), task_of(run)).operations
 
 
 def _command(cc: str | None) -> tuple[str, ...]:

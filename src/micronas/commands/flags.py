@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
 
-from micronas.config import EXPRESSIVITIES, Run, read_config, run_from
+from micronas import catalog
 from micronas.errors import UserError
 from micronas.hardware.target import user_folder
 from micronas.run.outcome import Outcome
+from micronas.run.reading import parse_pair, parse_quantity, parse_setting, parse_weight, read_config, run_of
+from micronas.run.run import Run
+from micronas.run.setup import look_up, search_of, unit_of
+from micronas.search.search import unwatched
 
 _DEFAULT = Run()
 
@@ -34,11 +38,18 @@ Repeats = Annotated[
     int | None, _option("Draws of weights and inputs for a seed, averaged.", default=_DEFAULT.repeats, least=1)
 ]
 ImagesFrom = Annotated[str | None, _option("Folder of images or .npz; else seeded noise.", "--images")]
-Channels = Annotated[int | None, _option("C, channels of the first stage.", default=_DEFAULT.channels)]
-Cells = Annotated[int | None, _option("N, cells per stage.", default=_DEFAULT.cells)]
+Channels = Annotated[int | None, _option("C, channels of the first stage.", default=16)]
+Cells = Annotated[int | None, _option("N, cells per stage.", default=5)]
 Input = Annotated[int | None, _option("Height and width of the input image.", default=_DEFAULT.input)]
 Classes = Annotated[int | None, _option("Outputs of the network.", default=_DEFAULT.classes)]
-Expressivity = Annotated[str | None, _option(f"One of: {', '.join(EXPRESSIVITIES)}.", default=_DEFAULT.expressivity)]
+EXPRESSIVITIES = ("linear-regions", "naswot", "zen-score", "synflow")
+"""What may stand beside the NTK: indicators of how much a network can express."""
+
+Expressivity = Annotated[str | None, _option(f"One of: {', '.join(EXPRESSIVITIES)}.", default=EXPRESSIVITIES[0])]
+Space = Annotated[str | None, _option(f"One of: {', '.join(catalog.SPACES)}.", default=_DEFAULT.space)]
+SpaceSetting = Annotated[
+    list[str] | None, _option("NAME=VALUE, like channels=8,16; may be repeated.", "--space-setting")
+]
 Config = Annotated[Path | None, _option("A .toml with a run's values; flags given beside it win.")]
 RunsFolder = Annotated[Path, typer.Option("--runs", help="Where runs are kept, each in a folder of its own.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON value on stdout; progress on stderr.")]
@@ -65,19 +76,77 @@ def to_write(path: Path) -> Path:
     return path
 
 
-def run_of(given: Mapping[str, object], *, config: Path | None = None, brought: Run | None = None) -> Run:
-    """The run that flags ask for; `given` are fields of `Run`, None where a flag was not given.
+_EXPRESSIVITY, _FLOPS = "the expressivity", "the FLOPs"
+"""Terms that flags know by another name: which of `EXPRESSIVITIES` weighs, and FLOPs as capacity or as a cost."""
+
+_FLAGS: Mapping[str, tuple[str, str | None]] = {
+    "channels": ("space_settings", "channels"),
+    "cells": ("space_settings", "cells"),
+    "max_latency": ("limits", "latency"),
+    "ntk_weight": ("terms", "ntk"),
+    "regions_weight": ("terms", _EXPRESSIVITY),
+    "flops_weight": ("terms", _FLOPS),
+    "latency_weight": ("terms", "latency"),
+    "space_setting": ("space_settings", None),
+    "search_setting": ("search_settings", None),
+    "limit": ("limits", None),
+    "weight": ("terms", None),
+}
+"""Flags that fill a mapping of the run: its attribute, and the name in it; None for those that take NAME=VALUE."""
+
+_READ: Mapping[str, Callable[[str, str], Any]] = {
+    "space_settings": lambda _, text: parse_setting(text),
+    "search_settings": lambda _, text: parse_setting(text),
+    "limits": lambda name, text: parse_quantity(text, unit_of(name), f"a limit on {name}"),
+    "terms": lambda name, text: parse_weight(text, name),
+}
+"""How a value of each mapping is read from text."""
+
+
+def asked_for(given: Mapping[str, object], *, config: Path | None = None, brought: Run | None = None) -> Run:
+    """The run that flags ask for; `given` are fields of `Run` and flags of `_FLAGS`, None where a flag was not given.
 
     `brought`: a run whose values hold where no flag says otherwise, in place of a `config`.
 
     Raises:
-        UserError: a file that cannot be read.
+        UserError: a file or a value that cannot be read.
     """
     said = {name: value for name, value in given.items() if value is not None}
-    if "seed" in said and "seeds" not in said:
-        said["seeds"] = None  # of an ensemble that the flag replaces
-    base = brought or (read_config(config) if config else _DEFAULT)
-    return replace(base, **cast(dict[str, Any], said))
+    run = brought or (read_config(config) if config else _DEFAULT)
+    own = {one.name: said[one.name] for one in fields(Run) if one.name in said}
+    if "seed" in own and "seeds" not in own:
+        own["seeds"] = None  # of an ensemble that the flag replaces
+    run = replace(run, **cast(dict[str, Any], own))
+    filled: dict[str, dict[str, Any]] = {attribute: {} for attribute in _READ}
+    for attribute, name, value in _filled(said):
+        filled[attribute][name] = value
+    for attribute in ("space_settings", "search_settings", "limits"):
+        run = replace(run, **{attribute: {**getattr(run, attribute), **filled[attribute]}})
+    expressivity = cast(str | None, said.get("expressivity"))
+    if expressivity is None and not filled["terms"]:
+        return run
+    return replace(run, terms=_terms(run, expressivity, filled["terms"]))
+
+
+def _filled(said: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
+    """(attribute of the run, name in it, value) of every flag that fills a mapping."""
+    for flag, (attribute, name) in _FLAGS.items():
+        if flag in said and name is not None:
+            yield attribute, name, _READ[attribute](name, str(said[flag]))
+        for text in said.get(flag, ()) if name is None else ():
+            name_given, value = parse_pair(text, f"--{flag.replace('_', '-')}")
+            yield attribute, name_given, _READ[attribute](name_given, value)
+
+
+def _terms(run: Run, expressivity: str | None, weights: Mapping[str, float]) -> Mapping[str, float]:
+    """What weighs how much: what the run says, or its search has by default, and over it what flags say."""
+    terms = run.terms if run.terms is not None else search_of(run, (run.seed,), unwatched).default_terms
+    before = next((name for name in EXPRESSIVITIES if name in terms), EXPRESSIVITIES[0])
+    after = expressivity or before
+    look_up(dict.fromkeys(EXPRESSIVITIES), after, "expressivity")
+    names = {_EXPRESSIVITY: after, _FLOPS: "live-flops" if "live-flops" in terms else "flops"}
+    kept = {after if name == before else name: weight for name, weight in terms.items()}
+    return kept | {names.get(name, name): weight for name, weight in weights.items()}
 
 
 def stands_alone(flag: str, given: Mapping[str, object], config: Path | None = None) -> None:
@@ -98,7 +167,7 @@ def brought_by(outcome: Outcome, path: Path, images: str | None = None) -> Run:
     Raises:
         UserError: its values are none that this version knows, or its images are gone.
     """
-    run = run_from(outcome.run, str(path))
+    run = run_of(outcome.run, str(path))
     if images is None and run.images is not None and not Path(run.images).exists():
         raise UserError(
             f"the images of {path} are not at {run.images} any more; put them back, or start anew with --images"

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from micronas import catalog, runs
+from micronas import catalog
 from micronas.commands.console import console, print_json, progress, remark
 from micronas.commands.flags import (
     AsJson,
@@ -24,17 +24,19 @@ from micronas.commands.flags import (
     RunsFolder,
     Runtime,
     Seed,
+    Space,
+    SpaceSetting,
     Target,
+    asked_for,
     brought_by,
-    run_of,
     stands_alone,
     to_write,
     weight,
 )
-from micronas.config import Run, every_indicator, parse_latency
-from micronas.hardware.target import load_target
-from micronas.run import results
+from micronas.run import results, running
 from micronas.run.outcome import Outcome
+from micronas.run.run import Run
+from micronas.run.setup import every_indicator, usual_means
 from micronas.views import terminal
 
 _DEFAULT = Run()
@@ -47,12 +49,24 @@ def search(
     search: Annotated[
         str | None, typer.Option(help=f"One of: {', '.join(catalog.SEARCHES)}.", show_default=_DEFAULT.search)
     ] = None,
+    search_settings: Annotated[
+        list[str] | None, typer.Option("--search-setting", help="NAME=VALUE, like samples=200; may be repeated.")
+    ] = None,
+    space: Space = None,
+    space_settings: SpaceSetting = None,
     max_latency: Annotated[str | None, typer.Option(help="Hard limit with its unit, like 300ms or 0.3s.")] = None,
-    ntk_weight: Annotated[float | None, weight("Of trainability.", _DEFAULT.ntk_weight)] = None,
-    regions_weight: Annotated[float | None, weight("Of expressivity.", _DEFAULT.regions_weight)] = None,
+    limits: Annotated[
+        list[str] | None,
+        typer.Option("--limit", help="NAME=VALUE of any indicator, like sram=128KiB; repeatable."),
+    ] = None,
+    weights: Annotated[
+        list[str] | None, typer.Option("--weight", help="NAME=WEIGHT of any indicator, like naswot=2; may be repeated.")
+    ] = None,
+    ntk_weight: Annotated[float | None, weight("Of trainability.", "1")] = None,
+    regions_weight: Annotated[float | None, weight("Of expressivity.", "1")] = None,
     expressivity: Expressivity = None,
     flops_weight: Annotated[float | None, weight("A cost to pruning, capacity to exact.", "0; exact search 1")] = None,
-    latency_weight: Annotated[float | None, weight("Of latency, a cost.", _DEFAULT.latency_weight)] = None,
+    latency_weight: Annotated[float | None, weight("Of latency, a cost.", "0")] = None,
     seed: Seed = None,
     seeds: Annotated[str | None, typer.Option(help="An ensemble for --search exact, like 0-4.")] = None,
     repeats: Repeats = None,
@@ -71,7 +85,12 @@ def search(
     given = {
         "target": target,
         "search": search,
-        "max_latency_ms": None if max_latency is None else parse_latency(max_latency),
+        "search_setting": search_settings,
+        "space": space,
+        "space_setting": space_settings,
+        "max_latency": max_latency,
+        "limit": limits,
+        "weight": weights,
         "ntk_weight": ntk_weight,
         "regions_weight": regions_weight,
         "expressivity": expressivity,
@@ -88,7 +107,7 @@ def search(
         "classes": classes,
     }
     if repeat is None:
-        outcome = _searched(run_of(given, config=config))
+        outcome = _searched(asked_for(given, config=config))
     else:
         stands_alone("--repeat", given, config)
         earlier = results.locate(repeat, runs_folder)
@@ -117,6 +136,8 @@ def measure(
     images: ImagesFrom = None,
     expressivity: Expressivity = None,
     runtime: Runtime = None,
+    space: Space = None,
+    space_settings: SpaceSetting = None,
     channels: Channels = None,
     cells: Cells = None,
     input: Input = None,  # noqa: A002 (the flag is --input)
@@ -133,6 +154,8 @@ def measure(
         "images": images,
         "expressivity": expressivity,
         "runtime": runtime,
+        "space": space,
+        "space_setting": space_settings,
         "channels": channels,
         "cells": cells,
         "input": input,
@@ -140,14 +163,14 @@ def measure(
     }
     earlier = results.find(architecture, runs_folder)
     if earlier is None:
-        run = run_of(given, config=config)
+        run = asked_for(given, config=config)
     else:
         stands_alone("a run", {}, config)
         before = results.read_back(earlier)
-        run, architecture = run_of(given, brought=brought_by(before, earlier, images)), before.architecture
+        run, architecture = asked_for(given, brought=brought_by(before, earlier, images)), before.architecture
     names = None if only is None else [name.strip() for name in only.split(",")]
     with progress() as watch:
-        outcome = runs.measure(run, architecture, watch, emulated=emulate, only=names)
+        outcome = running.measure(run, architecture, watch, emulated=emulate, only=names)
     _show(outcome, as_json)
 
 
@@ -171,6 +194,8 @@ def scores(
     unique: Annotated[bool, typer.Option("--unique", help="One row for each distinct network.")] = False,
     images: ImagesFrom = None,
     expressivity: Expressivity = None,
+    space: Space = None,
+    space_settings: SpaceSetting = None,
     channels: Channels = None,
     cells: Cells = None,
     input: Input = None,  # noqa: A002 (the flag is --input)
@@ -181,14 +206,16 @@ def scores(
         "repeats": repeats,
         "images": images,
         "expressivity": expressivity,
+        "space": space,
+        "space_setting": space_settings,
         "channels": channels,
         "cells": cells,
         "input": input,
         "classes": classes,
     }
-    run = replace(run_of(given), search="exact", seeds=seeds)
+    run = replace(asked_for(given), search="exact", seeds=seeds)
     with progress() as watch:
-        exported = runs.export_scores(run, to_write(out), unique, watch)
+        exported = running.export_scores(run, to_write(out), unique, watch)
     for note in exported.notes:
         remark(f"note: {note}")
     remark(f"wrote {exported.rows:,} rows to {out}")
@@ -196,10 +223,7 @@ def scores(
 
 def indicators(as_json: AsJson = False) -> None:
     """List what a network can be judged by."""
-    found = [
-        (one, (type(one).__doc__ or "").strip().splitlines()[0])
-        for one in every_indicator(load_target(_DEFAULT.target))
-    ]
+    found = [(one, (type(one).__doc__ or "").strip().splitlines()[0]) for one in every_indicator(usual_means())]
     if as_json:
         print_json(
             [
@@ -216,7 +240,7 @@ def indicators(as_json: AsJson = False) -> None:
 
 def _searched(run: Run) -> Outcome:
     with progress() as watch:
-        return runs.search(run, watch)
+        return running.search(run, watch)
 
 
 def _show(outcome: Outcome, as_json: bool) -> None:

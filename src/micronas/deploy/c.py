@@ -20,7 +20,8 @@ from micronas.hardware.memory import MemoryPlan, plan_memory
 from micronas.hardware.order import ALIGNMENT_BYTES
 from micronas.mcu.operators import HEADER, KERNELS, Array, Operator, operator
 from micronas.mcu.reference import Constants
-from micronas.network.graph import Kind, Layer
+from micronas.network.graph import Layer
+from micronas.network.signature import Kind
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from micronas.mcu.layout import FLASH, SRAM
 from micronas.mcu.operators import operator
 from micronas.mcu.toolchain import Toolchain
 from micronas.network.deployed import Deployed
-from micronas.network.graph import Kind, Layer, Signature
+from micronas.network.graph import Layer
+from micronas.network.signature import Kind, Signature
 
 _SHAPE = (1, 1, 8)
 _SMALLEST = (  # all keep their shape, so that they can be put one on the other; what every network has comes first

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micronas.mcu.reference import Constants, Int8, run
-from micronas.network.graph import Kind, Layers
+from micronas.network.graph import Layers
+from micronas.network.signature import Kind
 
 Floats = NDArray[np.float64]
 

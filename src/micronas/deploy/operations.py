@@ -29,7 +29,7 @@ from micronas.mcu.profile import FRAME_CLASSES, kernel_version
 from micronas.mcu.reference import Int8, run
 from micronas.mcu.samples import Sample, sample
 from micronas.mcu.toolchain import Toolchain
-from micronas.network.graph import Signature
+from micronas.network.signature import Signature
 from micronas.origin import Word
 
 FRAME = "frame"

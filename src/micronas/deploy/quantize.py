@@ -26,7 +26,8 @@ from micronas.mcu.reference import (
     binary_add,
     quantize_multiplier,
 )
-from micronas.network.graph import Kind, Layer, Layers, Signature
+from micronas.network.graph import Layer, Layers
+from micronas.network.signature import Kind, Signature
 
 _KEEPS_SCALE = (Kind.AVG_POOL, Kind.MAX_POOL, Kind.GLOBAL_POOL, Kind.PAD, Kind.RELU)
 """Their results share the operand's scale and zero point: so a RELU of its own equals `relu_in`."""

@@ -18,12 +18,19 @@ from micronas.errors import UserError
 from micronas.hardware.latency import operation
 from micronas.hardware.table import FIELDS, LatencyTable, TableError, decode, is_table, positive_number, rows
 from micronas.network.deployed import deploy
-from micronas.network.graph import Signature
+from micronas.network.graph import Graph
 from micronas.network.live import Disconnected
-from micronas.spaces.space import SearchSpace, Skeleton
+from micronas.network.signature import Signature
+from micronas.spaces.space import ArchitectureError
 
 FEWEST = 4
 """Measurements below which nothing is fitted: leaving one out must leave enough to fit."""
+
+NUMBERS = ("channels", "cells", "input", "classes")
+"""Columns of a file of measurements that change the network of their row."""
+
+NetworkOf = Callable[[str, Mapping[str, int]], Graph]
+"""(architecture in its notation, what the row's columns say) -> its graph; raises `ArchitectureError`."""
 
 Vector = npt.NDArray[np.float64]
 Progress = Callable[[int, int], None]
@@ -165,14 +172,12 @@ class Calibration:
             raise TableError(f"the table of {table.board} does not say how it was calibrated: {error}") from error
 
 
-def read_measurements(
-    path: Path, space: SearchSpace, skeleton: Skeleton, known: Sequence[Signature]
-) -> tuple[Measurement, ...]:
+def read_measurements(path: Path, network: NetworkOf, known: Sequence[Signature]) -> tuple[Measurement, ...]:
     """The measurements of a .csv with the columns `name` and `milliseconds`.
 
-    A name is an architecture in the space's notation, in this skeleton, or an operation as every page
-    writes it, e.g. `conv3x3/1 32x32x16`; `known` are the operations it may name. Columns `channels`,
-    `cells`, `input` and `classes` change the skeleton of their row. A latency table will do as well.
+    A name is an operation as every page writes it, e.g. `conv3x3/1 32x32x16` (`known` are those it may name), or an
+    architecture, of which `network` makes the graph; columns `channels`, `cells`, `input` and `classes` change the
+    network of their row. A latency table will do as well.
 
     Raises:
         TableError: the file cannot be read; the message names the line.
@@ -186,7 +191,7 @@ def read_measurements(
     columns = FIELDS if is_table(path, lines) else ("name",)
     for line, row in rows(path, lines, (*columns, "milliseconds")):
         try:
-            found.append(_measurement(line, row, space, skeleton, operations))
+            found.append(_measurement(line, row, network, operations))
         except (ValueError, UserError) as error:
             raise TableError(f"{path}, line {line}: {error}") from error
     return tuple(found)
@@ -358,7 +363,7 @@ def _scatter(residuals: Vector) -> float:
 
 
 def _measurement(
-    line: int, row: Mapping[str, str], space: SearchSpace, skeleton: Skeleton, operations: Mapping[str, Signature]
+    line: int, row: Mapping[str, str], network: NetworkOf, operations: Mapping[str, Signature]
 ) -> Measurement:
     milliseconds = positive_number("milliseconds", row["milliseconds"])
     if "kind" in row:
@@ -367,9 +372,10 @@ def _measurement(
     name = row["name"].strip()
     if name in operations:
         return Measurement(name, line, {operations[name]: 1}, False, milliseconds)
-    if not name.startswith("|"):
-        raise ValueError(f"{name!r} is neither an architecture nor an operation the board was profiled for")
-    graph = space.lower(space.parse(name), _skeleton(row, skeleton))
+    try:
+        graph = network(name, _numbers(row))
+    except ArchitectureError as error:
+        raise ValueError(f"{name!r} is no operation the board was profiled for, and no architecture: {error}") from None
     try:
         counts = Counter(layer.signature for layer in deploy(graph).operations)
     except Disconnected:
@@ -377,14 +383,13 @@ def _measurement(
     return Measurement(name, line, counts, True, milliseconds)
 
 
-def _skeleton(row: Mapping[str, str], skeleton: Skeleton) -> Skeleton:
+def _numbers(row: Mapping[str, str]) -> dict[str, int]:
+    """What the columns of a row say of its network."""
     numbers: dict[str, int] = {}
-    for column in ("channels", "cells", "input", "classes"):
+    for column in NUMBERS:
         word = row.get(column, "").strip()
         if word and not word.isdecimal():
             raise ValueError(f"{column} must be a whole number, not {word!r}")
         if word:
             numbers[column] = int(word)
-    size = numbers.pop("input", None)
-    shape = (size, size, skeleton.input_shape[2]) if size else skeleton.input_shape
-    return replace(skeleton, input_shape=shape, **numbers)
+    return numbers

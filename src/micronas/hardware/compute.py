@@ -1,22 +1,24 @@
-"""FLOPs and parameters: counted on the plain graph as NAS-Bench-201 does, or on its live part."""
+"""What adds up over the layers of a network: FLOPs, parameters, layers; of the plain graph, or of its live part."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
 
-from micronas.choices import Removal
+from micronas.candidate import Candidate
 from micronas.hardware.counted import count_space
-from micronas.hardware.options import option_layers
+from micronas.hardware.prices import own_layers
 from micronas.indicator import Better, Scores
-from micronas.network.graph import Graph, Kind, Signature
-from micronas.network.live import Disconnected, live
+from micronas.network.graph import Graph
+from micronas.network.live import Disconnected
+from micronas.network.signature import Kind, Signature
 from micronas.origin import COMPUTED, Origin
-from micronas.spaces.space import SearchSpace, Skeleton
+from micronas.spaces.decisions import Removal
+from micronas.spaces.space import FORMS, Form
 
 
 @lru_cache(maxsize=10_000)
@@ -59,109 +61,91 @@ def parameters(signature: Signature) -> int:
             return count
 
 
-def option_macs(space: SearchSpace, skeleton: Skeleton, removal: Removal) -> float:
-    """Multiply-accumulates of the layers that only this option draws."""
-    layers = option_layers(space, skeleton, removal.decision, removal.option)
-    return float(sum(macs(layer.signature) for layer in layers))
+def has_weights(signature: Signature) -> int:
+    """1 for a layer that multiplies, else 0."""
+    return int(bool(macs(signature)))
 
 
 @dataclass(frozen=True)
-class Flops:
-    """Multiply-accumulates of the plain graph, dead edges included: the benchmark's own count."""
+class SumOverLayers:
+    """What the indicators of this file have in common; each is its name, its form and what a layer counts.
 
-    name: str = "flops"
-    unit: str = "MAC"
-    better: Better = Better.LOWER
-    origin: Origin = COMPUTED
+    A disconnected network has no live layers: 0. In its plain form it is counted for what it is.
 
-    def measure(self, graph: Graph) -> float:
-        """MACs of one inference."""
-        return float(sum(macs(layer.signature) for layer in graph))
-
-    def measure_many(self, graphs: Sequence[Graph]) -> Scores:
-        """MACs of each graph, shape (graphs,)."""
-        return np.array([self.measure(graph) for graph in graphs])
-
-    def price(self, space: SearchSpace, skeleton: Skeleton, removal: Removal) -> float:
-        """MACs of one option on one decision, at every place of the cell: what striking it saves."""
-        return option_macs(space, skeleton, removal)
-
-
-@dataclass(frozen=True)
-class LiveFlops:
-    """Multiply-accumulates that reach the output; a cell full of dead edges only looks large.
-
-    A disconnected network has none that count: 0. As a measure of capacity more is better; as a
-    cost (`Term(LiveFlops(), better=Better.LOWER)`) it is what `flops` would be were dead edges removed.
+    Attributes:
+        form: the layers that count: all plain ones, or the live ones.
+        of_layer: what one layer counts.
     """
 
-    name: str = "live-flops"
-    unit: str = "MAC"
-    better: Better = Better.HIGHER
+    name: str
+    unit: str
+    better: Better
+    form: Form
+    of_layer: Callable[[Signature], float]
     origin: Origin = COMPUTED
 
     def measure(self, graph: Graph) -> float:
-        """MACs of one inference of the live graph."""
+        """The sum over one network."""
         try:
-            return float(sum(macs(layer.signature) for layer in live(graph)))
+            return float(sum(self.of_layer(layer.signature) for layer in FORMS[self.form](graph)))
         except Disconnected:
             return 0.0
 
     def measure_many(self, graphs: Sequence[Graph]) -> Scores:
-        """MACs of each live graph, shape (graphs,)."""
-        return np.array([self.measure(graph) for graph in graphs])
+        """The sum over each network, shape (graphs,)."""
+        return np.array([self.measure(graph) for graph in graphs], dtype=np.float64)
 
-    def of_space(self, space: SearchSpace, skeleton: Skeleton) -> Scores:
-        """MACs of every architecture of a space, shape (architectures,); +infinity where disconnected.
+    def of_all(self, start: Candidate) -> Scores:
+        """The sum over every network of a space, shape (architectures,); +infinity where disconnected."""
+        sums = count_space(start.space, start.task, self.form).total(self.of_layer)
+        connected = count_space(start.space, start.task, "live").connected
+        return np.where(connected, sums, np.inf)
 
-        Of what is deployed, a 1x1 depthwise layer is a batch norm that found no convolution to be
-        folded into; it counts nothing, as in the plain graph.
-        """
-        return count_space(space, skeleton).total(lambda ran: 0 if _is_batch_norm(ran) else macs(ran))
-
-    def price(self, space: SearchSpace, skeleton: Skeleton, removal: Removal) -> float:
-        """MACs of one option on one decision, at every place of the cell: what striking it saves."""
-        return option_macs(space, skeleton, removal)
-
-
-def _is_batch_norm(deployed_as: Signature) -> bool:
-    return deployed_as.kind is Kind.DEPTHWISE and deployed_as.kernel == (1, 1)
+    def prices(self, start: Candidate, removals: Sequence[Removal]) -> Scores:
+        """The sum over the layers that are there because of each option, at every place: what striking it saves."""
+        own = (own_layers(start, removal.decision, removal.option) for removal in removals)
+        return np.array([sum(self.of_layer(layer.signature) for layer in layers) for layers in own], dtype=np.float64)
 
 
 @dataclass(frozen=True)
-class Parameters:
+class Flops(SumOverLayers):
+    """Multiply-accumulates of the plain graph, dead edges included: the benchmark's own count, and a cost."""
+
+    name: str = "flops"
+    unit: str = "MAC"
+    better: Better = Better.LOWER
+    form: Form = "plain"
+    of_layer: Callable[[Signature], float] = field(default=macs, repr=False)
+
+
+@dataclass(frozen=True)
+class LiveFlops(SumOverLayers):
+    """Multiply-accumulates that reach the output: capacity. A cell full of dead edges only looks large."""
+
+    name: str = "live-flops"
+    unit: str = "MAC"
+    better: Better = Better.HIGHER
+    form: Form = "live"
+    of_layer: Callable[[Signature], float] = field(default=macs, repr=False)
+
+
+@dataclass(frozen=True)
+class Parameters(SumOverLayers):
     """Trainable parameters of the plain graph, dead edges included: the benchmark's own count."""
 
     name: str = "params"
     unit: str = "parameters"
     better: Better = Better.LOWER
-    origin: Origin = COMPUTED
-
-    def measure(self, graph: Graph) -> float:
-        """Parameters of the network."""
-        return float(sum(parameters(layer.signature) for layer in graph))
-
-    def measure_many(self, graphs: Sequence[Graph]) -> Scores:
-        """Parameters of each graph, shape (graphs,)."""
-        return np.array([self.measure(graph) for graph in graphs])
+    form: Form = "plain"
+    of_layer: Callable[[Signature], float] = field(default=parameters, repr=False)
 
 
 @dataclass(frozen=True)
-class Layers:
-    """Convolutions and linear layers that reach the output; a disconnected network has none: 0."""
+class WeightedLayers(SumOverLayers):
+    """Convolutions and linear layers that reach the output."""
 
     name: str = "layers"
     unit: str = "layers"
     better: Better = Better.HIGHER
-    origin: Origin = COMPUTED
-
-    def measure(self, graph: Graph) -> float:
-        """Layers with weights in the live graph."""
-        try:
-            return float(sum(bool(macs(layer.signature)) for layer in live(graph)))
-        except Disconnected:
-            return 0.0
-
-    def measure_many(self, graphs: Sequence[Graph]) -> Scores:
-        """Layers of each live graph, shape (graphs,)."""
-        return np.array([self.measure(graph) for graph in graphs])
+    form: Form = "live"
+    of_layer: Callable[[Signature], float] = field(default=has_weights, repr=False)

@@ -14,14 +14,19 @@ from pathlib import Path
 
 import numpy as np
 
+from micronas.candidate import Candidate
 from micronas.errors import UserError
+from micronas.hardware.counted import count_space
+from micronas.hardware.prices import own_operations
 from micronas.indicator import Better, Scores
 from micronas.mcu.operators import operator
 from micronas.mcu.samples import sample
 from micronas.network.deployed import deploy
-from micronas.network.graph import Graph, Kind, Signature
+from micronas.network.graph import Graph
 from micronas.network.live import Disconnected
+from micronas.network.signature import Kind, Signature
 from micronas.origin import Origin, Word
+from micronas.spaces.decisions import Removal
 
 _ORIGIN = Origin(Word.COMPUTED, "constants + code sizes of built kernels")
 
@@ -68,14 +73,34 @@ class Flash:
     def measure(self, graph: Graph) -> float:
         """Bytes of flash of one decided network (a plain graph); infinite if it is disconnected."""
         try:
-            signatures = [layer.signature for layer in deploy(graph) if layer.signature.kind is not Kind.INPUT]
+            signatures = [layer.signature for layer in deploy(graph).operations]
         except Disconnected:
             return self.better.worst
         return float(image_bytes(signatures, code_bytes(self.core)))
 
     def measure_many(self, graphs: Sequence[Graph]) -> Scores:
         """Bytes of each network, shape (graphs,)."""
-        return np.array([self.measure(graph) for graph in graphs])
+        return np.array([self.measure(graph) for graph in graphs], dtype=np.float64)
+
+    def prices(self, start: Candidate, removals: Sequence[Removal]) -> Scores:
+        """Bytes of each option's constants and calls, at every place where it stands; kernels are shared, and free."""
+        code = code_bytes(self.core)
+        own = [own_operations(start, removal.decision, removal.option) for removal in removals]
+        return np.array([sum(constant_bytes(each) + code["call"] for each in its) for its in own], dtype=np.float64)
+
+    def of_all(self, start: Candidate) -> Scores:
+        """Bytes of every network of a space, shape (architectures,); +infinity where disconnected."""
+        code, counted = code_bytes(self.core), count_space(start.space, start.task)
+        sources = {signature: operator(signature).source for signature in counted.operations}
+
+        def cost(signature: Signature) -> float:
+            return 0 if signature.kind is Kind.INPUT else constant_bytes(signature) + code["call"]
+
+        kernels = (
+            code[source] * counted.having(lambda signature, source=source: sources.get(signature) == source)
+            for source in {*sources.values()}
+        )
+        return code["start"] + sum(kernels) + counted.total(cost)
 
 
 def image_bytes(signatures: Sequence[Signature], code: Mapping[str, int]) -> int:

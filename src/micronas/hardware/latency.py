@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
-from micronas.choices import Removal
+from micronas.candidate import Candidate
 from micronas.hardware.breakdown import Breakdown, Cost, total_ms
 from micronas.hardware.counted import count_space
-from micronas.hardware.options import option_signatures
-from micronas.hardware.table import LatencyTable
-from micronas.hardware.target import Target
+from micronas.hardware.prices import own_operations
+from micronas.hardware.table import PICOSECONDS, LatencyTable
 from micronas.indicator import Better, Scores
 from micronas.network.deployed import deploy
-from micronas.network.graph import Graph, Kind, Signature
+from micronas.network.graph import Graph
 from micronas.network.live import Disconnected
+from micronas.network.signature import Kind, Signature
 from micronas.origin import Origin, Word
-from micronas.spaces.space import SearchSpace, Skeleton
+from micronas.spaces.decisions import Removal
 
 BAND = 0.20
 """Relative error to expect of an uncalibrated simulated latency (docs/timing-model.md); an estimate itself."""
@@ -41,15 +42,23 @@ def operation(signature: Signature) -> str:
             return str(signature.kind)
 
 
+class Timed(Protocol):
+    """A board on which operations are timed: a `Target` with what its table holds, or one that profiles the rest."""
+
+    def table_of(self, signatures: Iterable[Signature]) -> LatencyTable:
+        """The board's table, with these operations in it as far as they can be had."""
+        ...
+
+
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds of one inference on a target, skeleton included; a disconnected network takes +infinity.
+    """Milliseconds of one inference on a board, skeleton included; a disconnected network takes +infinity.
 
     Raises (on measuring):
-        UntimedOperation: the target's table lacks an operation of the network.
+        UntimedOperation: the board's table lacks an operation of the network.
     """
 
-    target: Target
+    board: Timed
     name: str = "latency"
     unit: str = "ms"
     better: Better = Better.LOWER
@@ -57,37 +66,49 @@ class Latency:
     @property
     def origin(self) -> Origin:
         """`simulated: <runtime>, <timing model>, uncalibrated` or what else the table is."""
-        return self.target.latency.origin
+        return self.board.table_of(()).origin
 
     def measure(self, graph: Graph) -> float:
         """Milliseconds of one inference."""
-        try:
-            layers = deploy(graph)
-        except Disconnected:
-            return self.better.worst
-        table = self.target.latency
-        return total_ms(table.overhead_of(graph.input_shape), (table[layer.signature] for layer in layers.operations))
+        return float(self.measure_many([graph])[0])
 
     def measure_many(self, graphs: Sequence[Graph]) -> Scores:
-        """Milliseconds of each network, shape (graphs,); for whole spaces use `counted`."""
-        return np.array([self.measure(graph) for graph in graphs])
+        """Milliseconds of each network, shape (graphs,); what is not timed yet is asked for in one go."""
+        networks = [_operations(graph) for graph in graphs]
+        table = self.board.table_of(signature for its in networks for signature in its or ())
+        return np.array(
+            [
+                self.better.worst
+                if its is None
+                else total_ms(table.overhead_of(graph.input_shape), map(table.__getitem__, its))
+                for graph, its in zip(graphs, networks, strict=True)
+            ],
+            dtype=np.float64,
+        )
 
-    def price(self, space: SearchSpace, skeleton: Skeleton, removal: Removal) -> float:
-        """Milliseconds the board pays for one option on one decision, at every place of the cell.
+    def prices(self, start: Candidate, removals: Sequence[Removal]) -> Scores:
+        """Milliseconds the board pays for each option, at every place where it stands.
 
         Raises:
             UntimedOperation: the table lacks one of its operations.
         """
-        ran = option_signatures(space, skeleton, removal.decision, removal.option)
-        return float(sum(self.target.latency[signature] for signature in ran))
+        own = [own_operations(start, removal.decision, removal.option) for removal in removals]
+        table = self.board.table_of(signature for its in own for signature in its)
+        return np.array([sum(table[signature] for signature in its) for its in own], dtype=np.float64)
 
-    def of_space(self, space: SearchSpace, skeleton: Skeleton) -> Scores:
-        """Milliseconds of every architecture of a space, shape (architectures,); +infinity where disconnected.
+    def of_all(self, start: Candidate) -> Scores:
+        """Milliseconds of every network of a space, shape (architectures,); +infinity where disconnected.
 
         Raises:
             UntimedOperation: the table lacks an operation that one of them runs.
         """
-        return count_space(space, skeleton).latency_ms(self.target.latency)
+        counted = count_space(start.space, start.task)
+        table = self.board.table_of(counted.operations)
+
+        def cost(signature: Signature) -> float:
+            return table.overhead_of(signature.out_shape) if signature.kind is Kind.INPUT else table[signature]
+
+        return np.round(counted.total(cost), PICOSECONDS)
 
     def breakdown(self, graph: Graph) -> Breakdown:
         """Where the latency of a network goes.
@@ -95,12 +116,20 @@ class Latency:
         Raises:
             Disconnected: nothing runs.
         """
-        table = self.target.latency
         layers = deploy(graph).operations
+        table = self.board.table_of(layer.signature for layer in layers)
         costs = tuple(Cost(layer.name, operation(layer.signature), table[layer.signature]) for layer in layers)
         overhead_ms = table.overhead_of(graph.input_shape)
         error = band(table, [layer.signature for layer in layers])
         return Breakdown(costs, overhead_ms, table.origin, error, table.is_calibrated)
+
+
+def _operations(graph: Graph) -> Sequence[Signature] | None:
+    """What a network runs, one after the other; None if nothing leads to its output."""
+    try:
+        return [layer.signature for layer in deploy(graph).operations]
+    except Disconnected:
+        return None
 
 
 def band(table: LatencyTable, ran: Sequence[Signature]) -> float | None:

@@ -7,21 +7,27 @@ image (`deploy/emulate.py`). Limits apply to (B).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
+from micronas.candidate import Candidate
 from micronas.hardware.arena import Placement, place, tflm_arena
-from micronas.hardware.order import Kernels, Order, best_order, live_bytes
+from micronas.hardware.order import Kernels, Order, aligned, best_order, live_bytes, tensor_bytes
+from micronas.hardware.prices import own_operations
 from micronas.indicator import Better, Scores
 from micronas.mcu.operators import operator
 from micronas.network.deployed import deploy
-from micronas.network.graph import Graph, Kind, Layers, Signature
+from micronas.network.graph import Graph, Layers
 from micronas.network.legalised import legalise
 from micronas.network.live import Disconnected
+from micronas.network.signature import Kind, Signature
 from micronas.origin import Origin, Word
+from micronas.spaces.decisions import Choices, Removal
+from micronas.spaces.kept import kept
+from micronas.spaces.space import check_small
 
 _PLANNED = Origin(Word.COMPUTED, "arena of the emitted C")
 _TFLM = Origin(Word.COMPUTED, "TFLite-Micro's greedy planner")
@@ -32,7 +38,7 @@ def _scratch_bytes(signature: Signature) -> int:
     return 0 if signature.kind is Kind.INPUT else operator(signature).scratch_bytes
 
 
-OUR_KERNELS = Kernels(_scratch_bytes, in_place=frozenset({Kind.ADD}))
+OUR_KERNELS = Kernels(_scratch_bytes, in_place=frozenset({Kind.ADD}), name="ours")
 """What the kernels of `mcu/kernels` ask of memory; of them only add may write over an operand."""
 
 
@@ -98,7 +104,33 @@ class Sram:
 
     def measure_many(self, graphs: Sequence[Graph]) -> Scores:
         """Bytes of each network, shape (graphs,)."""
-        return np.array([self.measure(graph) for graph in graphs])
+        return np.array([self.measure(graph) for graph in graphs], dtype=np.float64)
+
+    def prices(self, start: Candidate, removals: Sequence[Removal]) -> Scores:
+        """Bytes of the operation of each option that needs the most at once: operands, result and scratch."""
+        return largest_needs(start, removals, self.kernels.scratch_bytes)
+
+    def of_all(self, start: Candidate) -> Scores:
+        """Bytes of every network of a space in its canonical form, shape (architectures,); +infinity if disconnected.
+
+        Planned once for each distinct network, and kept on disk.
+
+        Raises:
+            UserError: the space is too large to enumerate.
+        """
+        check_small(start.space)
+        what = f"arenas {self.kernels.name}"
+        return kept(start.space, start.task, what, __name__, lambda: {"bytes": self._of_each(start)})["bytes"]
+
+    def _of_each(self, start: Candidate) -> Scores:
+        known: dict[Choices, float] = {}
+        found: list[float] = []
+        for one in start.completions():
+            canonical = one.canonical
+            if canonical.choices not in known:
+                known[canonical.choices] = self.measure(canonical.graph)
+            found.append(known[canonical.choices])
+        return np.array(found, dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -127,4 +159,19 @@ class SramTflm:
 
     def measure_many(self, graphs: Sequence[Graph]) -> Scores:
         """Bytes of each network, shape (graphs,)."""
-        return np.array([self.measure(graph) for graph in graphs])
+        return np.array([self.measure(graph) for graph in graphs], dtype=np.float64)
+
+    def prices(self, start: Candidate, removals: Sequence[Removal]) -> Scores:
+        """Bytes of the operation of each option that needs the most at once: operands and result."""
+        return largest_needs(start, removals, lambda _: 0)
+
+
+def largest_needs(start: Candidate, removals: Sequence[Removal], scratch_bytes: Callable[[Signature], int]) -> Scores:
+    """Bytes of the operation of each option that needs the most at once, 0 for one that runs nothing."""
+
+    def need(signature: Signature) -> int:
+        operands = signature.operands * tensor_bytes(signature.in_shape)
+        return operands + tensor_bytes(signature.out_shape) + aligned(scratch_bytes(signature))
+
+    own = (own_operations(start, removal.decision, removal.option) for removal in removals)
+    return np.array([max(map(need, its), default=0) for its in own], dtype=np.float64)

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from micronas.network.graph import Kind, Layer, Layers, Shape, Signature
+from micronas.network.graph import Layer, Layers
 from micronas.network.segments import segments
+from micronas.network.signature import Kind, Shape, Signature
 
 ALIGNMENT_BYTES = 16
 """Every tensor and every scratch buffer starts at a multiple of this and is rounded up to it."""
@@ -27,11 +28,12 @@ class Kernels:
     """What the kernels of a runtime ask of memory beside operands and result.
 
     `scratch_bytes` of a signature is needed while that layer runs. Kinds `in_place` may write their
-    result over an operand of the same size that nobody reads afterwards.
+    result over an operand of the same size that nobody reads afterwards. `name` tells what is kept on disk apart.
     """
 
     scratch_bytes: Callable[[Signature], int]
     in_place: frozenset[Kind] = frozenset()
+    name: str = ""
 
 
 def aligned(size_bytes: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from micronas.errors import UserError
 from micronas.hardware.calibration import Calibration
 from micronas.hardware.table import OUR_RUNTIME, OVERHEAD_INPUT_BYTES, LatencyTable, TableError, read_table
 from micronas.hardware.target import Target, table_path
-from micronas.network.graph import Signature
+from micronas.network.signature import Signature
 from micronas.origin import Word
 
 Progress = Callable[[int, int], None]
@@ -108,6 +108,31 @@ def complete(target: Target, signatures: Sequence[Signature], progress: Progress
     table = calibration.applied_to(found) if calibration else found
     keep(table)
     return target.with_latency(table)
+
+
+class Bench:
+    """A board in one run: what its table lacks is profiled when it is first asked for, and kept for the user.
+
+    Attributes:
+        target: the board, with its table as it is by now.
+        used: every operation that was asked for.
+    """
+
+    def __init__(self, target: Target, progress: Progress | None = None) -> None:
+        self.target = target
+        self.used: dict[Signature, None] = {}
+        self._progress = progress
+
+    def table_of(self, signatures: Iterable[Signature]) -> LatencyTable:
+        """The board's table, with these operations in it.
+
+        Raises:
+            UserError: as `complete`.
+        """
+        wanted = dict.fromkeys(signatures)
+        self.used |= wanted
+        self.target = complete(self.target, tuple(wanted), self._progress)
+        return self.target.latency
 
 
 def extended(table: LatencyTable) -> LatencyTable:

@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from micronas.errors import UserError
-from micronas.network.graph import Kind, Shape, Signature
+from micronas.network.signature import Kind, Shape, Signature
 from micronas.origin import Origin, Word
 
 FIELDS = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -16,6 +16,7 @@ from micronas.hardware.table import OUR_RUNTIME, LatencyTable, TableError, read_
 from micronas.mcu.cores import Core, core_named
 from micronas.mcu.layout import Region
 from micronas.mcu.memory import MemoryModel
+from micronas.network.signature import Signature
 
 BUNDLED = Path(__file__).parent / "targets"
 """The folder of the boards that come with the package."""
@@ -72,6 +73,10 @@ class Target:
     def memory_model(self) -> MemoryModel:
         """The board's memory as the timing model takes it."""
         return MemoryModel.of_flash(**self.memory)
+
+    def table_of(self, signatures: Iterable[Signature]) -> LatencyTable:  # noqa: ARG002 (see `latency.Timed`)
+        """What is timed on it, whatever is asked for; a `profiled.Bench` times the rest."""
+        return self.latency
 
     def with_latency(self, table: LatencyTable) -> Target:
         """The same board with another table."""

@@ -16,7 +16,7 @@ from micronas.mcu.operators import KERNELS, Operator, operator, pack
 from micronas.mcu.reference import Constants, Int8
 from micronas.mcu.timing import Timing, time_call
 from micronas.mcu.toolchain import Toolchain
-from micronas.network.graph import Signature
+from micronas.network.signature import Signature
 
 SYMBOLS = (
     "micronas_convolution",

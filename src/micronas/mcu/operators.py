@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from micronas.errors import UserError
 from micronas.mcu.memory import Stream
 from micronas.mcu.reference import BinaryAdd, Constants, Folded, Output, Padded, Pooled, Rescale, Rescaled, Weighted
-from micronas.network.graph import Kind, Signature
+from micronas.network.signature import Kind, Signature
 
 KERNELS = Path(__file__).parent / "kernels"
 """The folder of the C sources; also the include path of `HEADER`."""

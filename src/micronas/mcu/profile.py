@@ -21,7 +21,7 @@ from micronas.mcu.operators import KERNELS, Operator, kernel_version, operator
 from micronas.mcu.samples import sample
 from micronas.mcu.timing import Timing, time_call
 from micronas.mcu.toolchain import Toolchain
-from micronas.network.graph import Signature
+from micronas.network.signature import Signature
 
 OURS = "micronas"
 """The name of our own runtime, and the prefix of its C functions."""

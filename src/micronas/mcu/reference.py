@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from micronas.network.graph import Kind, Padding, Signature
+from micronas.network.signature import Kind, Padding, Signature
 
 Int8 = NDArray[np.int8]
 Integers = NDArray[np.int64]

@@ -25,7 +25,7 @@ from micronas.mcu.reference import (
     quantize_multiplier,
     weight_shape,
 )
-from micronas.network.graph import Kind, Signature
+from micronas.network.signature import Kind, Signature
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from micronas.network.graph import Graph, GraphError, Kind, Layer, Pair, Shape, Signature
+from micronas.network.graph import Graph, Layer
+from micronas.network.signature import GraphError, Kind, Pair, Shape, Signature
 
 _signature = lru_cache(maxsize=10_000)(Signature)
 """The same signature is one object: a space has few, and its networks are drawn by the thousand."""

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TypeVar
 
-from micronas.network.graph import Graph, GraphError, Kind, Layer, Layers, check_one_input, once
+from micronas.network.graph import Graph, Layer, Layers, check_one_input, once
 from micronas.network.live import live
+from micronas.network.signature import GraphError, Kind
 
 FOLDS_BATCH_NORM = (Kind.CONV, Kind.DEPTHWISE, Kind.LINEAR)
 """Kinds whose weights take over the batch norm behind them."""

@@ -9,9 +9,10 @@ from functools import lru_cache
 from typing import TypeVar
 
 from micronas.network.deployed import drop_single_adds, resolved, without
-from micronas.network.graph import Graph, Kind, Layer, Layers, Signature
+from micronas.network.graph import Graph, Layer, Layers
 from micronas.network.live import Disconnected, live
 from micronas.network.segments import segments
+from micronas.network.signature import Kind, Signature
 
 DISCONNECTED = "disconnected"
 """The live key of every network in which no path leads from the input to the output."""
@@ -48,6 +49,24 @@ def function_key(graph: Graph) -> str:
     except Disconnected:
         return DISCONNECTED
     return _digest(_part_key(_anonymous(network.layers, ()), pools_distribute=True))
+
+
+def weights_key(graph: Graph) -> str:
+    """Equal for networks whose live layers have the same names, signatures and inputs: they draw the same weights.
+
+    What an indicator of the untrained network depends on, and nothing else of the graph. `DISCONNECTED` where nothing
+    is live.
+    """
+    try:
+        network = live(graph)
+    except Disconnected:
+        return DISCONNECTED
+    return _digest("\n".join(f"{layer.name} {_exactly(layer.signature)} {' '.join(layer.inputs)}" for layer in network))
+
+
+def _exactly(signature: Signature) -> str:
+    """A signature in words that no other has: what reads aloud leaves out usual paddings."""
+    return f"{signature} {signature.padding}"
 
 
 def _digest(text: str) -> str:
@@ -111,11 +130,11 @@ def _merge(part: _Anonymous, pools_distribute: bool) -> tuple[_Node, ...]:
         elif pools_distribute and signature.kind is Kind.AVG_POOL:
             pooled = Counter[int]()
             for term, count in values[0].items():
-                pooled[node(str(signature), Counter((term,)), mergeable=True)] += count
+                pooled[node(_exactly(signature), Counter((term,)), mergeable=True)] += count
             terms.append(pooled)
         else:
             read = Counter(atom(value) for value in values)
-            terms.append(Counter((node(str(signature), read, mergeable=not signature.weight_shape),)))
+            terms.append(Counter((node(_exactly(signature), read, mergeable=not signature.weight_shape),)))
     return _reachable(nodes, atom(terms[-1]))
 
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 
 from micronas.errors import UserError
 from micronas.network.deployed import READS_RELU, Deployed
-from micronas.network.graph import Axis, GraphError, Kind, Layer, Layers, Shape, Signature, check_one_input, once
+from micronas.network.graph import Layer, Layers, check_one_input, once
+from micronas.network.signature import Axis, GraphError, Kind, Shape, Signature
 
 
 @dataclass(frozen=True)

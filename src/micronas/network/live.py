@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from micronas.network.graph import Graph, Kind, Layer, once
+from micronas.network.graph import Graph, Layer, once
+from micronas.network.signature import Kind
 
 
 class Disconnected(ValueError):

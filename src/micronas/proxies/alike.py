@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from micronas.network.graph import Graph, Shape
+from micronas.network.graph import Graph
+from micronas.network.signature import Shape
 
 
 def by_input_shape(graphs: Sequence[Graph]) -> Iterator[tuple[Shape, list[int]]]:

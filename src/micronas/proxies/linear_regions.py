@@ -16,10 +16,7 @@ from micronas.origin import COMPUTED, Origin
 from micronas.proxies.alike import by_input_shape
 from micronas.proxies.engine.backend import BackendName, Device, Precision
 from micronas.proxies.engine.choose import choose
-from micronas.spaces.space import Skeleton
-
-ONE_CELL = Skeleton(input_shape=(3, 3, 1), channels=1, cells=1, stages=1, stem=False)
-"""The small network of the literature (TE-NAS): one cell of one channel on 3x3 patches."""
+from micronas.task import ONE_CELL, Probe
 
 
 @dataclass(frozen=True)
@@ -51,8 +48,8 @@ class LinearRegions:
     unit: str = ""
     better: Better = Better.HIGHER
     origin: Origin = COMPUTED
-    skeleton: Skeleton = ONE_CELL
-    """What the networks are meant to be lowered on; any graph can be measured."""
+    probe: Probe = ONE_CELL
+    """What the networks are meant to be; any graph can be measured."""
 
     def __post_init__(self) -> None:
         if self.samples < 2:
@@ -61,7 +58,7 @@ class LinearRegions:
     @property
     def fingerprint(self) -> str:
         """Everything its numbers depend on but the network and the code."""
-        return f"samples {self.samples}, {self.precision}, {self.skeleton}, seed {self.seed}, {self.inputs.digest}"
+        return f"samples {self.samples}, {self.precision}, seed {self.seed}, {self.inputs.digest}"
 
     def with_seed(self, seed: int) -> Self:
         """The same with fresh weights, and fresh inputs where these are random."""

@@ -16,8 +16,7 @@ from micronas.origin import COMPUTED, Origin
 from micronas.proxies.alike import by_input_shape
 from micronas.proxies.engine.backend import BackendName, Device, Kernels, Precision
 from micronas.proxies.engine.choose import choose
-from micronas.proxies.ntk import REDUCED
-from micronas.spaces.space import Skeleton
+from micronas.task import REDUCED, Probe
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Naswot:
     unit: str = ""
     better: Better = Better.HIGHER
     origin: Origin = COMPUTED
-    skeleton: Skeleton = REDUCED
+    probe: Probe = REDUCED
 
     def __post_init__(self) -> None:
         if self.batch < 2:
@@ -51,7 +50,7 @@ class Naswot:
     @property
     def fingerprint(self) -> str:
         """Everything its numbers depend on but the network and the code."""
-        return f"batch {self.batch}, {self.precision}, {self.skeleton}, seed {self.seed}, {self.inputs.digest}"
+        return f"batch {self.batch}, {self.precision}, seed {self.seed}, {self.inputs.digest}"
 
     def caveat(self, value: float) -> str:
         """What must be said beside a number, "" if nothing."""

@@ -17,10 +17,7 @@ from micronas.origin import COMPUTED, Origin
 from micronas.proxies.alike import by_input_shape
 from micronas.proxies.engine.backend import BackendName, Device, Kernels, Precision
 from micronas.proxies.engine.choose import choose
-from micronas.spaces.space import Skeleton
-
-REDUCED = Skeleton(channels=3, cells=1)
-"""The small network of the literature (TE-NAS): three channels, one cell a stage."""
+from micronas.task import REDUCED, Probe
 
 _EPSILON = {"float32": float(np.finfo(np.float32).eps), "float64": float(np.finfo(np.float64).eps)}
 
@@ -59,8 +56,8 @@ class Ntk:
     unit: str = ""
     better: Better = Better.LOWER
     origin: Origin = COMPUTED
-    skeleton: Skeleton = REDUCED
-    """What the networks are meant to be lowered on; any graph can be measured."""
+    probe: Probe = REDUCED
+    """What the networks are meant to be; any graph can be measured."""
 
     def __post_init__(self) -> None:
         if self.batch < 2:
@@ -71,7 +68,7 @@ class Ntk:
     @property
     def fingerprint(self) -> str:
         """Everything its numbers depend on but the network and the code."""
-        settings = f"batch {self.batch}, {self.mode}, {self.precision}, {self.skeleton}"
+        settings = f"batch {self.batch}, {self.mode}, {self.precision}"
         return f"{settings}, seed {self.seed}, {self.inputs.digest}"
 
     def with_seed(self, seed: int) -> Self:

@@ -9,11 +9,11 @@ from typing import Self
 import numpy as np
 
 from micronas.indicator import Better, Scores, draw_by_draw
-from micronas.network.graph import Graph, Kind
+from micronas.network.graph import Graph
 from micronas.network.live import Disconnected, live
+from micronas.network.signature import Kind
 from micronas.origin import COMPUTED, Origin
-from micronas.proxies.ntk import REDUCED
-from micronas.spaces.space import Skeleton
+from micronas.task import REDUCED, Probe
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,12 @@ class SynFlow:
     unit: str = ""
     better: Better = Better.HIGHER
     origin: Origin = COMPUTED
-    skeleton: Skeleton = REDUCED
+    probe: Probe = REDUCED
 
     @property
     def fingerprint(self) -> str:
         """Everything its numbers depend on but the network and the code."""
-        return f"{self.skeleton}, seed {self.seed}"
+        return f"seed {self.seed}"
 
     def caveat(self, value: float) -> str:
         """What must be said beside a number, "" if nothing."""

@@ -16,8 +16,7 @@ from micronas.origin import COMPUTED, Origin
 from micronas.proxies.alike import by_input_shape
 from micronas.proxies.engine.backend import BackendName, Device, Precision
 from micronas.proxies.engine.choose import choose
-from micronas.proxies.ntk import REDUCED
-from micronas.spaces.space import Skeleton
+from micronas.task import REDUCED, Probe
 from micronas.weights import draw_normal, generator
 
 
@@ -53,7 +52,7 @@ class ZenScore:
     unit: str = ""
     better: Better = Better.HIGHER
     origin: Origin = COMPUTED
-    skeleton: Skeleton = REDUCED
+    probe: Probe = REDUCED
 
     def __post_init__(self) -> None:
         if self.batch < 2 or not self.step > 0:
@@ -62,7 +61,7 @@ class ZenScore:
     @property
     def fingerprint(self) -> str:
         """Everything its numbers depend on but the network and the code."""
-        settings = f"batch {self.batch}, step {self.step:g}, {self.precision}, {self.skeleton}"
+        settings = f"batch {self.batch}, step {self.step:g}, {self.precision}"
         return f"{settings}, seed {self.seed}, {self.inputs.digest}"
 
     def caveat(self, value: float) -> str:

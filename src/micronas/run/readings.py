@@ -1,4 +1,4 @@
-"""Judging one architecture: every indicator's reading, where its latency goes, and how a search came to it."""
+"""Judging one network: every indicator's reading, where its latency goes, and how a search came to it."""
 
 from __future__ import annotations
 
@@ -8,58 +8,58 @@ from dataclasses import replace
 
 import numpy as np
 
-from micronas.choices import Choices
+from micronas.candidate import Candidate
 from micronas.hardware.breakdown import Breakdown
 from micronas.hardware.latency import Latency
-from micronas.indicator import Indicator, PerformanceIndicator
+from micronas.indicator import Indicator, PerformanceIndicator, untrained_of
+from micronas.network.graph import Graph
 from micronas.network.live import Disconnected
 from micronas.origin import Origin
 from micronas.run.outcome import Finalist, Reading, Round
+from micronas.search.measured import Measured
 from micronas.search.search import SearchResult
-from micronas.spaces.space import SearchSpace, Skeleton
 
 
 def read_indicators(
-    space: SearchSpace,
-    architecture: Choices,
-    skeleton: Skeleton,
-    performance: Sequence[PerformanceIndicator],
-    others: Sequence[Indicator],
+    candidate: Candidate,
+    indicators: Sequence[Indicator],
     known: Mapping[str, Sequence[float]],
     draws: Sequence[int],
+    measured: Measured,
 ) -> dict[str, Reading]:
-    """Every indicator of one architecture by name.
+    """Every indicator of one network by name.
 
-    Performance indicators judge the class's representative on their reduced skeleton, as every search does, by the mean
-    of all `draws` (seeds of weights and inputs); what a search has measured is `known`, and taken as it is. The others
-    judge the architecture itself on the deployed skeleton.
+    Untrained, the class's representative is judged on its probe, as every search does, by the mean of all `draws`
+    (seeds of weights and inputs); what a search has measured is `known`, and taken as it is. The other indicators
+    judge the network itself as it is deployed.
     """
-    graph = space.lower(architecture, skeleton)
     readings: dict[str, Reading] = {}
-    for one in performance:
-        values = known.get(one.name)
-        if values is None:  # only then: finding the representative takes a while
-            judged = space.lower(space.canonical(architecture), one.skeleton)
-            values = one.measure_draws([judged], draws)[:, 0].tolist()
-        mean = f", mean of {len(draws)} draws" if len(draws) > 1 else ""
-        origin = replace(one.origin, how=f"on {one.skeleton}{mean}")
-        readings[one.name] = _reading(float(np.mean(values)), one.unit, origin, _caveat(one, values))
-    return readings | {one.name: _reading(one.measure(graph), one.unit, one.origin) for one in others}
+    for indicator in indicators:
+        untrained = untrained_of(indicator)
+        if untrained is None:
+            value = indicator.measure(candidate.graph)
+            readings[indicator.name] = _reading(value, indicator.unit, indicator.origin)
+        else:
+            values = known.get(indicator.name)
+            if values is None:  # only then: finding the representative takes a while
+                values = measured.of(untrained, [candidate.canonical], draws)[:, 0].tolist()
+            readings[indicator.name] = _untrained(untrained, values, len(draws))
+    return readings
 
 
-def break_down(latency: Latency, space: SearchSpace, architecture: Choices, skeleton: Skeleton) -> Breakdown | None:
+def break_down(latency: Latency, graph: Graph) -> Breakdown | None:
     """Where the latency goes, None for a disconnected network."""
     try:
-        return latency.breakdown(space.lower(architecture, skeleton))
+        return latency.breakdown(graph)
     except Disconnected:
         return None
 
 
-def finalists(space: SearchSpace, result: SearchResult) -> tuple[Finalist, ...]:
+def finalists(result: SearchResult) -> tuple[Finalist, ...]:
     """What a search chose from, best first."""
     return tuple(
         Finalist(
-            space.format(one.architecture),
+            one.candidate.text,
             _finite(one.score),
             {name: _finite(value) for name, value in one.means.items()},
             one.hardware_factor,
@@ -78,6 +78,12 @@ def rounds(result: SearchResult) -> tuple[Round, ...]:
         )
         for step in result.steps
     )
+
+
+def _untrained(indicator: PerformanceIndicator, values: Sequence[float], draws: int) -> Reading:
+    mean = f", mean of {draws} draws" if draws > 1 else ""
+    origin = replace(indicator.origin, how=f"on {indicator.probe}{mean}")
+    return _reading(float(np.mean(values)), indicator.unit, origin, _caveat(indicator, values))
 
 
 def _finite(value: float) -> float | None:

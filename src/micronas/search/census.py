@@ -1,23 +1,20 @@
-"""Every distinct network of a space: its representative, its live key, and which architectures it stands for."""
+"""Every distinct network of a small space: its representative, and which architectures it stands for."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from micronas.cache import cache_dir, keep_arrays, kept_arrays
-from micronas.choices import Choices
-from micronas.network.identity import DISCONNECTED, live_key
+from micronas.cache import Arrays
+from micronas.candidate import Candidate
+from micronas.network.identity import weights_key
 from micronas.search.search import Watch, unwatched
-from micronas.spaces.space import SearchSpace, Skeleton
-from micronas.store import code_version
-
-_PROBE = Skeleton((8, 8, 3), classes=2, channels=4, cells=1, stages=1)
-"""Where live keys are taken: equal cells are equal in every skeleton."""
+from micronas.spaces.kept import kept
+from micronas.spaces.space import check_small
+from micronas.task import Probe
 
 
 @dataclass(frozen=True)
@@ -25,53 +22,62 @@ class Census:
     """The networks of a space that is small enough to enumerate.
 
     Attributes:
-        space: the space.
-        members: for each architecture, in the order of `everything().completions()`, the number of its network.
+        start: all of the space, for a task.
+        members: for each architecture, in the order of `start.completions()`, the number of its network.
         first: for each network, the position of its representative among the architectures.
-        keys: for each network its live key.
+        connected: whether each network has a path from input to output, shape (networks,).
     """
 
-    space: SearchSpace
+    start: Candidate
     members: npt.NDArray[np.int64]
     first: npt.NDArray[np.int64]
-    keys: tuple[str, ...]
+    connected: npt.NDArray[np.bool_]
 
     def __len__(self) -> int:
         """How many distinct networks there are, a disconnected one included."""
-        return len(self.keys)
+        return len(self.first)
 
-    @cached_property
-    def connected(self) -> npt.NDArray[np.bool_]:
-        """Whether each network has a path from input to output, shape (networks,)."""
-        return np.array([key != DISCONNECTED for key in self.keys])
-
-    def representative(self, network: int) -> Choices:
+    def representative(self, network: int) -> Candidate:
         """The architecture that stands for a network."""
-        return self.space.everything().completion(int(self.first[network]))
+        return self.start.of(self.start.choices.completion(int(self.first[network])))
 
-    def architectures(self) -> Iterator[Choices]:
+    def architectures(self) -> Iterator[Candidate]:
         """Every architecture, in the order of `members`."""
-        return self.space.everything().completions()
+        return self.start.completions()
+
+    def keys(self, probe: Probe) -> tuple[str, ...]:
+        """By what the reduced network of each is known to the score store (`weights_key`); kept on disk."""
+
+        def make() -> Arrays:
+            networks = map(self.representative, range(len(self)))
+            return {"keys": np.array([weights_key(network.probe(probe)) for network in networks])}
+
+        return tuple(kept(self.start.space, self.start.task, f"keys {probe!r}", __name__, make)["keys"].tolist())
 
 
-def take_census(space: SearchSpace, watch: Watch = unwatched) -> Census:
-    """The census of a space, from the cache if this code took it before (counting takes seconds)."""
-    path = cache_dir() / f"census-{space.name}-{code_version()}.arrays"
-    if kept := kept_arrays(path):
-        return Census(space, kept["members"], kept["first"], tuple(kept["keys"].tolist()))
-    census = _count(space, watch)
-    keep_arrays(path, {"members": census.members, "first": census.first, "keys": np.array(census.keys)})
-    return census
+def take_census(start: Candidate, watch: Watch = unwatched) -> Census:
+    """The census of a space, from the cache if this code took it before (counting takes seconds).
+
+    Raises:
+        UserError: the space is too large to enumerate.
+    """
+    check_small(start.space)
+    found = kept(start.space, start.task, "census", __name__, lambda: _counted(start, watch))
+    return Census(start, found["members"], found["first"], found["connected"])
 
 
-def _count(space: SearchSpace, watch: Watch) -> Census:
-    everything = list(space.everything().completions())
-    position = {choices: at for at, choices in enumerate(everything)}
+def _counted(start: Candidate, watch: Watch) -> Arrays:
+    everything: list[Candidate] = list(start.completions())
+    position = {candidate.choices: at for at, candidate in enumerate(everything)}
     firsts: list[int] = []
-    for done, choices in enumerate(everything):
+    for done, candidate in enumerate(everything):
         if done % 100 == 0:
             watch(done, len(everything), "telling networks apart")
-        firsts.append(position[space.canonical(choices)])
+        firsts.append(position[candidate.canonical.choices])
     first, members = np.unique(firsts, return_inverse=True)
-    keys = tuple(live_key(space.lower(everything[int(at)], _PROBE)) for at in first)
-    return Census(space, members, first, keys)
+    representatives = {*firsts}
+    return {
+        "first": first,
+        "members": members,
+        "connected": np.array([one.is_connected for at, one in enumerate(everything) if at in representatives]),
+    }

@@ -1,28 +1,32 @@
-"""The exact search: score every network of the space, then answer any board and any budget at once."""
+"""The exact search: score every network of the space, then answer any board and any limit at once."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
 
 import numpy as np
 import numpy.typing as npt
 
-from micronas.choices import Choices
-from micronas.indicator import Scores
+from micronas.budget import budget_of
+from micronas.candidate import Candidate
+from micronas.indicator import Indicator, PerformanceIndicator, Scores, untrained_of
 from micronas.objective import Column, Objective, Unreachable, best_first, rank_score
+from micronas.search.answer import in_cheapest_form
 from micronas.search.census import Census, take_census
-from micronas.search.reach import Reach
-from micronas.search.scoring import SpaceScores
+from micronas.search.limits import Admitted, Limits
+from micronas.search.measured import Measured
 from micronas.search.search import REPEATS, Finalist, SearchResult, Watch, draw_seeds, unwatched
-from micronas.spaces.space import SearchSpace, Skeleton
-from micronas.store import ScoreStore, default_store
+from micronas.store import ScoreStore
 
 FINALISTS = 10
 """How many of the best are reported."""
+
+_AT_ONCE = 32
+"""Networks whose limits are looked at together, best first, where a limit is known of whole networks only."""
 
 
 @dataclass(frozen=True)
@@ -32,59 +36,105 @@ class ExactSearch:
     An indicator's ranks are averaged over all draws: those of one seed, or of an ensemble of seeds (ADR 0004).
 
     Attributes:
-        space: what is searched; small enough to enumerate.
-        skeleton: the one deployed; FLOPs and limits refer to it.
         seeds: of weights and random inputs.
         repeats: draws of them for each seed (`draw_seeds`).
         watch: told about progress.
-        store: where scores are kept between runs.
+        store: where scores are kept between runs; None for the user's own.
     """
 
-    space: SearchSpace
-    skeleton: Skeleton
     seeds: tuple[int, ...] = (0,)
     repeats: int = REPEATS
     watch: Watch = unwatched
-    store: ScoreStore = field(default_factory=default_store)
+    store: ScoreStore | None = None
     name: str = "exact"
 
-    def run(self, objective: Objective) -> SearchResult:
+    @property
+    def default_terms(self) -> Mapping[str, float]:
+        """What weighs how much unless a run says otherwise."""
+        return {"ntk": 1.0, "linear-regions": 1.0, "live-flops": 1.0}
+
+    def run(self, start: Candidate, objective: Objective) -> SearchResult:
         """Score what the store does not know, rank, and take the best that every limit admits.
 
         Raises:
+            UserError: the space is too large to enumerate.
             Unreachable: no connected network meets the limits.
         """
-        reach = Reach(self.space, self.skeleton, objective.limits)
-        reach.check(self.space.everything())
-        table = self.score(objective)
-        admitted = reach.admitted[table.census.first[table.census.connected]]
-        best = [at for at in best_first(table.score) if admitted[at]]
-        if not best:  # reach knows of one, but it is no representative
-            raise Unreachable("no network meets the limits in its cheapest form; its board's table is out of order")
-        finalists = tuple(table.finalist(at) for at in best[:FINALISTS])
-        return SearchResult(
-            finalists[0].architecture,
-            finalists,
-            measured=table.measured,
-            notes=tuple(self.store.said),
-        )
+        census = take_census(start, self.watch)
+        with Measured(self.store, self.watch) as measured:
+            limits = Limits(start, objective.limits, partial(measured.values, seeds=self._draws))
+            limits.check(start)
+            table = self._score(census, objective, measured)
+            keeps = self._foreseen(table, limits, measured)
+            best = [at for at, _ in zip(_admitted(table, limits, keeps), range(FINALISTS), strict=False)]
+            if not best:
+                raise Unreachable(limits.none_admitted)
+            found = [table.finalist(at) for at in best]
+            finalists = in_cheapest_form(found, objective, limits, measured, self._draws)
+        return SearchResult(finalists[0].candidate, finalists, measured=table.measured, notes=measured.notes)
 
-    def score(self, objective: Objective) -> ScoreTable:
-        """The score of every connected network, higher is better."""
-        census = take_census(self.space, self.watch)
-        scores = SpaceScores(census, self.store, self.watch)
-        draws = draw_seeds(self.seeds, self.repeats)
+    def score(self, start: Candidate, objective: Objective) -> tuple[ScoreTable, tuple[str, ...]]:
+        """The score of every connected network, higher is better; and what the user should be told."""
+        with Measured(self.store, self.watch) as measured:
+            table = self._score(take_census(start, self.watch), objective, measured)
+        return table, measured.notes
+
+    def _score(self, census: Census, objective: Objective, measured: Measured) -> ScoreTable:
         performance = {
-            term.indicator.name: scores.performance(term.indicator, draws)[:, census.connected]
+            term.indicator.name: self._performance(census, term.indicator, measured)[:, census.connected]
             for term in objective.performance
         }
         columns = [Column(performance[term.indicator.name], term.better, term.weight) for term in objective.performance]
         weighed = [term for term in objective.hardware if term.weight]
-        hardware = {
-            term.indicator.name: scores.hardware(term.indicator, self.skeleton)[census.connected] for term in weighed
-        }
+        hardware = {term.indicator.name: _hardware(census, term.indicator)[census.connected] for term in weighed}
         columns += [Column(hardware[term.indicator.name], term.better, term.weight) for term in weighed]
         return ScoreTable(census, rank_score(columns), performance, hardware)
+
+    def _foreseen(self, table: ScoreTable, limits: Limits, measured: Measured) -> Admitted:
+        """Whether each connected network keeps all limits but those that only lowering it would show, (connected,)."""
+        census = table.census
+        keeps = limits.table[census.first[census.connected]]
+        for limit in limits.afterwards:
+            if (untrained := untrained_of(limit.indicator)) is not None:
+                values = self._performance(census, untrained, measured)[:, census.connected]
+                keeps = keeps & (values.mean(axis=0) <= limit.at_most)
+        return keeps
+
+    def _performance(self, census: Census, indicator: PerformanceIndicator, measured: Measured) -> Scores:
+        """A performance indicator of every network on its probe for each draw, shape (draws, networks)."""
+        return measured.of_keys(
+            indicator,
+            census.keys(indicator.probe),
+            lambda network: census.representative(network).probe(indicator.probe),
+            self._draws,
+        )
+
+    @property
+    def _draws(self) -> tuple[int, ...]:
+        return draw_seeds(self.seeds, self.repeats)
+
+
+def _hardware(census: Census, indicator: Indicator) -> Scores:
+    """An indicator of every network as it is deployed, shape (networks,).
+
+    Nothing of it is kept with the scores: it depends on boards and their tables, and those that matter are quick to
+    sum up from the layers of the whole space.
+    """
+    if budget := budget_of(indicator):
+        return budget.of_all(census.start)[census.first]
+    return indicator.measure_many([census.representative(network).graph for network in range(len(census))])
+
+
+def _admitted(table: ScoreTable, limits: Limits, keeps: Admitted) -> Iterator[int]:
+    """The connected networks that every limit admits, best first."""
+    ranked = [at for at in best_first(table.score) if keeps[at]]
+    if all(untrained_of(limit.indicator) for limit in limits.afterwards):
+        yield from ranked
+        return
+    for first in range(0, len(ranked), _AT_ONCE):
+        some = ranked[first : first + _AT_ONCE]
+        admitted = limits.admitted([table.candidate(at) for at in some])
+        yield from (at for at, kept in zip(some, admitted, strict=True) if kept)
 
 
 @dataclass(frozen=True)
@@ -95,7 +145,7 @@ class ScoreTable:
         census: all networks.
         score: of each connected one, shape (connected,); higher is better.
         values: by performance indicator (draws, connected).
-        hardware: by hardware indicator that weighs something (connected,).
+        hardware: by indicator of the deployed network that weighs something (connected,).
     """
 
     census: Census
@@ -108,14 +158,14 @@ class ScoreTable:
         """How many numbers the scores are made of."""
         return sum(values.size for values in self.values.values())
 
-    def architecture(self, at: int) -> Choices:
+    def candidate(self, at: int) -> Candidate:
         """The representative of a connected network."""
         return self.census.representative(int(self._networks[at]))
 
     def finalist(self, at: int) -> Finalist:
         """A connected network with its score and its indicators."""
         values = {name: tuple(values[:, at].tolist()) for name, values in self.values.items()}
-        return Finalist(self.architecture(at), float(self.score[at]), values)
+        return Finalist(self.candidate(at), float(self.score[at]), values)
 
     @cached_property
     def _networks(self) -> npt.NDArray[np.intp]:
@@ -145,5 +195,5 @@ def score_rows(table: ScoreTable, seeds: Sequence[int], unique: bool) -> str:
         numbers = (
             [repr(float(value)) for value in columns[:, row]] if census.connected[network] else [""] * len(columns)
         )
-        writer.writerow([census.space.format(everything[at]), *numbers])
+        writer.writerow([everything[at].text, *numbers])
     return text.getvalue()

@@ -1,90 +1,151 @@
-"""Which limits open choices can still meet: the cheapest connected completion."""
+"""How near open choices can come to hard limits: read from a table where they are few, found where they are not."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import random
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
-from micronas.choices import Choices
-from micronas.indicator import Scores
-from micronas.objective import Limit, Unreachable
-from micronas.spaces.space import SearchSpace, Skeleton
+from micronas.budget import Budget
+from micronas.candidate import Candidate
+from micronas.indicator import Indicator, Scores
+from micronas.spaces.decisions import Choices
+
+ValuesOf = Callable[[Indicator, Sequence[Candidate]], Scores]
+"""(indicator, decided candidates) -> their numbers, shape (candidates,)."""
+
+_BEGINNINGS = 8
+"""Places from which descents begin."""
 
 
 @dataclass(frozen=True)
-class Reach:
-    """Answers from one table of every architecture's value, so a question costs a masked minimum.
+class Bounded:
+    """A hard limit that can be foreseen while decisions are open: budget ≤ `at_most`."""
 
-    For spaces small enough to enumerate (NAS-Bench-201: 15,625). A disconnected architecture has
-    infinite values, and is never a completion.
+    budget: Budget
+    at_most: float
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """A connected completion of open choices, near to all limits.
+
+    Attributes:
+        choices: decided.
+        values: what it needs of each budget; infinite if no completion is connected.
+        excess: the largest value / limit: what is at most 1 meets all.
     """
 
-    space: SearchSpace
-    skeleton: Skeleton
-    limits: tuple[Limit, ...]
+    choices: Choices
+    values: tuple[float, ...]
+    excess: float
 
-    def allows(self, choices: Choices) -> bool:
-        """Whether one connected completion meets every limit."""
-        return not self.limits or bool((self._excess[self._block(choices)] <= 1).any())
 
-    def check(self, choices: Choices) -> None:
-        """Raise `Unreachable`, naming the limits that bind and the nearest architecture, unless `allows`."""
-        if not self.allows(choices):
-            raise Unreachable(self._nearest(choices))
+class Reach(Protocol):
+    """Finds the completion that is nearest to some limits."""
 
-    def lowest(self, choices: Choices, limit: Limit) -> Choices:
-        """The cheapest connected completion by one limit's indicator; among equals the first."""
-        costs = self._values[self.limits.index(limit)][self._block(choices)]
-        return choices.completion(int(costs.argmin()))
+    @property
+    def is_proven(self) -> bool:
+        """Whether no completion is nearer than the one found."""
+        ...
 
-    def representative(self, choices: Choices) -> Choices:
-        """What a search answers with: the class's representative, unless only the architecture itself is allowed.
+    def nearest(self, choices: Choices) -> Nearest:
+        """The completion nearest to all limits at once; among equals the first."""
+        ...
 
-        The representative is the cheapest on every board we know, but a board may be timed otherwise.
-        """
-        canonical = self.space.canonical(choices)
-        return canonical if self.allows(canonical) else choices
+
+@dataclass(frozen=True)
+class Table:
+    """For spaces that are small enough to enumerate: every network's number, so a question is a masked minimum."""
+
+    start: Candidate
+    limits: tuple[Bounded, ...]
+    is_proven: bool = True
+
+    def nearest(self, choices: Choices) -> Nearest:
+        """The first completion with the least excess."""
+        pairs = zip(self.start.choices.alive, choices.alive, strict=True)
+        block = np.ix_(*([every.index(option) for option in alive] for every, alive in pairs))
+        excess = self.excess[block]
+        at = int(excess.argmin())
+        values = tuple(float(each[block].flat[at]) for each in self._values)
+        return Nearest(choices.completion(at), values, float(excess.flat[at]))
 
     @cached_property
-    def admitted(self) -> npt.NDArray[np.bool_]:
-        """Whether each architecture meets every limit, shape (architectures,); with limits, only connected ones do."""
-        return self._excess.ravel() <= 1
-
-    def _nearest(self, choices: Choices) -> str:
-        block = self._block(choices)
-        excess = self._excess[block]
-        if np.isinf(excess).all():
-            return "none of these architectures has a path from input to output"
-        nearest = choices.completion(int(excess.argmin()))
-        reached = [float(values[block].flat[excess.argmin()]) for values in self._values]
-        needs = " and ".join(
-            f"{limit.indicator.name} {value:.6g} {limit.indicator.unit}"
-            for limit, value in zip(self.limits, reached, strict=True)
-            if value > limit.at_most
-        )
-        asked = " and ".join(
-            f"{limit.indicator.name} ≤ {limit.at_most:.6g} {limit.indicator.unit}" for limit in self.limits
-        )
-        kind = "cheapest" if len(self.limits) == 1 else "nearest"
-        return f"no architecture reaches {asked}; the {kind}, {self.space.format(nearest)}, needs {needs}"
-
-    def _block(self, choices: Choices) -> tuple[npt.NDArray[np.intp], ...]:
-        pairs = zip(self.space.everything().alive, choices.alive, strict=True)
-        return np.ix_(*([every.index(option) for option in alive] for every, alive in pairs))
+    def excess(self) -> Scores:
+        """The largest value / limit of each network, one axis for each decision; infinite where disconnected."""
+        ratios = [values / limit.at_most for values, limit in zip(self._values, self.limits, strict=True)]
+        return np.max(ratios, axis=0) if ratios else np.zeros(self._shape)
 
     @cached_property
     def _values(self) -> Sequence[Scores]:
-        """By limit, with one axis for each decision."""
-        shape = [len(options) for options in self.space.everything().alive]
-        return [limit.indicator.of_space(self.space, self.skeleton).reshape(shape) for limit in self.limits]
+        return [limit.budget.of_all(self.start).reshape(self._shape) for limit in self.limits]
 
-    @cached_property
-    def _excess(self) -> Scores:
-        """How far each architecture is from all limits: the largest value / limit, one axis for each decision."""
-        ratios = [values / limit.at_most for values, limit in zip(self._values, self.limits, strict=True)]
-        shape = [len(options) for options in self.space.everything().alive]
-        return np.max(ratios, axis=0) if ratios else np.zeros(shape)
+    @property
+    def _shape(self) -> tuple[int, ...]:
+        return tuple(len(options) for options in self.start.choices.alive)
+
+
+@dataclass(frozen=True)
+class Descents:
+    """For spaces too large to enumerate: from several completions down, decision by decision.
+
+    What is found is a witness: a network that needs just that. There may be nearer ones.
+    """
+
+    start: Candidate
+    limits: tuple[Bounded, ...]
+    values_of: ValuesOf
+    is_proven: bool = False
+
+    def nearest(self, choices: Choices) -> Nearest:
+        """The best end of all descents; the first that meets the limits ends the search."""
+        best: Nearest | None = None
+        for beginning in _beginnings(choices):
+            found = self._descended(choices, beginning)
+            if best is None or found.excess < best.excess:
+                best = found
+            if best.excess <= 1:
+                break
+        assert best is not None
+        return best
+
+    def _descended(self, choices: Choices, beginning: Choices) -> Nearest:
+        """Down until no other option of any decision is nearer."""
+        (at,) = self._looked_at([beginning])
+        before = np.inf
+        while 1 < at.excess < before or (at.excess > 1 and before == np.inf):
+            before = at.excess
+            for decision, options in enumerate(choices.alive):
+                others = self._looked_at([at.choices.fixed(decision, option) for option in options])
+                at = min((at, *others), key=lambda one: one.excess)
+            if np.isinf(at.excess):
+                break
+        return at
+
+    def _looked_at(self, many: Sequence[Choices]) -> list[Nearest]:
+        candidates = [self.start.of(choices) for choices in many]
+        values = np.array([self.values_of(limit.budget, candidates) for limit in self.limits])
+        values[:, [not one.is_connected for one in candidates]] = np.inf
+        excess = (values / np.array([[limit.at_most] for limit in self.limits])).max(axis=0)
+        return [
+            Nearest(choices, tuple(map(float, values[:, at])), float(excess[at])) for at, choices in enumerate(many)
+        ]
+
+
+def reach(start: Candidate, limits: tuple[Bounded, ...], values_of: ValuesOf) -> Reach:
+    """The way that suits what an open candidate may become."""
+    return Table(start, limits) if start.is_small else Descents(start, limits, values_of)
+
+
+def _beginnings(choices: Choices) -> Iterator[Choices]:
+    """Completions to begin a descent at: the first, the last, and some drawn."""
+    chance = random.Random(0)
+    yield choices.completion(0)
+    yield choices.completion(choices.size - 1)
+    for _ in range(_BEGINNINGS - 2):
+        yield choices.completion(chance.randrange(choices.size))

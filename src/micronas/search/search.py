@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
-from micronas.choices import Choices, Removal
+from micronas.candidate import Candidate
 from micronas.objective import Objective
+from micronas.spaces.decisions import Removal
 
 REPEATS = 3
 """Draws for each seed unless others are asked for: as many as TE-NAS takes the mean of (ADR 0004)."""
@@ -34,9 +35,9 @@ class Step:
 
 @dataclass(frozen=True)
 class Finalist:
-    """An architecture a search compared at its end, and why: hardware weight, score, measured values of each draw."""
+    """A network a search compared at its end, and why: hardware weight, score, measured values of each draw."""
 
-    architecture: Choices
+    candidate: Candidate
     score: float
     values: dict[str, tuple[float, ...]] = field(default_factory=dict[str, tuple[float, ...]])
     hardware_factor: float = 0.0
@@ -52,14 +53,14 @@ class SearchResult:
     """The answer, how it came about, and what else was considered.
 
     Attributes:
-        architecture: the canonical representative of the cell found.
+        candidate: the network found, in the cheapest form of its function.
         finalists: what the answer was chosen from, best first; the answer is the first.
         steps: the rounds that led to the answer (empty for searches without rounds).
         measured: how many numbers the performance indicators gave, whether now or kept from earlier.
         notes: what else the user should be told, a line each.
     """
 
-    architecture: Choices
+    candidate: Candidate
     finalists: tuple[Finalist, ...]
     steps: tuple[Step, ...] = ()
     measured: int = 0
@@ -81,6 +82,8 @@ def unwatched(done: int, total: int, what: str) -> None:
 class Search(Protocol):
     """Looks for the best architecture of a space under an objective.
 
+    A search is its settings; what it looks through, and for what, it is given when it runs.
+
     Laws (`tests/contracts/test_searches.py`): the answer is decided and connected; the same seed
     gives the same answer; limits are kept or `Unreachable` is raised.
     """
@@ -90,6 +93,11 @@ class Search(Protocol):
         """What a user types."""
         ...
 
-    def run(self, objective: Objective) -> SearchResult:
-        """Search; raises `Unreachable` if no architecture meets the limits."""
+    @property
+    def default_terms(self) -> Mapping[str, float]:
+        """What weighs how much unless a run says otherwise, by the names of the catalog."""
+        ...
+
+    def run(self, start: Candidate, objective: Objective) -> SearchResult:
+        """Search what an open candidate may become; raises `Unreachable` if none of it meets the limits."""
         ...

@@ -1,137 +1,55 @@
-"""What a search space is, and the skeleton its cells are stacked in."""
+"""What a search space is: choices in, a graph out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+import difflib
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, Protocol
 
-from micronas.choices import Choices
 from micronas.errors import UserError
-from micronas.network.builder import GraphBuilder
-from micronas.network.graph import Graph, Shape
+from micronas.network.deployed import deploy
+from micronas.network.graph import Graph, Layers
+from micronas.network.live import live
+from micronas.network.signature import Signature
+from micronas.spaces.decisions import Choices
+from micronas.task import Probe, Task
 
-LARGEST_BYTES = 16 << 20
-"""A feature map or a layer's weights in int8 beyond this fit no microcontroller, nor the memory it could address."""
+SMALL = 1_000_000
+"""Architectures of a space that is still small: only such a one is ever enumerated."""
 
-MOST_CELLS = 300
-"""Cells of a network; NAS-Bench-201 has 15."""
-
-DrawCell = Callable[[GraphBuilder, str, str], str]
-"""Draws one cell: (builder, name prefix, name of the layer it reads) -> name of its output."""
+Form = Literal["plain", "live", "deployed"]
+"""A network as it is trained, what of it matters, and what runs on the chip."""
 
 
 class ArchitectureError(UserError):
     """The text is no architecture of the space; the message says what is wrong and what is allowed."""
 
 
-@dataclass(frozen=True)
-class Skeleton:
-    """Everything about a network but its cell (NAS-Bench-201, §2.1).
-
-    A 3x3 stem with batch norm; `stages` stages of `cells` cells, channels doubling and resolution
-    halving between them in a residual block; batch norm, ReLU, global average pool, linear layer.
-    Without `stem` the first cell reads the input, which must then have `channels` channels.
+class OpenDecisions(UserError):
+    """Choices that a space cannot draw, for layers of these decisions cannot lie side by side.
 
     Attributes:
-        input_shape: (height, width, channels) of the image.
-        classes: outputs of the linear layer.
-        channels: C, channels of the first stage.
-        cells: N, cells per stage.
-        stages: how many stages.
-        stem: whether the 3x3 stem is there.
+        names: of the decisions.
     """
 
-    input_shape: Shape = (32, 32, 3)
-    classes: int = 10
-    channels: int = 16
-    cells: int = 5
-    stages: int = 3
-    stem: bool = True
-
-    def __post_init__(self) -> None:
-        numbers = {"classes": self.classes, "channels": self.channels, "cells": self.cells, "stages": self.stages}
-        for name, number in numbers.items():
-            if number < 1:
-                raise UserError(f"a skeleton needs at least 1 of {name}, not {number}")
-        height, width, channels = self.input_shape
-        halved = 2 ** min(self.stages - 1, 32)
-        if min(height, width, channels) < 1 or height % halved or width % halved:
-            raise UserError(
-                f"an input of {height}x{width}x{channels} cannot be halved between {self.stages} stages; "
-                f"choose a height and width that {halved} divides"
-            )
-        self._check_size()
-        if not self.stem and self.input_shape[2] != self.channels:
-            raise UserError(f"without a stem the input needs {self.channels} channels, not {self.input_shape[2]}")
-
-    def _check_size(self) -> None:
-        """Refuse what no microcontroller could hold, before it fills this machine's memory."""
-        height, width, depth = self.input_shape
-        widest = self.channels * 2 ** min(self.stages - 1, 32)
-        weights = max(9 * self.channels * depth, 9 * widest * widest if self.stages > 1 else 0, widest * self.classes)
-        features = height * width * max(depth, self.channels)
-        for what, size in (("feature maps", features), ("layers", weights)):
-            if size > LARGEST_BYTES:
-                raise UserError(f"{self} has {what} of {size / 2**20:,.0f} MiB; no microcontroller holds that")
-        if self.stages * self.cells > MOST_CELLS:
-            raise UserError(f"{self} has {self.stages * self.cells} cells; at most {MOST_CELLS} are looked at")
-
-    def lower(self, draw_cell: DrawCell) -> Graph:
-        """The network with `draw_cell` drawn at every place of a cell."""
-        draw = GraphBuilder(self.input_shape)
-        at = self._stem(draw) if self.stem else "input"
-        for stage in range(1, self.stages + 1):
-            if stage > 1:
-                at = _reduction(draw, f"reduce{stage - 1}", at)
-            for cell in range(1, self.cells + 1):
-                at = draw_cell(draw, f"stage{stage}.cell{cell}", at)
-        at = draw.relu("head.relu", draw.batch_norm("head.bn", at))
-        draw.linear("head.linear", draw.global_pool("head.pool", at), self.classes)
-        return draw.graph()
-
-    def _stem(self, draw: GraphBuilder) -> str:
-        return draw.batch_norm("stem.bn", draw.conv("stem.conv", "input", self.channels, kernel=3))
-
-    def __str__(self) -> str:
-        """`C=16 N=5 32x32x3 -> 10 classes`."""
-        height, width, channels = self.input_shape
-        shape = f"{height}x{width}x{channels} -> {self.classes} classes"
-        stages = "" if self.stages == 3 else f" S={self.stages}"
-        return f"C={self.channels} N={self.cells}{stages} {shape}" + ("" if self.stem else ", no stem")
-
-
-def _reduction(draw: GraphBuilder, name: str, source: str) -> str:
-    """The residual block between stages: twice the channels, half the resolution.
-
-    Only even sizes can be halved: of an odd one the convolution leaves half rounded up, the shortcut's pool rounded
-    down; `Skeleton` refuses them.
-    """
-    channels = draw.shape(source)[2]
-    main = source
-    for half, stride in (("a", 2), ("b", 1)):
-        main = draw.relu(f"{name}.{half}.relu", main)
-        main = draw.conv(f"{name}.{half}.conv", main, 2 * channels, kernel=3, stride=stride)
-        main = draw.batch_norm(f"{name}.{half}.bn", main)
-    pooled = draw.avg_pool(f"{name}.shortcut.pool", source, kernel=2, stride=2)
-    shortcut = draw.conv(f"{name}.shortcut.conv", pooled, 2 * channels)
-    return draw.add(f"{name}.add", (main, shortcut), draw.shape(main))
-
-
-@dataclass(frozen=True)
-class Edge:
-    """An operation between two nodes of a cell, for drawing it."""
-
-    source: int
-    target: int
-    operation: str
+    def __init__(self, space: str, names: Sequence[str]) -> None:
+        listed = ", ".join(names)
+        super().__init__(f"{space} cannot draw the options of {listed} side by side; decide them first")
+        self.names = tuple(names)
 
 
 class SearchSpace(Protocol):
-    """Choices in, a graph out: all that a search, an indicator or a board needs to know of a space.
+    """A family of networks: all that a search, an indicator or a board needs to know of it.
 
-    Laws (`tests/contracts/test_spaces.py`): `parse` undoes `format`; `canonical` keeps the live
-    key and is idempotent; every completion of `everything()` lowers to a valid graph.
+    A space of your own is a class that inherits from this one and has `name`, `everything` and `lower`; give it
+    `parse` and `format` for a notation of its own. The rest has a default that holds for any space, and is there to
+    be done better. Spaces are values: frozen, equal when they are the same, and their `repr` names all that their
+    networks depend on.
+
+    Laws (`tests/contracts/test_spaces.py`): `parse` undoes `format`; `canonical` keeps the live key and is
+    idempotent; every completion of `everything()` lowers to a valid graph; a layer's name and signature together
+    identify its weights, so that networks that have both in common share them.
     """
 
     @property
@@ -140,25 +58,105 @@ class SearchSpace(Protocol):
         ...
 
     def everything(self) -> Choices:
-        """All options alive at every decision."""
+        """All options alive at every decision. Options are words without spaces.
+
+        A decision that matters only after some answers of another one (a conditional decision) is there all the
+        same; `canonical` gives one answer to it where it does not matter.
+        """
         ...
+
+    def lower(self, choices: Choices, task: Task) -> Graph:
+        """The network of these choices: plain (trainable) layers, drawn with a `GraphBuilder`.
+
+        An open decision becomes one branch for each option and a MEAN of them, where it can.
+
+        Raises:
+            OpenDecisions: a decision is open whose options cannot lie side by side; names all such.
+            UserError: the task's pictures do not fit the network.
+        """
+        ...
+
+    def probe(self, choices: Choices, probe: Probe) -> Graph:
+        """The reduced network of these choices that an indicator judges; by default the network itself for its images.
+
+        Raises:
+            OpenDecisions: as `lower`.
+        """
+        return self.lower(choices, probe.task)
+
+    @property
+    def size(self) -> int:
+        """How many architectures there are."""
+        return self.everything().size
+
+    def sample(self, number: int) -> Choices:
+        """The architecture of a number from 0 to size - 1; each is as likely as another when numbers are."""
+        return self.everything().completion(number)
 
     def parse(self, text: str) -> Choices:
-        """An architecture from its notation; raises `ArchitectureError`."""
-        ...
+        """An architecture from its notation; by default its options, parted by spaces.
+
+        Raises:
+            ArchitectureError: it is none; the message says what is allowed.
+        """
+        return _parsed(self.name, self.everything(), text.split())
 
     def format(self, choices: Choices) -> str:
-        """The notation of an architecture."""
-        ...
+        """The notation of an architecture: one line; by default its options, parted by spaces."""
+        return " ".join(option for (option,) in choices.alive)
 
     def canonical(self, choices: Choices) -> Choices:
-        """The representative of the architecture's class: the cheapest deployed member."""
-        ...
+        """The architecture that stands for all with the same network: the one of them that costs least deployed."""
+        return choices
 
-    def edges(self, choices: Choices) -> tuple[Edge, ...]:
-        """An architecture as a drawing of its cell."""
-        ...
+    def cheapest_form(self, choices: Choices) -> Choices:
+        """The architecture that costs least deployed of all that compute the same function, where that is known."""
+        return self.canonical(choices)
 
-    def lower(self, choices: Choices, skeleton: Skeleton) -> Graph:
-        """The network: plain (trainable) layers; an open decision becomes parallel layers and a MEAN."""
-        ...
+    def counts(self, choices: Choices, task: Task, form: Form) -> Counter[Signature]:
+        """How often an architecture's network has each layer's signature, the image included, in one of its forms.
+
+        By default it is lowered and counted; a space whose networks repeat a part can count that part once.
+
+        Raises:
+            Disconnected: no path leads from the input to the output, so nothing is live.
+        """
+        return Counter(layer.signature for layer in FORMS[form](self.lower(choices, task)))
+
+    def describe(self, choices: Choices, task: Task) -> str:  # noqa: ARG002 (other spaces need them)
+        """What a page says of the network beside its notation: what is fixed, and the task."""
+        return str(task)
+
+    def drawing(self, choices: Choices) -> str:  # noqa: ARG002
+        """An architecture drawn with characters, a few lines of at most 70 columns; "" if it is not drawn."""
+        return ""
+
+
+FORMS: Mapping[Form, Callable[[Graph], Layers]] = {"plain": lambda graph: graph, "live": live, "deployed": deploy}
+"""How each form is made of the plain graph."""
+
+
+def check_small(space: SearchSpace) -> None:
+    """For whoever is about to enumerate a space.
+
+    Raises:
+        UserError: it is too large.
+    """
+    if space.size > SMALL:
+        raise UserError(f"{space.name} is too large to enumerate, {space.size:,} networks; at most {SMALL:,} would do")
+
+
+def _parsed(name: str, everything: Choices, words: Sequence[str]) -> Choices:
+    if len(words) != len(everything.alive):
+        raise ArchitectureError(
+            f"an architecture of {name} has {len(everything.alive)} options parted by spaces, not {len(words)}; "
+            f"e.g. {' '.join(options[0] for options in everything.alive)}"
+        )
+    for number, (word, options) in enumerate(zip(words, everything.alive, strict=True), 1):
+        if word not in options:
+            near = difflib.get_close_matches(word, options, 1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise ArchitectureError(
+                f"option {number} of {name}: unknown {word!r}; {hint}there are {', '.join(options)}"
+            )
+    return Choices(tuple((word,) for word in words))

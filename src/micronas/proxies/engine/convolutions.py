@@ -1,213 +1,173 @@
-"""Convolutions, compiled: forward, the gradient by their operand, and the kernel of their per-sample weight gradients.
+"""Convolutions, compiled: forward, and the gradient by their operand.
 
-Depthwise and linear layers and average pools are convolutions too. All are vector code (`vectors.py`).
+Depthwise and linear layers and average pools are convolutions too. Each computes one plane (a channel of LANES
+samples) from others by the taps of its kernel; the border of zeros stands for the padding:
+
+    operand x, in its border        taps            output y
+
+        0   0   0   0   0
+        0   a   b   c   0        w0  w1  w2        .   .   .
+        0   d   e   f   0        w3  w4  w5        .   y   .        y = w0 a + w1 b + ... + w8 i
+        0   g   h   i   0        w6  w7  w8        .   .   .
+        0   0   0   0   0
+
+Each letter is a pixel, a vector of LANES samples, and all of them are multiplied by the same weights. Tap w0 reads a
+row and a pixel before the one that is computed: that distance in the arena is its offset (`steps.py` draws rows and
+planes). With several channels to read, there are such taps on each; to `sweep` all are one list of offsets.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from micronas.proxies.engine.compiling import keep_apart, part
 from micronas.proxies.engine.layout import LANES
 from micronas.proxies.engine.norms import normalise
 from micronas.proxies.engine.planes import fill
-from micronas.proxies.engine.program import Op
-from micronas.proxies.engine.vectors import (
-    address,
-    keep_apart,
-    part,
-    slopes_1x1,
-    slopes_1x3,
-    slopes_3x1,
-    slopes_3x3,
-    strides,
-    sweep,
-)
+from micronas.proxies.engine.steps import PIXEL, strides
+from micronas.proxies.engine.sweeps import Extent, Walk, sweep
+
+_ADJACENT = np.int64(1)
+"""From the weight of a tap to that of the next."""
 
 
 @part
-def windows(
-    arena, op, target, source, adds, scale, shape, border, blocks, weights, at, deviations, variances, scratch, samples
+def conv(arena, target, source, adds, scale, its, border, blocks, weights, at):
+    """A convolution by itself."""
+    keep_apart()
+    x, y = strides(its.h_in, its.w_in, border), strides(its.h_out, its.w_out, border)
+    offsets = offsets_of(its, x)
+    scaled = np.empty(its.c_out * offsets.size, arena.dtype)
+    for j in range(scaled.size):
+        scaled[j] = weights[at + j] * scale
+    to = Walk(target + y.inside, its.c_out * y.plane, y.plane, y.row, PIXEL)
+    adds = _biases(arena, to, adds, scale, its, blocks, weights, at + scaled.size)
+    extent = Extent(blocks, its.c_out, its.h_out, its.w_out)
+    sweep(arena, to, arena, reads(source, its, x), scaled, offsets.size, _ADJACENT, offsets, extent, adds)
+
+
+@part
+def _biases(arena, to, adds, scale, its, blocks, biases, at):
+    """Begin a convolution with its biases, if it has any; whether the taps are then to be added."""
+    keep_apart()
+    biased = False
+    for channel in range(its.c_out):
+        biased = biased or biases[at + channel] != 0
+    if not biased:
+        return adds
+    for channel in range(its.c_out):
+        first, bias = to.start + channel * to.output, biases[at + channel] * scale
+        fill(arena, first, to.row, to.block, blocks, its.h_out, its.w_out * LANES, bias, adds)
+    return adds - adds + 1
+
+
+@part
+def conv_norm(
+    arena, target, source, adds, scale, its, border, blocks, weights, at, deviations, variances, scratch, samples
 ):
-    """A convolution, up to three channels at a time; with batch norm, in the scratch until its statistics are known."""
-    keep_apart()
-    c_in, h_in, w_in, c_out, h_out, w_out, kernel_y, kernel_x, stride_y, stride_x, above, left, depthwise = shape
-    row_in, plane_in, inside_in = strides(h_in, w_in, border)
-    row_out, plane_out, inside_out = strides(h_out, w_out, border)
-    offsets = _offsets(
-        c_in if depthwise == 0 else depthwise, kernel_y, kernel_x, above, left, row_in, plane_in, inside_in
-    )
-    count, packed = offsets.size, h_out * w_out * LANES
-    weighted = np.empty(3 * count, arena.dtype)
-    for first in range(0, c_out, 3):
-        some = min(3, c_out - first)
-        place = target + first * plane_out + inside_out
-        if op == Op.CONV:
-            sums, start, row, plane, step, factor, adding = (
-                arena,
-                place,
-                row_out,
-                plane_out,
-                c_out * plane_out,
-                scale,
-                adds,
-            )
-            for block in range(blocks):
-                for c in range(some):  # only linear layers have a bias
-                    bias = weights[at + c_out * count + first + c] * scale
-                    if bias != 0:
-                        of = place + block * step + c * plane
-                        fill(arena, of, row, plane, np.int64(1), h_out, w_out * LANES, bias, adds)
-                        adding = adds - adds + 1
-        else:
-            sums, start, row, plane, step, adding = scratch, 0, w_out * LANES, blocks * packed, packed, 0
-            factor = arena.dtype.type(1)
-        for j in range(some * count):
-            weighted[j] = weights[at + first * count + j] * factor
-        apart = some if depthwise else min(some, 1)
-        for block in range(blocks):
-            for c in range(apart):
-                of = source + block * c_in * plane_in + (first + c) * plane_in * depthwise
-                sweep(
-                    sums, arena, weighted, offsets,
-                    (
-                        start + block * step + c * plane, row, np.int64(LANES), plane, of, stride_y * row_in,
-                        stride_x * LANES, c * count, np.int64(1), count, some // apart, h_out, w_out, adding,
-                    ),
-                )  # fmt: skip
-        if op == Op.CONV_NORM:
-            for c in range(some):
-                deviations[first + c], variances[first + c] = normalise(
-                    arena, place + c * plane_out, row_out, c_out * plane_out, scratch, start + c * plane, row, step,
-                    h_out, w_out, blocks, samples, scale, adds,
-                )  # fmt: skip
+    """A convolution with the batch norm that reads it, up to three channels at a time.
 
-
-@part
-def windows_back(arena, target, source, adds, scale, shape, border, blocks, weights, at, deviations):
-    """The gradient of a convolution by its operand.
-
-    For each residue of a pixel by the stride, a convolution of the gradient with the taps that reach such pixels.
+    Their sums wait in the scratch, packed without border, until their statistics are known.
     """
     keep_apart()
-    c_in, h_in, w_in, c_out, h_out, w_out, kernel_y, kernel_x, stride_y, stride_x, above, left, depthwise = shape
-    row_in, plane_in, inside_in = strides(h_in, w_in, border)
-    row_out, plane_out, inside_out = strides(h_out, w_out, border)
-    outputs, taps = c_out if depthwise == 0 else depthwise, kernel_y * kernel_x
-    offsets, turned = np.empty(outputs * taps, np.int64), np.empty(c_in * outputs * taps, arena.dtype)
-    if (kernel_y < stride_y or kernel_x < stride_x) and adds == 0:  # some pixels are never read
-        zero = arena.dtype.type(0)
-        fill(arena, target + inside_in, row_in, plane_in, blocks * c_in, h_in, w_in * LANES, zero, adds)
-        adds += 1
-    for residue in range(stride_y * stride_x):
-        a, b = residue // stride_x, residue % stride_x
-        begin_y, begin_x = (a + above) % stride_y, (b + left) % stride_x
-        count = outputs * len(range(begin_y, kernel_y, stride_y)) * len(range(begin_x, kernel_x, stride_x))
-        tap = 0
-        for output in range(outputs):
-            for ky in range(begin_y, kernel_y, stride_y):
-                for kx in range(begin_x, kernel_x, stride_x):
-                    y_from, x_from = (a + above - ky) // stride_y, (b + left - kx) // stride_x
-                    offsets[tap] = output * plane_out + inside_out + y_from * row_out + x_from * LANES
-                    for c in range(c_in):
-                        o = c if depthwise else output
-                        where = o if depthwise else output * c_in + c
-                        factor = scale * deviations[o] if deviations.size else scale
-                        turned[c * count + tap] = weights[at + where * taps + ky * kernel_x + kx] * factor
-                    tap += 1
-        rows, columns = (h_in - a + stride_y - 1) // stride_y, (w_in - b + stride_x - 1) // stride_x
-        apart = c_in if depthwise else min(c_in, 1)
-        for block in range(blocks if count else 0):
-            for c in range(apart):
-                to = target + (block * c_in + c) * plane_in + inside_in + a * row_in + b * LANES
-                of = source + (block * c_out + c) * plane_out
-                sweep(
-                    arena, arena, turned, offsets[:count],
-                    (
-                        to, stride_y * row_in, stride_x * LANES, plane_in, of, row_out, np.int64(LANES),
-                        c * count, np.int64(1), count, c_in // apart, rows, columns, adds,
-                    ),
-                )  # fmt: skip
+    x, y = strides(its.h_in, its.w_in, border), strides(its.h_out, its.w_out, border)
+    offsets = offsets_of(its, x)
+    row = its.w_out * LANES
+    packed = its.h_out * row
+    for first in range(0, its.c_out, 3):
+        some = min(3, its.c_out - first)
+        to = Walk(np.int64(0), packed, blocks * packed, row, PIXEL)
+        of = reads(source + first * x.plane * its.depthwise, its, x)
+        extent, own = Extent(blocks, some, its.h_out, its.w_out), weights[at + first * offsets.size :]
+        sweep(scratch, to, arena, of, own, offsets.size, _ADJACENT, offsets, extent, np.int64(0))
+        for channel in range(first, first + some):
+            deviations[channel], variances[channel] = normalise(
+                arena, target + channel * y.plane + y.inside, y.row, its.c_out * y.plane,
+                scratch, (channel - first) * to.output, to.row, to.block,
+                its.h_out, its.w_out, blocks, samples, scale, adds,
+            )  # fmt: skip
 
 
 @part
-def weight_slopes(arena, gradient, read, scale, shape, border, blocks, deviations, slopes):
-    """Per-sample gradients of a layer's weights into `slopes`, (weights, blocks x LANES); how many weights."""
+def offsets_of(its, x):
+    """Where the taps of a convolution read, (input channel, row, column), from its first pixel on."""
     keep_apart()
-    c_in, h_in, w_in, c_out, h_out, w_out, kernel_y, kernel_x, stride_y, stride_x, above, left, depthwise = shape
-    row_in, plane_in, inside_in = strides(h_in, w_in, border)
-    row_out, plane_out, inside_out = strides(h_out, w_out, border)
-    offsets = _offsets(
-        c_in if depthwise == 0 else depthwise, kernel_y, kernel_x, above, left, row_in, plane_in, inside_in
-    )
-    taps, lanes = offsets.size, blocks * LANES
-    scales = np.empty(c_out, arena.dtype)
-    for output in range(c_out):
-        scales[output] = scale * deviations[output] if deviations.size else scale
-    for block in range(blocks):
-        x_at, d_at = read + block * c_in * plane_in, gradient + block * c_out * plane_out + inside_out
-        output = 0
-        while output < c_out:
-            outputs = 3 if output + 3 <= c_out and depthwise == 0 else 1
-            d = address(arena, d_at + output * plane_out)
-            x = address(arena, x_at + output * plane_in * depthwise)
-            by = address(scales, output)
-            tap = 0
-            while tap < taps:
-                three = tap + 3 <= taps
-                g = address(slopes, (output * taps + tap) * lanes + block * LANES)
-                where = address(offsets, tap)
-                if outputs == 3 and three:
-                    slopes_3x3(
-                        g, taps * lanes, lanes, by, d, plane_out, row_out,
-                        x, stride_y * row_in, stride_x * LANES, where, h_out, w_out,
-                    )  # fmt: skip
-                elif outputs == 3:
-                    slopes_3x1(
-                        g, taps * lanes, lanes, by, d, plane_out, row_out,
-                        x, stride_y * row_in, stride_x * LANES, where, h_out, w_out,
-                    )  # fmt: skip
-                elif three:
-                    slopes_1x3(
-                        g, taps * lanes, lanes, by, d, plane_out, row_out,
-                        x, stride_y * row_in, stride_x * LANES, where, h_out, w_out,
-                    )  # fmt: skip
-                else:
-                    slopes_1x1(
-                        g, taps * lanes, lanes, by, d, plane_out, row_out,
-                        x, stride_y * row_in, stride_x * LANES, where, h_out, w_out,
-                    )  # fmt: skip
-                tap += 3 if three else 1
-            output += outputs
-    return c_out * taps
-
-
-@part
-def accumulate(kernel, slopes, weights, lanes):
-    """Kernel += slopesᵀ slopes, summed over the weights of the layer before it is widened to float64.
-
-    A sweep too: each sample is an output, each block of samples a pixel, each weight a tap.
-    """
-    keep_apart()
-    layer, offsets = np.empty(lanes * lanes, slopes.dtype), np.empty(weights, np.int64)
-    for weight in range(weights):
-        offsets[weight] = weight * lanes
-    zero, one = np.int64(0), np.int64(1)
-    numbers = (zero, zero, np.int64(LANES), lanes, zero, zero, np.int64(LANES))
-    sweep(layer, slopes, slopes, offsets, (*numbers, zero, lanes, one, lanes, one, lanes // LANES, zero))
-    for a in range(lanes):
-        for b in range(lanes):
-            kernel[a, b] += layer[a * lanes + b]
-
-
-@part
-def _offsets(channels, kernel_y, kernel_x, above, left, row, plane, inside):
-    """Where the taps of a convolution read, (input channel, row, column), relative to the pixel they stand on."""
-    keep_apart()
-    offsets = np.empty(channels * kernel_y * kernel_x, np.int64)
+    channels = 1 if its.depthwise else its.c_in
+    offsets = np.empty(channels * its.kernel_y * its.kernel_x, np.int64)
     tap = 0
     for channel in range(channels):
-        for y in range(kernel_y):
-            for x in range(kernel_x):
-                offsets[tap] = channel * plane + inside + (y - above) * row + (x - left) * LANES
+        for ky in range(its.kernel_y):
+            for kx in range(its.kernel_x):
+                offsets[tap] = channel * x.plane + x.inside + (ky - its.above) * x.row + (kx - its.left) * LANES
                 tap += 1
     return offsets
+
+
+@part
+def reads(source, its, x):
+    """The walk of a convolution through its operand: a stride from pixel to pixel."""
+    return Walk(source, its.c_in * x.plane, its.depthwise * x.plane, its.stride_y * x.row, its.stride_x * PIXEL)
+
+
+@part
+def conv_back(arena, target, source, adds, scale, its, border, blocks, weights, at, deviations):
+    """The gradient x of a convolution's operand from d, that of its output: the same taps, turned round.
+
+    With a stride, not every tap reaches every pixel. Pixels of one residue by the stride are reached by the same taps,
+    so there is a sweep for each residue. In one dimension, with a kernel of 3, stride 2 and padding 1:
+
+        pixel of x            0     1        2     3        4
+        reached from d        0     0  1     1     1  2     2         even pixels: one tap
+        by tap                1     2  0     1     2  0     1         odd pixels: two taps
+    """
+    keep_apart()
+    x, d = strides(its.h_in, its.w_in, border), strides(its.h_out, its.w_out, border)
+    outputs = 1 if its.depthwise else its.c_out
+    offsets = np.empty(outputs * its.kernel_y * its.kernel_x, np.int64)
+    turned = np.empty(its.c_in * offsets.size, arena.dtype)
+    scales = scales_of(scale, deviations, its.c_out)
+    if (its.kernel_y < its.stride_y or its.kernel_x < its.stride_x) and adds == 0:  # some pixels are never read
+        zero = arena.dtype.type(0)
+        fill(arena, target + x.inside, x.row, x.plane, blocks * its.c_in, its.h_in, its.w_in * LANES, zero, adds)
+        adds += 1
+    of = Walk(source, its.c_out * d.plane, its.depthwise * d.plane, d.row, PIXEL)
+    for a in range(its.stride_y):
+        for b in range(its.stride_x):
+            count = _turn(offsets, turned, weights, at, scales, its, d, a, b)
+            to = Walk(
+                target + x.inside + a * x.row + b * PIXEL,
+                its.c_in * x.plane, x.plane, its.stride_y * x.row, its.stride_x * PIXEL,
+            )  # fmt: skip
+            rows = (its.h_in - a + its.stride_y - 1) // its.stride_y
+            columns = (its.w_in - b + its.stride_x - 1) // its.stride_x
+            if count:
+                extent = Extent(blocks, its.c_in, rows, columns)
+                sweep(arena, to, arena, of, turned, offsets.size, _ADJACENT, offsets[:count], extent, adds)
+
+
+@part
+def _turn(offsets, turned, weights, at, scales, its, d, a, b):
+    """The taps that reach pixels of residue (a, b): where they read the gradient, and their weights; how many."""
+    keep_apart()
+    tap = 0
+    for output in range(1 if its.depthwise else its.c_out):
+        for ky in range((a + its.above) % its.stride_y, its.kernel_y, its.stride_y):
+            for kx in range((b + its.left) % its.stride_x, its.kernel_x, its.stride_x):
+                row, column = (a + its.above - ky) // its.stride_y, (b + its.left - kx) // its.stride_x
+                offsets[tap] = output * d.plane + d.inside + row * d.row + column * LANES
+                for c in range(its.c_in):
+                    o = c if its.depthwise else output
+                    where = (c if its.depthwise else output * its.c_in + c) * its.kernel_y + ky
+                    turned[c * offsets.size + tap] = weights[at + where * its.kernel_x + kx] * scales[o]
+                tap += 1
+    return tap
+
+
+@part
+def scales_of(scale, deviations, outputs):
+    """What the gradient of each output counts for: `scale`, by 1/σ where a batch norm is computed with the layer."""
+    keep_apart()
+    scales = np.empty(outputs, deviations.dtype)
+    for output in range(outputs):
+        scales[output] = scale * deviations[output] if deviations.size else scale
+    return scales

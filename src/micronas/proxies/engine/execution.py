@@ -12,7 +12,8 @@ import numpy.typing as npt
 from micronas.proxies.engine.backend import Images
 from micronas.proxies.engine.kernels import execute
 from micronas.proxies.engine.layout import LANES, Store
-from micronas.proxies.engine.program import Goal, Program
+from micronas.proxies.engine.program.goals import Goal
+from micronas.proxies.engine.program.instructions import Program
 
 
 class Work(NamedTuple):

@@ -1,4 +1,4 @@
-"""The instructions of `program.py`, compiled by numba: one call runs a program, with no Python in between."""
+"""The instructions of programs, compiled by numba: one call runs a program, with no Python in between."""
 
 # numba knows no `in` for enum members.
 # ruff: noqa: PLR0912, PLR1714
@@ -9,13 +9,15 @@ from functools import lru_cache
 
 import numpy as np
 
-from micronas.proxies.engine.convolutions import accumulate, weight_slopes, windows, windows_back
-from micronas.proxies.engine.layout import LANES
+from micronas.proxies.engine.compiling import compiled
+from micronas.proxies.engine.convolutions import conv, conv_back, conv_norm
+from micronas.proxies.engine.layout import LANES, Geometry
 from micronas.proxies.engine.norms import norm
 from micronas.proxies.engine.patterns import agree, distinct, signs
 from micronas.proxies.engine.planes import change, fill, global_pool, max_pool, pad, rows, shares
-from micronas.proxies.engine.program import Op
-from micronas.proxies.engine.vectors import compiled, strides
+from micronas.proxies.engine.program.instructions import Op
+from micronas.proxies.engine.slopes import accumulate, weight_slopes
+from micronas.proxies.engine.steps import strides
 
 
 @compiled
@@ -32,48 +34,50 @@ def execute(
     networks; and `features`, from which what is there before is taken.
     """
     for number in range(len(code)):
-        op, target, source, other, adds, geometry, weight, at, network = code[number]
+        op, target, source, other, adds, geometry, weight, at, member = code[number]
         scale = factors[number]
         g = geometries[geometry]
-        shape = (g[0], g[1], g[2], g[3], g[4], g[5], g[6], g[7], g[8], g[9], g[10], g[11], g[12])
-        deviations = statistics[0, at : at + shape[3]] if at >= 0 else statistics[0, :0]
-        variances = statistics[1, at : at + shape[3]] if at >= 0 else statistics[1, :0]
+        its = Geometry(g[0], g[1], g[2], g[3], g[4], g[5], g[6], g[7], g[8], g[9], g[10], g[11], g[12])
+        deviations = statistics[0, at : at + its.c_out] if at >= 0 else statistics[0, :0]
+        variances = statistics[1, at : at + its.c_out] if at >= 0 else statistics[1, :0]
         if op == Op.COPY or op == Op.RELU or op == Op.RELU_BACK or op == Op.NORM_BACK:
-            rows(arena, target, source, other, adds, scale, shape, border, blocks, op, deviations)
-        elif op == Op.CONV or op == Op.CONV_NORM:
-            windows(
-                arena, op, target, source, adds, scale, shape, border, blocks,
+            rows(arena, target, source, other, adds, scale, its, border, blocks, op, deviations)
+        elif op == Op.CONV:
+            conv(arena, target, source, adds, scale, its, border, blocks, weights, weight)
+        elif op == Op.CONV_NORM:
+            conv_norm(
+                arena, target, source, adds, scale, its, border, blocks,
                 weights, weight, deviations, variances, scratch, samples,
             )  # fmt: skip
         elif op == Op.CONV_BACK:
-            windows_back(arena, target, source, adds, scale, shape, border, blocks, weights, weight, deviations)
+            conv_back(arena, target, source, adds, scale, its, border, blocks, weights, weight, deviations)
         elif op == Op.SHARES:
-            shares(arena, target, source, adds, scale, shape, border, blocks)
+            shares(arena, target, source, adds, scale, its, border, blocks)
         elif op == Op.NORM:
-            norm(arena, target, source, adds, scale, shape, border, blocks, deviations, variances, samples)
+            norm(arena, target, source, adds, scale, its, border, blocks, deviations, variances, samples)
         elif op == Op.MAX_POOL or op == Op.MAX_POOL_BACK:
             back = op == Op.MAX_POOL_BACK
-            max_pool(arena, target, source, other, adds, scale, shape, border, blocks, back)
+            max_pool(arena, target, source, other, adds, scale, its, border, blocks, back)
         elif op == Op.GLOBAL_POOL or op == Op.GLOBAL_POOL_BACK:
             back = op == Op.GLOBAL_POOL_BACK
-            global_pool(arena, target, source, adds, scale, shape, border, blocks, back)
+            global_pool(arena, target, source, adds, scale, its, border, blocks, back)
         elif op == Op.PAD or op == Op.PAD_BACK:
-            pad(arena, target, source, adds, scale, shape, border, blocks, op == Op.PAD_BACK)
+            pad(arena, target, source, adds, scale, its, border, blocks, op == Op.PAD_BACK)
         elif op == Op.SLOPES:
-            count = weight_slopes(arena, source, other, scale, shape, border, blocks, deviations, scratch)
-            accumulate(grams[network], scratch, count, blocks * LANES)
+            count = weight_slopes(arena, source, other, scale, its, border, blocks, deviations, scratch)
+            accumulate(grams[member], scratch, count, blocks * LANES)
         elif op == Op.FILL:
-            row, plane, inside = strides(shape[4], shape[5], border)
-            fill(arena, target + inside, row, plane, blocks * shape[3], shape[4], shape[5] * LANES, scale, adds)
+            row, plane, inside = strides(its.h_out, its.w_out, border)
+            fill(arena, target + inside, row, plane, blocks * its.c_out, its.h_out, its.w_out * LANES, scale, adds)
         elif op == Op.SIGNS:
-            signs(arena, source, other, shape, border, blocks, bits)
+            signs(arena, source, other, its, border, blocks, bits)
         elif op == Op.CHANGE:
-            change(features, target, arena, source, shape, border, blocks)
+            change(features, target, arena, source, its, border, blocks)
         elif op == Op.COUNT or op == Op.AGREE:
             if op == Op.COUNT:
-                counts[network] = distinct(bits, (source + 63) // 64, samples)
+                counts[member] = distinct(bits, (source + 63) // 64, samples)
             else:
-                agree(grams[network], bits, source, samples)
+                agree(grams[member], bits, source, samples)
             for word in range(bits.shape[0]):
                 for sample in range(bits.shape[1]):
                     bits[word, sample] = 0

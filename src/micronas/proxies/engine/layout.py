@@ -11,16 +11,40 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from micronas.network.graph import Kind, Layer, Shape, Signature
+from micronas.network.graph import Layer
+from micronas.network.signature import Kind, Shape, Signature
 from micronas.proxies.engine.values import LEARNED
 from micronas.weights import Draw, draw_bias, draw_weight
 
 LANES = 16
 """Samples side by side: one AVX-512 vector of float32, two of AVX2, four of NEON."""
+
+
+class Geometry(NamedTuple):
+    """What compiled code must know of a layer: a row of `Program.geometries`.
+
+    Height and width of `kernel`, `stride` and padding before (`above`, `left`) are 1, 1 and 0 where a layer has none.
+    `depthwise` is 1 where each channel is computed from its own alone, else 0.
+    """
+
+    c_in: int
+    h_in: int
+    w_in: int
+    c_out: int
+    h_out: int
+    w_out: int
+    kernel_y: int
+    kernel_x: int
+    stride_y: int
+    stride_x: int
+    above: int
+    left: int
+    depthwise: int
 
 
 @dataclass
@@ -39,7 +63,9 @@ class Store:
     arena_size: int = 0
     scratch_size: int = 0
     _geometries: dict[Signature, int] = field(default_factory=dict)
-    _geometry_rows: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 13), np.int64))
+    _geometry_rows: npt.NDArray[np.int64] = field(
+        default_factory=lambda: np.empty((0, len(Geometry._fields)), np.int64)
+    )
     _weights: dict[tuple[str, Signature], int] = field(default_factory=dict)
     _weight_values: npt.NDArray[np.floating] = field(default_factory=lambda: np.empty((0, 0)))
     _drawn: list[npt.NDArray[np.float64]] = field(default_factory=list)
@@ -67,10 +93,7 @@ class Store:
         return found
 
     def geometries(self) -> npt.NDArray[np.int64]:
-        """Channels, height and width in and out; of each axis kernel, stride, padding before; whether depthwise.
-
-        A row each.
-        """
+        """A `Geometry` in each row."""
         if len(self._geometry_rows) < len(self._geometries):
             rows = [
                 [*np.roll(its.in_shape, 1), *np.roll(its.out_shape, 1), *its.kernel, *its.stride, above, left]

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
+from micronas.proxies.engine.compiling import keep_apart, part
 from micronas.proxies.engine.layout import LANES
-from micronas.proxies.engine.vectors import keep_apart, part, strides
+from micronas.proxies.engine.steps import strides
 
 
 @part
-def norm(arena, target, source, adds, scale, shape, border, blocks, deviations, variances, samples):
+def norm(arena, target, source, adds, scale, its, border, blocks, deviations, variances, samples):
     """A batch norm that stands alone; those that read a convolution are computed with it."""
     keep_apart()
-    channels, height, width = shape[0], shape[1], shape[2]
+    channels, height, width = its.c_in, its.h_in, its.w_in
     row, plane, inside = strides(height, width, border)
     for channel in range(channels):
         of, to = source + channel * plane + inside, target + channel * plane + inside

@@ -17,7 +17,7 @@ from micronas.proxies.engine.backend import Images, Kernels, Precision, Response
 from micronas.proxies.engine.execution import Pass, Work
 from micronas.proxies.engine.kernels import prepare
 from micronas.proxies.engine.layout import Store, border
-from micronas.proxies.engine.program import Goal, write
+from micronas.proxies.engine.program.goals import Goal, write
 from micronas.proxies.engine.values import Merged
 from micronas.weights import Draw, draw_weight
 
@@ -88,7 +88,7 @@ def _written(graphs: Sequence[Graph], chunk: int, store: Store, goal: Goal) -> I
     """Programs for all graphs, a chunk each; none where no graph is connected."""
     for first in range(0, len(graphs), chunk):
         merged = Merged.of(graphs[first : first + chunk])
-        connected = np.flatnonzero([network is not None for network in merged.networks])
+        connected = np.flatnonzero([member is not None for member in merged.members])
         reach = max(map(border, merged.signatures), default=0)
         if reach > store.border:
             store = Store(store.samples, store.seeds, store.dtype, reach, store.draw)

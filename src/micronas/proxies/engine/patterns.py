@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
+from micronas.proxies.engine.compiling import keep_apart, part
 from micronas.proxies.engine.layout import LANES
-from micronas.proxies.engine.vectors import keep_apart, part, strides
+from micronas.proxies.engine.steps import strides
 
 
 @part
-def signs(arena, source, first, shape, border, blocks, bits):
+def signs(arena, source, first, its, border, blocks, bits):
     """Set the bits of all samples from number `first` on, 64 to a word; bits is (words, samples)."""
     keep_apart()
-    channels, height, width = shape[3], shape[4], shape[5]
+    channels, height, width = its.c_out, its.h_out, its.w_out
     row, plane, inside = strides(height, width, border)
     pixels = height * width
     for neuron in range(channels * pixels):

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from micronas.proxies.engine.compiling import keep_apart, part
 from micronas.proxies.engine.layout import LANES
-from micronas.proxies.engine.program import Op
-from micronas.proxies.engine.vectors import keep_apart, part, strides
+from micronas.proxies.engine.program.instructions import Op
+from micronas.proxies.engine.steps import strides
 
 
 @part
@@ -32,10 +33,10 @@ def fill(x, at, row, plane, images, height, count, value, adds):
 
 
 @part
-def rows(arena, target, source, other, adds, scale, shape, border, blocks, op, deviations):
+def rows(arena, target, source, other, adds, scale, its, border, blocks, op, deviations):
     """Copy, ReLU and the gradients of ReLU and batch norm: what one number after the other becomes."""
     keep_apart()
-    channels, height, width = shape[3], shape[4], shape[5]
+    channels, height, width = its.c_out, its.h_out, its.w_out
     row, plane, inside = strides(height, width, border)
     count, zero = width * LANES, arena.dtype.type(0)
     for image in range(blocks * channels):
@@ -62,19 +63,19 @@ def rows(arena, target, source, other, adds, scale, shape, border, blocks, op, d
 
 
 @part
-def change(features, at, arena, source, shape, border, blocks):
+def change(features, at, arena, source, its, border, blocks):
     """Features become what a tensor has more than they: after two runs that began with zeros, what has changed."""
     keep_apart()
-    _, plane, _ = strides(shape[4], shape[5], border)
-    for j in range(blocks * shape[3] * plane):
+    _, plane, _ = strides(its.h_out, its.w_out, border)
+    for j in range(blocks * its.c_out * plane):
         features[at + j] = arena[source + j] - features[at + j]
 
 
 @part
-def shares(arena, target, source, adds, scale, shape, border, blocks):
+def shares(arena, target, source, adds, scale, its, border, blocks):
     """Each pixel divided by how many pixels, not padding, the window of an average pool covers there."""
     keep_apart()
-    channels, h_in, w_in, _, h_out, w_out, kernel_y, kernel_x, stride_y, stride_x, above, left, _ = shape
+    channels, h_in, w_in, _, h_out, w_out, kernel_y, kernel_x, stride_y, stride_x, above, left, _ = its
     row, plane, inside = strides(h_out, w_out, border)
     shares = np.empty(w_out * LANES, arena.dtype)
     for y in range(h_out):
@@ -94,10 +95,10 @@ def shares(arena, target, source, adds, scale, shape, border, blocks):
 
 
 @part
-def max_pool(arena, target, source, other, adds, scale, shape, border, blocks, back):
+def max_pool(arena, target, source, other, adds, scale, its, border, blocks, back):
     """Forward, or its gradient, which goes to the first largest number of every window."""
     keep_apart()
-    channels, h_in, w_in, _, h_out, w_out, kernel_y, kernel_x, stride_y, stride_x, above, left, _ = shape
+    channels, h_in, w_in, _, h_out, w_out, kernel_y, kernel_x, stride_y, stride_x, above, left, _ = its
     row_in, plane_in, inside_in = strides(h_in, w_in, border)
     row_out, plane_out, inside_out = strides(h_out, w_out, border)
     if back and not adds:
@@ -122,12 +123,12 @@ def max_pool(arena, target, source, other, adds, scale, shape, border, blocks, b
 
 
 @part
-def global_pool(arena, target, source, adds, scale, shape, border, blocks, back):
+def global_pool(arena, target, source, adds, scale, its, border, blocks, back):
     """The mean over all pixels, or its gradient, which all pixels share."""
     keep_apart()
-    channels, height, width = shape[0], shape[1], shape[2]
+    channels, height, width = its.c_in, its.h_in, its.w_in
     row, plane, inside = strides(height, width, border)
-    _, plane_one, inside_one = strides(shape[4], shape[5], border)
+    _, plane_one, inside_one = strides(its.h_out, its.w_out, border)
     share = arena.dtype.type(scale / (height * width))
     for image in range(blocks * channels):
         start = (source if back else target) + image * plane_one + inside_one
@@ -150,10 +151,10 @@ def global_pool(arena, target, source, adds, scale, shape, border, blocks, back)
 
 
 @part
-def pad(arena, target, source, adds, scale, shape, border, blocks, back):
+def pad(arena, target, source, adds, scale, its, border, blocks, back):
     """Put an image inside a larger one of zeros, or take it out again."""
     keep_apart()
-    channels, h_in, w_in, _, h_out, w_out, _, _, _, _, above, left, _ = shape
+    channels, h_in, w_in, _, h_out, w_out, _, _, _, _, above, left, _ = its
     row_in, plane_in, inside_in = strides(h_in, w_in, border)
     row_out, plane_out, inside_out = strides(h_out, w_out, border)
     if not back and not adds:

@@ -10,7 +10,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from micronas.network.graph import Kind, Layer, Signature
+from micronas.network.graph import Layer
+from micronas.network.signature import Kind, Signature
 from micronas.proxies.engine.values import Merged, Value
 
 Index = npt.NDArray[np.int64]
@@ -38,17 +39,17 @@ class Schedule:
     @cached_property
     def connected(self) -> Index:
         """Which graphs have a network."""
-        return np.array([at for at, network in enumerate(self.merged.networks) if network is not None], np.int64)
+        return np.array([at for at, member in enumerate(self.merged.members) if member is not None], np.int64)
 
     @cached_property
     def members(self) -> list[Index]:
         """The values of every connected network."""
-        return [np.array(network.values) for network in self.merged.networks if network is not None]
+        return [np.array(member.values) for member in self.merged.members if member is not None]
 
     @cached_property
     def features(self) -> Index:
         """The last feature map of every connected network."""
-        return np.array([network.features for network in self.merged.networks if network is not None], np.int64)
+        return np.array([member.features for member in self.merged.members if member is not None], np.int64)
 
     @cached_property
     def steps(self) -> list[Step]:

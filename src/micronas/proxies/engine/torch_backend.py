@@ -10,7 +10,8 @@ import numpy.typing as npt
 import torch
 
 from micronas.errors import UserError
-from micronas.network.graph import Graph, Signature
+from micronas.network.graph import Graph
+from micronas.network.signature import Signature
 from micronas.proxies.engine.backend import Device, Images, Kernels, Precision, Responses
 from micronas.proxies.engine.schedule import Index, Schedule
 from micronas.proxies.engine.torch_backward import Backward

@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor
 
-from micronas.network.graph import Kind, Layer, Signature
+from micronas.network.graph import Layer
+from micronas.network.signature import Kind, Signature
 from micronas.networks import sides
 from micronas.proxies.engine.schedule import Index, by_step
 from micronas.proxies.engine.torch_forward import Forward, groups

@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor
 
-from micronas.network.graph import Kind, Layer, Signature
+from micronas.network.graph import Layer
+from micronas.network.signature import Kind, Signature
 from micronas.networks import average_pool, sides
 from micronas.proxies.engine.schedule import Index, Schedule, Step, by_step
 from micronas.weights import Draw, draw_bias

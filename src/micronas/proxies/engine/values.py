@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from micronas.network.graph import Graph, Kind, Layer, Signature
+from micronas.network.graph import Graph, Layer
 from micronas.network.live import Disconnected, live
+from micronas.network.signature import Kind, Signature
 
 LEARNED = (Kind.CONV, Kind.DEPTHWISE, Kind.LINEAR)
 """Layers whose weights the kernels differentiate by. An untrained batch norm is no function of its name."""
@@ -21,8 +22,8 @@ class Value:
 
 
 @dataclass(frozen=True)
-class Network:
-    """The values one network is made of, in the order they run; the last one is its output.
+class Member:
+    """One of the merged networks: its values in the order they run, of which the last is its output.
 
     `features` is the last feature map: what the last global pool reads, else the output.
     """
@@ -40,12 +41,12 @@ class Merged:
 
     Attributes:
         values: inputs before readers.
-        networks: one for each graph, None for a disconnected one.
+        members: the network of each graph, None for a disconnected one.
         signatures: every signature that occurs, numbered.
     """
 
     values: list[Value] = field(default_factory=list)
-    networks: list[Network | None] = field(default_factory=list)
+    members: list[Member | None] = field(default_factory=list)
     signatures: dict[Signature, int] = field(default_factory=dict)
     _found: dict[tuple[int, str, tuple[int, ...]], int] = field(default_factory=dict)
 
@@ -62,7 +63,7 @@ class Merged:
         try:
             graph = live(graph)
         except Disconnected:
-            self.networks.append(None)
+            self.members.append(None)
             return
         number: dict[str, int] = {}
         for layer in graph.layers:
@@ -71,7 +72,7 @@ class Merged:
             number[layer.name] = inputs[0] if alone else self._value(layer, inputs)
         pooled = [layer.inputs[0] for layer in graph.layers if layer.signature.kind is Kind.GLOBAL_POOL]
         features = number[pooled[-1] if pooled else graph.output.name]
-        self.networks.append(Network(tuple(dict.fromkeys(number.values())), features))
+        self.members.append(Member(tuple(dict.fromkeys(number.values())), features))
 
     def _value(self, layer: Layer, inputs: tuple[int, ...]) -> int:
         signature = layer.signature

@@ -1,0 +1,145 @@
+"""What users write, read: numbers with units, seeds, a run's TOML file."""
+
+from __future__ import annotations
+
+import math
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from micronas.errors import UserError
+from micronas.run.run import Run, check_names
+
+_SCALES: Mapping[str, Mapping[str, float]] = {
+    "ms": {"us": 1e-3, "\u00b5s": 1e-3, "\u03bcs": 1e-3, "ms": 1.0, "s": 1e3},  # micro sign and Greek mu
+    "bytes": {"": 1, "B": 1, "KB": 1e3, "MB": 1e6, "KiB": 1024, "MiB": 1024**2},
+}
+"""What a number may be followed by, for each unit that has a scale of its own."""
+
+_COUNT: Mapping[str, float] = {"": 1, "k": 1e3, "M": 1e6, "G": 1e9}
+"""The same for all others."""
+
+MOST_SEEDS = 1000
+"""An ensemble of more is a typing mistake: each is a pass over the whole space."""
+
+
+def parse_quantity(text: str, unit: str, what: str) -> float:
+    """A number in `unit` of `300ms`, `128KiB`, `50M` or `12.5`; `what` names it in errors.
+
+    Raises:
+        UserError: no number, a unit that is missing or strange, or not above 0.
+    """
+    scales = _SCALES.get(unit, _COUNT)
+    examples = {"ms": "300ms or 0.3s", "bytes": "128KiB or 131072"}.get(unit, "50M or 50000000")
+    match = re.fullmatch(r"\s*([-+]?[0-9._]+(?:[eE][-+]?[0-9]+)?)\s*([a-zA-Z\u00b5\u03bc]*)\s*", text)
+    try:
+        number = float(match[1]) if match else math.nan
+    except ValueError:
+        number = math.nan
+    if not match or not math.isfinite(number):
+        raise UserError(f"cannot read {what} from {text!r}; write it like {examples}")
+    if match[2] not in scales:
+        *words, last = (word for word in scales if word.isascii() and word)
+        raise UserError(f"{text!r} has no unit that is known; write {', '.join(words)} or {last}, like {examples}")
+    value = number * scales[match[2]]
+    if not 0 < value < math.inf:
+        raise UserError(f"{what} must be above 0 and finite, not {text!r}")
+    return value
+
+
+def parse_pair(text: str, flag: str) -> tuple[str, str]:
+    """(name, value) of `NAME=VALUE`.
+
+    Raises:
+        UserError: it is no such pair.
+    """
+    name, found, value = text.partition("=")
+    if not (found and name.strip() and value.strip()):
+        raise UserError(f"cannot read {flag} from {text!r}; write it like {flag} NAME=VALUE")
+    return name.strip(), value.strip()
+
+
+def parse_weight(text: str, name: str) -> float:
+    """A weight of 0 or more.
+
+    Raises:
+        UserError: it is none.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise UserError(f"the weight of {name} must be 0 or more, not {text!r}")
+    return number
+
+
+def parse_setting(text: str) -> int | float | str | tuple[int, ...]:
+    """A setting as it is typed: a number, whole numbers parted by commas, else a text."""
+    if re.fullmatch(r"\d+(,\d+)+", text):
+        return tuple(map(int, text.split(",")))
+    for read in (int, float):
+        try:
+            return read(text)
+        except ValueError:
+            continue
+    return text
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """Seeds of `0-4`, `7` or `1,3,5-6`.
+
+    Raises:
+        UserError: it is no such list.
+    """
+    found: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*([0-9]{1,9})(?:-([0-9]{1,9}))?\s*", part)
+        if not match or (match[2] and int(match[2]) < int(match[1])):
+            raise UserError(f"cannot read seeds from {text!r}; write them like 0-4 or 1,3,5")
+        one_after = int(match[2] or match[1]) + 1
+        if one_after - int(match[1]) + len(found) > MOST_SEEDS:
+            raise UserError(f"{text!r} is more than {MOST_SEEDS} seeds; each is a pass over the whole space")
+        found += range(int(match[1]), one_after)
+    return tuple(dict.fromkeys(found))
+
+
+def read_config(path: Path) -> Run:
+    """A run from a TOML file whose keys are the attributes of `Run`.
+
+    Raises:
+        UserError: unreadable, no TOML, an unknown key or a value of the wrong type.
+    """
+    return run_of(read_file(path, tomllib.loads, "TOML"), str(path))
+
+
+def read_file(path: Path, load: Callable[[str], Any], language: str) -> Any:
+    """What a file holds.
+
+    Raises:
+        UserError: it cannot be read, or is not written in that language.
+    """
+    try:
+        return load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
+        raise UserError(f"{path} is not valid {language}: {error}") from error
+
+
+def run_of(data: object, where: str) -> Run:
+    """The run that plain data says.
+
+    Raises:
+        UserError: it says none; the message begins with where it was read.
+    """
+    if not isinstance(data, dict):
+        raise UserError(f"{where} holds no run")
+    values = cast(dict[str, Any], data)
+    check_names(values, where)
+    try:
+        return Run(**values)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from error

@@ -1,0 +1,148 @@
+"""A run as data: everything a search or a measurement depends on."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, cast
+
+from micronas.errors import UserError
+from micronas.hardware.table import OUR_RUNTIME
+from micronas.search.search import REPEATS
+
+Number = int | float
+Setting = Number | str | Sequence[int]
+"""The value of one setting of a space or a search."""
+
+_GONE = {
+    "max_latency_ms": "limits={'latency': 300}",
+    "ntk_weight": "terms={'ntk': 1}",
+    "regions_weight": "terms={'linear-regions': 1}",
+    "expressivity": "terms={'ntk': 1, 'naswot': 1}",
+    "flops_weight": "terms={'flops': 1} or terms={'live-flops': 1}",
+    "latency_weight": "terms={'latency': 1}",
+    "channels": "space_settings={'channels': 16}",
+    "cells": "space_settings={'cells': 5}",
+}
+"""Names of an earlier version, and how the same is written now."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a user asked for. The same values give the same answer.
+
+    Raises:
+        UserError: a name that is none of these, or a value of another type than is said here.
+
+    Attributes:
+        space: name in the catalog.
+        space_settings: what is not as the space has it by default: `{"channels": 8, "cells": 3}`.
+        search: name in the catalog.
+        search_settings: what is not as the search has it by default: `{"samples": 200}`.
+        target: a board's name, or the path of its `.toml`.
+        runtime: whose kernels are timed on the board; another's table comes of its own profile or calibration.
+        input: height and width of the pictures.
+        classes: outputs of the network.
+        terms: how much each indicator weighs, by its name in the catalog; None for what the search weighs by default.
+        limits: hard limits, indicator ≤ number, in the indicator's unit (milliseconds, bytes, MACs).
+        images: folder of images or `.npz` for the indicators; None for a seeded Gaussian batch.
+        seed, repeats: of weights and random inputs; a seed is as many draws as there are repeats (`draw_seeds`).
+        seeds: of an ensemble, like "0-4" (exact search only); None for `seed` alone.
+    """
+
+    space: str = "nasbench201"
+    space_settings: Mapping[str, Setting] = field(default_factory=dict[str, Setting])
+    search: str = "pruning"
+    search_settings: Mapping[str, Setting] = field(default_factory=dict[str, Setting])
+    target: str = "nucleo-f746zg"
+    runtime: str = OUR_RUNTIME
+    input: int = 32
+    classes: int = 10
+    terms: Mapping[str, float] | None = None
+    limits: Mapping[str, float] = field(default_factory=dict[str, float])
+    images: str | None = None
+    seed: int = 0
+    seeds: str | None = None
+    repeats: int = REPEATS
+
+    def __new__(cls, *_: object, **given: object) -> Run:
+        """Refuse names that are no attributes, in words instead of Python's."""
+        check_names(given, "a run")
+        return super().__new__(cls)
+
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            if wrong := _wrong(getattr(self, one.name), str(one.type)):
+                raise UserError(f"{one.name} of a run must be {wrong}, not {getattr(self, one.name)!r}")
+        for name in ("space_settings", "search_settings"):  # as files have them, several numbers are a list
+            settings = cast(Mapping[str, Any], getattr(self, name))
+            object.__setattr__(self, name, {setting: _frozen(value) for setting, value in settings.items()})
+
+    def anchored(self) -> Run:
+        """The same with absolute paths, so that it can be repeated from any folder."""
+        images = None if self.images is None else str(Path(self.images).resolve())
+        target = str(Path(self.target).resolve()) if self.target.endswith(".toml") else self.target
+        return replace(self, images=images, target=target)
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain data, for a result file."""
+        return {name: _plain(value) for name, value in asdict(self).items()}
+
+
+def check_names(given: Mapping[str, object], where: str) -> None:
+    """Refuse what is no attribute of a run.
+
+    Raises:
+        UserError: such a name; says the near one, or how it is written now.
+    """
+    known = [one.name for one in fields(Run)]
+    for name in given:
+        if name in known:
+            continue
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"write {_GONE[name]}" if name in _GONE else f"did you mean {near[0]!r}?" if near else ""
+        raise UserError(f"{where}: unknown key {name!r}" + (f"; {hint}" if hint else f"; there are {', '.join(known)}"))
+
+
+def _wrong(value: object, annotated: str) -> str:
+    """What a value should be, "" if it is that."""
+    if value is None and "None" in annotated:
+        return ""
+    match annotated.removesuffix(" | None"):
+        case "int":
+            return "" if type(value) is int else "a whole number"
+        case "str":
+            return "" if isinstance(value, str) else "a text"
+        case "Mapping[str, float]":
+            return "" if _all_named(value, _is_number) else "a finite number for each indicator's name"
+        case _:
+            return "" if _all_named(value, _is_setting) else "a number, a text or a list of whole numbers for each name"
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(cast(list[int], value)) if isinstance(value, list) else value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(its) for name, its in cast(dict[str, Any], value).items()}
+    return list(cast(tuple[int, ...], value)) if isinstance(value, tuple) else value
+
+
+def _all_named(value: Any, fits: Callable[[Any], bool]) -> bool:
+    return isinstance(value, Mapping) and all(type(name) is str and fits(its) for name, its in cast(Any, value).items())
+
+
+def _is_number(value: Any) -> bool:
+    if type(value) is int:
+        return abs(value) <= sys.float_info.max
+    return type(value) is float and math.isfinite(value)
+
+
+def _is_setting(value: Any) -> bool:
+    whole = type(value) in (list, tuple) and all(type(each) is int for each in value)
+    return whole or isinstance(value, str) or _is_number(value)

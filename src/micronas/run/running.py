@@ -1,0 +1,195 @@
+"""From a run to its outcome: search, measure, or export every score."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from micronas import catalog
+from micronas.cache import atomic_write
+from micronas.candidate import Candidate
+from micronas.errors import UserError
+from micronas.hardware.latency import Latency
+from micronas.hardware.target import Target
+from micronas.indicator import untrained_of
+from micronas.network.live import Disconnected
+from micronas.objective import Limit
+from micronas.run.outcome import Kept, Outcome, Reading
+from micronas.run.readings import break_down, finalists, read_indicators, rounds
+from micronas.run.results import THE_ANSWERS_LATENCIES, THE_TABLE
+from micronas.run.run import Run
+from micronas.run.setup import Setup, look_up, set_up
+from micronas.search.exact import ExactSearch, score_rows
+from micronas.search.measured import Measured
+from micronas.search.search import SearchResult, Watch, unwatched
+
+if TYPE_CHECKING:
+    from micronas.deploy.emulation import Emulation
+
+
+def search(run: Run, watch: Watch = unwatched) -> Outcome:
+    """Search as the run says. Operations the board's table lacks are profiled when asked for, and kept for the user.
+
+    Raises:
+        UserError: something the run names is not there or cannot be read.
+        Unreachable: no architecture meets the limits.
+    """
+    run = run.anchored()
+    parts = set_up(run, watch)
+    parts.refuse_unfit_pictures()
+    started = time.perf_counter()
+    result = parts.search.run(parts.start, parts.objective)
+    seconds = time.perf_counter() - started
+    return _outcome(run, parts, result.candidate, seconds, None, result)
+
+
+def measure(
+    run: Run,
+    architecture: str,
+    watch: Watch = unwatched,
+    *,
+    emulated: bool = False,
+    only: Collection[str] | None = None,
+) -> Outcome:
+    """Judge one given architecture.
+
+    `emulated`: also build its firmware and run it from reset to halt. `only`: by these indicators; a latency alone
+    needs no untrained network, so it is there at once.
+
+    Raises:
+        ArchitectureError: the text is no architecture of the run's space.
+        UserError: something the run names is not there or cannot be read.
+    """
+    run = run.anchored()
+    parts = set_up(run, watch)
+    candidate = parts.start.of(parts.start.space.parse(architecture))
+    started = time.perf_counter()
+    outcome = _outcome(run, parts, candidate, 0.0, only)
+    emulation = _emulate(parts, candidate, run.seed, watch) if emulated else None
+    return replace(outcome, emulation=emulation, seconds=round(time.perf_counter() - started, 3))
+
+
+def _emulate(parts: Setup, candidate: Candidate, seed: int, watch: Watch) -> Emulation:
+    from micronas.deploy.emulate import emulate
+
+    watch(0, 1, "building and running the firmware")
+    try:
+        return emulate(candidate.graph, parts.bench.target, seed)
+    except Disconnected as error:
+        raise UserError(f"{candidate.text} has no firmware: {error}") from error
+
+
+def _outcome(
+    run: Run,
+    parts: Setup,
+    candidate: Candidate,
+    seconds: float,
+    only: Collection[str] | None,
+    result: SearchResult | None = None,
+) -> Outcome:
+    wanted = _wanted(parts, only)
+    searched = set(parts.bench.used)
+    with Measured(watch=unwatched) as measured:
+        known = result.finalists[0].values if result else {}
+        indicators = [parts.indicator(name) for name in wanted]
+        readings = read_indicators(candidate, indicators, known, parts.draws, measured)
+    timed = "latency" in wanted
+    breakdown = break_down(Latency(parts.bench), candidate.graph) if timed else None
+    return Outcome(
+        space=candidate.space.name,
+        architecture=candidate.text,
+        drawing=tuple(candidate.space.drawing(candidate.choices).splitlines()),
+        network=candidate.space.describe(candidate.choices, candidate.task),
+        target=parts.bench.target.name,
+        indicators=readings,
+        breakdown=breakdown,
+        seed=run.seed,
+        run=run.to_dict(),
+        search=run.search if result else None,
+        finalists=finalists(result) if result else (),
+        rounds=rounds(result) if result else (),
+        measured=result.measured if result else None,
+        seconds=round(seconds, 3),
+        limits=_kept(parts.objective.limits, candidate, readings, parts) if result else (),
+        misfits=_misfits(parts.bench.target, readings),
+        made_from={"the images": parts.means.inputs.digest, **_latencies(parts, searched)},
+        notes=(*(result.notes if result else ()), *measured.notes),
+    )
+
+
+def _wanted(parts: Setup, only: Collection[str] | None) -> Collection[str]:
+    """Names of the indicators to read: of untrained networks those that weigh, unless others are asked for."""
+    if only is None:
+        weighing = [term.indicator.name for term in parts.objective.performance]
+        deployed = [name for name in catalog.INDICATORS if untrained_of(parts.indicator(name)) is None]
+        return [*weighing, *deployed]
+    for name in only:
+        look_up(catalog.INDICATORS, name, "indicator")
+    return [name for name in catalog.INDICATORS if name in only]
+
+
+def _latencies(parts: Setup, searched: Collection[object]) -> dict[str, str]:
+    """A digest of the rows of the board's table that the outcome depends on."""
+    used = tuple(parts.bench.used)
+    if not used:
+        return {}
+    return {THE_TABLE if searched else THE_ANSWERS_LATENCIES: parts.bench.target.latency.digest_of(used)}
+
+
+def _misfits(target: Target, readings: Mapping[str, Reading]) -> tuple[str, ...]:
+    """What the board has too little of for this network."""
+    region = target.arena_region
+    room = {
+        "sram": (region.size_bytes, f"its largest SRAM region, {region.name}"),
+        "flash": (target.flash_bytes, "its flash"),
+    }
+    return tuple(
+        f"does not fit {target.name}: needs {reading.value / 1024:,.0f} KiB of {name}, {what} has {size / 1024:,.0f}"
+        for name, (size, what) in room.items()
+        if (reading := readings.get(name)) and reading.value is not None and reading.value > size
+    )
+
+
+def _kept(
+    limits: Sequence[Limit], candidate: Candidate, readings: Mapping[str, Reading], parts: Setup
+) -> tuple[Kept, ...]:
+    """Every limit, and what the answer needs of it."""
+    kept: list[Kept] = []
+    for limit in limits:
+        name = limit.indicator.name
+        reached = readings[name].value if name in readings else None
+        if reached is None:
+            with Measured() as measured:
+                reached = float(measured.values(limit.indicator, [candidate], parts.draws)[0])
+        kept.append(Kept(name, limit.at_most, reached, limit.indicator.unit))
+    return tuple(kept)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written: how many rows, and what else the user should be told, a line each."""
+
+    rows: int
+    notes: tuple[str, ...]
+
+
+def export_scores(run: Run, path: Path, unique: bool, watch: Watch = unwatched) -> Exported:
+    """Write every architecture's indicators, one column for each seed, and its score.
+
+    `unique`: one row for each distinct network, its representative. A disconnected network has no
+    score: its cells are empty.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    parts = set_up(replace(run, search="exact"), watch)
+    exact = cast(ExactSearch, parts.search)
+    table, notes = exact.score(parts.start, parts.objective)
+    try:
+        atomic_write(path, score_rows(table, exact.seeds, unique))
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}; choose another --out") from error
+    return Exported(len(table.census if unique else table.census.members), notes)

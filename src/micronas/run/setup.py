@@ -1,0 +1,242 @@
+"""A run's parts, built once from what it names."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar, cast
+
+from micronas import catalog
+from micronas.candidate import Candidate, everything
+from micronas.errors import UserError
+from micronas.hardware.profiled import Bench
+from micronas.hardware.target import load_target
+from micronas.indicator import Indicator, PerformanceIndicator, untrained_of
+from micronas.inputs import Gaussian, Images
+from micronas.network.graph import Graph
+from micronas.objective import Limit, Objective, Term
+from micronas.run.reading import parse_seeds
+from micronas.run.run import Run, Setting
+from micronas.search.search import Search, Watch, draw_seeds, unwatched
+from micronas.spaces.space import SearchSpace
+from micronas.task import Task
+
+MOST_REPEATS = 1000
+"""More draws for a seed are a typing mistake: each is measured anew."""
+
+_Named = TypeVar("_Named")
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A run's parts, ready to go.
+
+    Attributes:
+        start: all of the space, for the task.
+        means: what indicators are made with: the pictures, and the board.
+        objective: what is looked for.
+        search: how.
+        draws: what single draws of weights and inputs are seeded with.
+    """
+
+    start: Candidate
+    means: catalog.Means
+    objective: Objective
+    search: Search
+    draws: tuple[int, ...]
+
+    @property
+    def bench(self) -> Bench:
+        """The board, on which what is asked for gets timed."""
+        return self.means.bench
+
+    def refuse_unfit_pictures(self) -> None:
+        """Find out before a search, and not after it, whether the space's networks can take the task's pictures.
+
+        Raises:
+            UserError: they cannot; the message says what would do.
+        """
+        self.start.of(self.start.space.sample(0)).graph  # noqa: B018 (lowering it is the test)
+
+    def indicator(self, name: str) -> Indicator:
+        """An indicator by its name in the catalog.
+
+        Raises:
+            UserError: there is none of that name.
+        """
+        return look_up(catalog.INDICATORS, name, "indicator")(self.means)
+
+
+def look_up(names: Mapping[str, _Named], name: str, what: str) -> _Named:
+    """The catalog's entry of that name.
+
+    Raises:
+        UserError: there is none; names the near one and all there are.
+    """
+    if name in names:
+        return names[name]
+    near = difflib.get_close_matches(name, names, 1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise UserError(f"unknown {what} {name!r}; {hint}there are {', '.join(names)}")
+
+
+def set_up(run: Run, watch: Watch = unwatched) -> Setup:
+    """Build what a run names.
+
+    Raises:
+        UserError: an unknown name, a bad value, unreadable images or board.
+    """
+    seeds = _seeds(run)
+    start = everything(space_of(run), task_of(run))
+    bench = Bench(load_target(run.target, run.runtime), profiling(watch))
+    means = catalog.Means(Images(run.images) if run.images else Gaussian(), bench)
+    search = search_of(run, seeds, watch)
+    return Setup(start, means, _objective(run, means, search), search, draw_seeds(seeds, run.repeats))
+
+
+def profiling(watch: Watch) -> catalog.Progress:
+    """Tells a watch how profiling gets on."""
+    return lambda done, total: watch(done, total, "profiling operations that the board's table lacks")
+
+
+def space_of(run: Run) -> SearchSpace:
+    """The space of a run, with its settings.
+
+    Raises:
+        UserError: no such space or setting.
+    """
+    kind = look_up(catalog.SPACES, run.space, "space")
+    types = _types(kind)
+    return kind(**_settings(run.space, types, run.space_settings))
+
+
+def task_of(run: Run) -> Task:
+    """What a run's networks are for."""
+    return Task((run.input, run.input, 3), run.classes)
+
+
+def graph_of(run: Run, architecture: str, numbers: Mapping[str, int]) -> Graph:
+    """The network of an architecture; of the run's numbers (input, classes, settings of the space) some may be others.
+
+    Raises:
+        ArchitectureError: the text is none of the run's space.
+    """
+    own = {name: number for name, number in numbers.items() if name in ("input", "classes")}
+    settings = {**run.space_settings, **{name: number for name, number in numbers.items() if name not in own}}
+    run = replace(run, space_settings=settings, **own)
+    start = everything(space_of(run), task_of(run))
+    return start.of(start.space.parse(architecture)).graph
+
+
+def search_of(run: Run, seeds: tuple[int, ...], watch: Watch) -> Search:
+    """The search of a run, with its settings.
+
+    Raises:
+        UserError: no such search or setting, or several seeds for a search that takes one.
+    """
+    kind = look_up(catalog.SEARCHES, run.search, "search")
+    types = _types(kind)
+    if len(seeds) > 1 and "seeds" not in types:
+        raise UserError(f"several seeds are for --search exact; {run.search} takes one: --seed")
+    seeded = {"seeds": seeds} if "seeds" in types else {"seed": min(seeds)}
+    own = {name: annotated for name, annotated in types.items() if name not in _PLUMBING}
+    settings = _settings(run.search, own, run.search_settings)
+    return kind(**seeded, repeats=run.repeats, watch=watch, **settings)
+
+
+_PLUMBING = ("seed", "seeds", "repeats", "watch", "store", "name")
+"""Fields of a search that are no settings."""
+
+
+def _types(kind: Callable[..., object]) -> dict[str, str]:
+    """The fields of a dataclass, as they are annotated."""
+    return {one.name: str(one.type) for one in fields(cast(Any, kind))}
+
+
+def _settings(what: str, types: Mapping[str, str], given: Mapping[str, Setting]) -> dict[str, Setting]:
+    """Settings as fields of these types take them.
+
+    Raises:
+        UserError: a name that is no field, or a value of another type.
+    """
+    found: dict[str, Setting] = {}
+    for name, value in given.items():
+        if not types:
+            raise UserError(f"{what} has no settings, so {name!r} is none")
+        annotated = look_up(types, name, f"setting of {what}")
+        several = annotated.startswith("tuple")
+        its: Any = value if not several else tuple(value) if isinstance(value, (list, tuple)) else (value,)
+        if not _fits(its, annotated):
+            raise UserError(f"{name} of {what} must be {_WORDS.get(annotated, annotated)}, not {value!r}")
+        found[name] = its
+    return found
+
+
+_WORDS = {
+    "int": "a whole number of at least 1",
+    "float": "a number",
+    "str": "a text",
+    "tuple[int, ...]": "one or several different whole numbers of at least 1",
+}
+
+
+def _fits(value: object, annotated: str) -> bool:
+    match annotated:
+        case "int":
+            return type(value) is int and value >= 1
+        case "float":
+            return type(value) in (int, float)
+        case "tuple[int, ...]":
+            several = cast(tuple[object, ...], value)
+            whole = all(type(each) is int and each >= 1 for each in several)
+            return whole and 0 < len(several) == len({*several})
+        case _:
+            return isinstance(value, str)
+
+
+def _seeds(run: Run) -> tuple[int, ...]:
+    """What the parts would not see for themselves, checked; the seeds of the run."""
+    for name, number, least in (("seed", run.seed, 0), ("repeats", run.repeats, 1)):
+        if number < least:
+            raise UserError(f"{name} must be a whole number of at least {least}, not {number}")
+    if run.repeats > MOST_REPEATS:
+        raise UserError(f"repeats must be at most {MOST_REPEATS}, not {run.repeats}; each is a draw to be measured")
+    return (run.seed,) if run.seeds is None else parse_seeds(run.seeds)
+
+
+def _objective(run: Run, means: catalog.Means, search: Search) -> Objective:
+    weights = search.default_terms if run.terms is None else run.terms
+    if not any(weights.values()):
+        raise UserError("all weights are 0, so no network would be better than another; give one of them a weight")
+    untrained: list[Term[PerformanceIndicator]] = []
+    deployed: list[Term[Indicator]] = []
+    for name, weight in weights.items():
+        indicator = look_up(catalog.INDICATORS, name, "indicator")(means)
+        if (one := untrained_of(indicator)) is not None:
+            untrained.append(Term(one, weight))
+        else:
+            deployed.append(Term(indicator, weight))
+    limits = (
+        Limit(look_up(catalog.INDICATORS, name, "indicator")(means), at_most) for name, at_most in run.limits.items()
+    )
+    return Objective(tuple(untrained), tuple(deployed), tuple(limits))
+
+
+def unit_of(name: str) -> str:
+    """The unit of an indicator, by its name in the catalog.
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    return look_up(catalog.INDICATORS, name, "indicator")(usual_means()).unit
+
+
+def usual_means() -> catalog.Means:
+    """Noise for pictures and the default board: enough to ask an indicator what it is."""
+    return catalog.Means(Gaussian(), Bench(load_target(Run().target)))
+
+
+def every_indicator(means: catalog.Means) -> tuple[Indicator, ...]:
+    """One of each in the catalog."""
+    return tuple(make(means) for make in catalog.INDICATORS.values())

@@ -1,0 +1,25 @@
+"""What is found out about a whole space once, and kept on disk for the next run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import blake2b
+
+from micronas.cache import Arrays, cache_dir, keep_arrays, kept_arrays
+from micronas.sources import version_of_class
+from micronas.spaces.space import SearchSpace
+from micronas.task import Task
+
+
+def kept(space: SearchSpace, task: Task, what: str, module: str, make: Callable[[], Arrays]) -> Arrays:
+    """The arrays that the code of `module` makes of a space for a task: from the cache, or made and kept there.
+
+    `what` names them. They are made anew once the space, the task or any code that they come of has changed.
+    """
+    code = version_of_class(type(space), module)
+    digest = blake2b(f"{space!r} {task!r} {what} {code}".encode(), digest_size=12).hexdigest()
+    path = cache_dir() / "spaces" / f"{space.name}-{what.split(maxsplit=1)[0]}-{digest}.arrays"
+    if (found := kept_arrays(path)) is None:
+        found = make()
+        keep_arrays(path, found)
+    return found

@@ -1,0 +1,179 @@
+"""NAS-Bench-201 as a search space: the cell, and as many of its skeleton's numbers as are open."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from micronas.drawing import draw_cell
+from micronas.network.graph import Graph
+from micronas.network.signature import Signature
+from micronas.spaces.decisions import Choices
+from micronas.spaces.nasbench201 import counting
+from micronas.spaces.nasbench201.cell import (
+    CELLS,
+    EDGES,
+    cell_drawer,
+    cell_edges,
+    cheapest_form,
+    read_cell,
+    representative,
+    write_cell,
+)
+from micronas.spaces.nasbench201.skeleton import Skeleton
+from micronas.spaces.space import ArchitectureError, Form, OpenDecisions, SearchSpace
+from micronas.task import Probe, Task
+
+
+@dataclass(frozen=True)
+class NasBench201(SearchSpace):
+    """A cell of four feature maps, every later one the sum of an operation of each earlier one, in a skeleton.
+
+    The cell alone: 15,625 strings, 5,260 graphs (equal for every weight assignment), one of them disconnected; as real
+    functions 5,044, for an average pool is linear.
+
+    Every number of the skeleton is a tuple of options. One option is no decision, and goes without saying in the
+    notation; of several one is decided with the cell, and written behind it: `|…|+|…|+|…| C=8 N=3`.
+
+    Attributes:
+        channels: C, channels of the first stage.
+        cells: N, cells per stage.
+        stages: how many stages.
+        stem_stride: of the stem's convolution.
+        input: height and width of the square image the network reads, whatever the task's; () for the task's own.
+    """
+
+    channels: tuple[int, ...] = (16,)
+    cells: tuple[int, ...] = (5,)
+    stages: tuple[int, ...] = (3,)
+    stem_stride: tuple[int, ...] = (1,)
+    input: tuple[int, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What a user types."""
+        return "nasbench201"
+
+    def everything(self) -> Choices:
+        """All five operations on all six edges, then the numbers of the skeleton that are open."""
+        numbers = tuple(tuple(map(str, options)) for options in self._open.values())
+        return Choices((*CELLS.alive, *numbers))
+
+    def parse(self, text: str) -> Choices:
+        """Read `|op~0|+|op~0|op~1|+|op~0|op~1|op~2|`, and behind it the open numbers like ` C=8 N=3`.
+
+        Raises:
+            ArchitectureError: no cell, an unknown number, or one that is not among the options.
+        """
+        said: dict[str, str] = dict(re.findall(r"(\w+)=(\w+)", text))
+        cell = read_cell(re.sub(r"\s\w+=\w+", "", text))
+        if strange := [name for name in said if name not in self._open]:
+            raise ArchitectureError(f"{strange[0]} is not open here; {_listed(self._open)}")
+        for name, options in self._open.items():
+            if said.get(name) not in [*map(str, options)]:
+                what = f"no {name}" if name not in said else f"{name}={said[name]}"
+                raise ArchitectureError(f"{text!r} has {what}; {_listed(self._open)}")
+        return Choices((*cell.alive, *((said[name],) for name in self._open)))
+
+    def format(self, choices: Choices) -> str:
+        """Write an architecture: the benchmark's notation, then the open numbers."""
+        numbers = (f" {name}={number}" for name, number in self._said(choices).items())
+        return write_cell(_cell(choices)) + "".join(numbers)
+
+    def canonical(self, choices: Choices) -> Choices:
+        """The cheapest deployed member of the cell's live class, in the same skeleton."""
+        return Choices((*representative(_cell(choices)).alive, *choices.alive[len(EDGES) :]))
+
+    def cheapest_form(self, choices: Choices) -> Choices:
+        """The cheapest deployed cell of the same function, in the same skeleton."""
+        return Choices((*cheapest_form(_cell(choices)).alive, *choices.alive[len(EDGES) :]))
+
+    def lower(self, choices: Choices, task: Task) -> Graph:
+        """The network of these choices; node sums under `…nodeI`, operations under `…edgeIJ.OPERATION`."""
+        return self.skeleton(choices).lower(cell_drawer(_cell(choices)), self.seen(choices, task))
+
+    def probe(self, choices: Choices, probe: Probe) -> Graph:
+        """The cell in a reduced skeleton of as many stages; or alone, reading the image."""
+        if not probe.whole:
+            skeleton = Skeleton(probe.channels or self._number("C", choices), cells=1, stages=1, stem=False)
+        else:
+            channels = probe.channels or self._number("C", choices)
+            cells = probe.depth or self._number("N", choices)
+            skeleton = Skeleton(channels, cells, self._number("S", choices))
+        return skeleton.lower(cell_drawer(_cell(choices)), probe.task)
+
+    def counts(self, choices: Choices, task: Task, form: Form) -> Counter[Signature]:
+        """Counted on one cell, and multiplied."""
+        skeleton, seen = self.skeleton(choices), self.seen(choices, task)
+        return counting.counts(_cell(choices), skeleton, seen, form)
+
+    def describe(self, choices: Choices, task: Task) -> str:
+        """`C=16 N=5 32x32x3 -> 10 classes`."""
+        return f"{self.skeleton(choices)} {self.seen(choices, task)}"
+
+    def drawing(self, choices: Choices) -> str:
+        """The cell's nodes on a line, its edges between and below them."""
+        return draw_cell(cell_edges(_cell(choices)))
+
+    def skeleton(self, choices: Choices) -> Skeleton:
+        """What the cell stands in.
+
+        Raises:
+            OpenDecisions: a number of it is not decided.
+        """
+        open_numbers = [
+            name for name, alive in zip(self._open, choices.alive[len(EDGES) :], strict=True) if len(alive) > 1
+        ]
+        if open_numbers:
+            raise OpenDecisions(self.name, open_numbers)
+        channels, cells, stages, stem_stride = (self._number(name, choices) for name in ("C", "N", "S", "stem"))
+        return Skeleton(channels, cells, stages, stem_stride)
+
+    def seen(self, choices: Choices, task: Task) -> Task:
+        """The task with the image at the size that this network reads."""
+        if not self.input:
+            return task
+        size = self._number("input", choices)
+        return Task((size, size, task.input_shape[2]), task.classes)
+
+    @cached_property
+    def _numbers(self) -> Mapping[str, tuple[int, ...]]:
+        """The options of every number by its name in the notation."""
+        numbers = {"C": self.channels, "N": self.cells, "S": self.stages, "stem": self.stem_stride}
+        return numbers | ({"input": self.input} if self.input else {})
+
+    @cached_property
+    def _open(self) -> Mapping[str, tuple[int, ...]]:
+        """Those of them that are to be decided, in the order of the decisions behind the edges'."""
+        return {name: options for name, options in self._numbers.items() if len(options) > 1}
+
+    def _said(self, choices: Choices) -> Mapping[str, str]:
+        """The open numbers of an architecture, as they are written."""
+        return dict(zip(self._open, (number for (number,) in choices.alive[len(EDGES) :]), strict=True))
+
+    def _number(self, name: str, choices: Choices) -> int:
+        """One number of the skeleton.
+
+        Raises:
+            OpenDecisions: it is not decided.
+        """
+        if name not in self._open:
+            return self._numbers[name][0]
+        alive = choices.alive[len(EDGES) + [*self._open].index(name)]
+        if len(alive) > 1:
+            raise OpenDecisions(self.name, [name])
+        return int(next(iter(alive)))
+
+
+def _cell(choices: Choices) -> Choices:
+    return Choices(choices.alive[: len(EDGES)])
+
+
+def _listed(numbers: Mapping[str, tuple[int, ...]]) -> str:
+    if not numbers:
+        return "an architecture here is a cell and nothing else"
+    options = "; ".join(f"{name}={', '.join(map(str, those))}" for name, those in numbers.items())
+    return f"write these numbers behind the cell: {options}"
