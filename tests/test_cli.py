@@ -61,6 +61,8 @@ MISTAKES = {
     "negative weight": (["search", "--ntk-weight", "-1"], "--ntk-weight"),
     "weight NaN": (["search", "--regions-weight", "nan"], "weight"),
     "weight infinite": (["search", "--latency-weight", "inf"], "must be 0 or more, not 'inf'"),
+    "two limits": (["search", "--max-latency", "9ms", "--limit", "latency=1s"], "latency is given twice, as 9.0"),
+    "two weights": (["search", "--weight", "ntk=1", "--weight", "ntk=2"], "ntk is given twice, as 1.0 and as 2.0"),
     "no weights": (["search", "--ntk-weight", "0", "--regions-weight", "0"], "all weights are 0"),
     "no channels": (["measure", CELL, "--channels", "0"], "channels of nasbench201 must be one or several"),
     "no classes": (["search", "--classes", "0"], "classes must be a whole number of at least 1, not 0"),

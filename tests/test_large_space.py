@@ -21,6 +21,7 @@ from micronas.deploy.c import emit
 from micronas.deploy.emulate import emulate
 from micronas.deploy.quantize import random_network
 from micronas.errors import UserError
+from micronas.hardware.compute import Flops
 from micronas.hardware.latency import Latency
 from micronas.hardware.memory import Sram
 from micronas.hardware.profiled import Bench
@@ -100,6 +101,23 @@ def test_random_search_keeps_a_latency_limit_with_operations_timed_on_demand() -
     assert all(latency.measure(one.candidate.graph) <= limit.at_most for one in found.finalists)
     assert len(board.target.latency.milliseconds) > before
     assert len(load_target(BOARD).latency.milliseconds) == len(board.target.latency.milliseconds)  # kept for the user
+
+
+def test_random_search_says_when_it_chose_among_fewer_than_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("micronas.search.random.MOST_DRAWN", 200)
+    flops = Flops()
+    least = (
+        Limits(START, (), lambda indicator, many: indicator.measure_many([one.graph for one in many]))
+        .cheapest(START, Limit(flops, 1.0))
+        .value
+    )
+    objective = Objective((Term(UNTRAINED),), (), (Limit(flops, least),))
+    found = RandomSearch(samples=6, repeats=1).run(START, objective)
+    assert [flops.measure(one.candidate.graph) for one in found.finalists] == [least]
+    (note,) = found.notes
+    assert note.startswith("1 of 6 networks were scored: ")
+    assert "among 200 drawn of 2,176,782,336" in note
+    assert RandomSearch(samples=6, repeats=1).run(START, Objective((Term(UNTRAINED),))).notes == ()
 
 
 def test_several_limits_are_met_by_one_witness() -> None:

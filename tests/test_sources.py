@@ -87,6 +87,9 @@ def test_spaces_are_no_business_of_proxies_nor_proxies_of_spaces(package: Path) 
         "from micronas.chain import Chain",
         "from micronas import (\n    errors,\n    chain,\n)",
         "from micronas import errors, chain as one",
+        "import json, micronas.chain as one",
+        "from .chain import Chain",
+        "from . import chain",
         "def late():\n    from micronas.chain import Chain",
     ],
 )
@@ -96,6 +99,40 @@ def test_every_way_to_import_is_seen(package: Path, line: str) -> None:
     before = versions(package, "micronas.one")
     (package / "chain.py").write_text("Chain = 2\n", encoding="utf-8")
     assert versions(package, "micronas.one") != before
+
+
+@pytest.mark.parametrize(
+    ("space", "line", "other"),
+    [
+        ("mine.py", "from widths import WIDTH", "widths.py"),
+        ("mine.py", "import json, widths", "widths.py"),
+        ("mine.py", "from parts.widths import WIDTH", "parts/widths.py"),
+        ("mine.py", "from parts import WIDTH", "parts/__init__.py"),
+        ("parts/mine.py", "from .widths import WIDTH", "parts/widths.py"),
+        ("parts/mine.py", "from . import WIDTH", "parts/__init__.py"),
+        ("parts/deep/mine.py", "from ..widths import WIDTH", "parts/widths.py"),
+        ("parts/mine.py", "import widths", "widths.py"),
+        ("parts/__init__.py", "from .widths import WIDTH", "parts/widths.py"),
+    ],
+)
+def test_what_lies_beside_a_module_of_a_user_is_seen(tmp_path: Path, space: str, line: str, other: str) -> None:
+    """A space is often two files in a folder: editing either makes new networks."""
+    for path in ("parts/__init__.py", "parts/deep/__init__.py", "widths.py", "parts/widths.py", "stranger.py"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text("WIDTH = 1\n", encoding="utf-8")
+    (tmp_path / space).write_text(f"{line}\n", encoding="utf-8")
+    name = space.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+    environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{Path(micronas.__file__).parents[1]}"}
+
+    def version() -> str:
+        command = [sys.executable, "-c", ASK, name]
+        return json.loads(subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout)
+
+    before = version()
+    (tmp_path / "stranger.py").write_text("WIDTH = 2\n", encoding="utf-8")
+    assert version() == before
+    (tmp_path / other).write_text("WIDTH = 2\n", encoding="utf-8")
+    assert version() != before
 
 
 def test_telling_a_version_imports_nothing(package: Path) -> None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Collection
 from functools import cache
 from hashlib import blake2b
 from importlib.util import find_spec
 from pathlib import Path
 from uuid import uuid4
 
-_IMPORT = re.compile(r"^\s*(?:from\s+([\w.]+)\s+import\s+(\([^)]*\)|[^\n]*)|import\s+([\w.]+))", re.MULTILINE)
-
+_IMPORT = re.compile(r"^\s*(?:from\s+([\w.]+)\s+import\s+(\([^)]*\)|[^\n]*)|import\s+([^\n;#]+))", re.MULTILINE)
+_OURS = __name__.partition(".")[0]
+_INSTALLED = ("site-packages", "dist-packages")
+"""Folders in which modules that lie side by side have nothing to do with each other."""
 
 _THIS_PROCESS = uuid4().hex
 """Stands for code that no file holds, such as a notebook's: what it computes is of use to this process alone."""
@@ -20,7 +21,10 @@ _THIS_PROCESS = uuid4().hex
 
 @cache
 def version_of(*modules: str) -> str:
-    """A digest of the source of modules and of all that they import from their own package or ours, directly or not."""
+    """A digest of the source of modules and of all that they import, directly or not, of what was written with them.
+
+    That is their own package, whatever lies in the folder of it, and ours.
+    """
     digest = blake2b(digest_size=8)
     for name in sorted(modules):
         digest.update(name.encode() if _path(name) else _THIS_PROCESS.encode())
@@ -43,17 +47,23 @@ def _needed(modules: tuple[str, ...]) -> dict[str, Path]:
         path = _path(name)
         if path is not None and name not in found:
             found[name] = path
-            packages = {name.partition(".")[0], __name__.partition(".")[0]}
-            ahead += _imported(packages, path.read_text(encoding="utf-8"))
+            imported = _imported(_inside(name, path), path.read_text(encoding="utf-8"))
+            ahead += [each for each in imported if _is_of_one_hand(each, name, path)]
     return found
 
 
 @cache
 def _path(name: str) -> Path | None:
-    """The file of a module, found without importing it; None if there is none, or it is a package's own."""
+    """The file of a module, found without importing it; None if there is none, or it is our package's own."""
     package, *parts = name.split(".")
-    places = [place.joinpath(*parts).with_suffix(".py") for place in _folders(package)] if parts else [_file(package)]
-    return next((path for path in places if path and path.is_file() and path.name != "__init__.py"), None)
+    if name == _OURS:
+        return None
+    if not parts:
+        origin = _file(package)
+        return origin if origin and origin.is_file() else None
+    paths = [folder.joinpath(*parts) for folder in _folders(package)]
+    places = (place for path in paths for place in (path.with_name(f"{path.name}.py"), path / "__init__.py"))
+    return next((place for place in places if place.is_file()), None)
 
 
 def _file(module: str) -> Path | None:
@@ -76,12 +86,32 @@ def _folders(package: str) -> list[Path]:
     return [Path(folder) for folder in found]
 
 
-def _imported(packages: Collection[str], text: str) -> list[str]:
-    """The modules of some packages that a module's text imports, wherever in it."""
+def _inside(name: str, path: Path) -> list[str]:
+    """The packages around a module, its own included where the module is one's own file."""
+    parts = name.split(".")
+    return parts if path.name == "__init__.py" else parts[:-1]
+
+
+def _is_of_one_hand(imported: str, name: str, path: Path) -> bool:
+    """Whether a module is of the package of the one that imports it, of the folder this lies in, or ours."""
+    first = imported.partition(".")[0]
+    if first in (name.partition(".")[0], _OURS):
+        return True
+    folder = path.parents[len(_inside(name, path))]
+    beside = (folder / f"{first}.py", folder / first / "__init__.py")
+    is_beside = _file(first) in beside or folder / first in _folders(first)
+    return folder.name not in _INSTALLED and is_beside
+
+
+def _imported(packages: list[str], text: str) -> list[str]:
+    """The modules that a module's text imports, wherever in it; `packages` are those it is inside of."""
     found: list[str] = []
     for origin, names, plain in _IMPORT.findall(text):
-        if plain.partition(".")[0] in packages:
-            found.append(plain)
-        elif origin.partition(".")[0] in packages:
-            found += [origin, *(f"{origin}.{name}" for name in re.findall(r"\w+", names))]
+        if plain:
+            found += [each.split()[0] for each in plain.split(",") if each.strip()]
+            continue
+        ups = len(origin) - len(origin.lstrip("."))
+        around = packages[: len(packages) - ups + 1] if ups else []
+        whole = ".".join([*around, *filter(None, [origin.lstrip(".")])])
+        found += [whole, *(f"{whole}.{name}" for name in re.findall(r"\w+", names))]
     return found

@@ -5,10 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from micronas.errors import UserError
-from micronas.network.signature import Shape
-
-LARGEST_BYTES = 16 << 20
-"""A feature map or a layer's weights in int8 beyond this fit no microcontroller, nor the memory it could address."""
+from micronas.network.signature import LARGEST_BYTES, Shape
 
 
 @dataclass(frozen=True)
@@ -27,6 +24,8 @@ class Task:
     classes: int = 10
 
     def __post_init__(self) -> None:
+        if type(self.input_shape) is not tuple or len(self.input_shape) != 3:  # pyright: ignore[reportUnnecessaryComparison]
+            raise UserError(f"the input's shape must be (height, width, channels), not {self.input_shape!r}")
         for name, number in zip(("height", "width", "channels"), self.input_shape, strict=True):
             if type(number) is not int or number < 1:
                 raise UserError(f"the input's {name} must be a whole number of at least 1, not {number!r}")

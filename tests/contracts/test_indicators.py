@@ -12,7 +12,10 @@ from micronas.hardware.profiled import Bench
 from micronas.hardware.target import load_target
 from micronas.indicator import Better, Indicator, PerformanceIndicator, untrained_of
 from micronas.inputs import Gaussian
+from micronas.network.deployed import deploy
 from micronas.network.graph import Graph
+from micronas.network.legalised import legalise
+from micronas.network.signature import GraphError
 from micronas.origin import Origin
 from micronas.proxies.linear_regions import LinearRegions
 from micronas.proxies.naswot import Naswot
@@ -136,3 +139,10 @@ def test_dead_edges_change_nothing_that_reaches_the_output(indicator: Indicator)
 
 def test_finite_for_every_connected_network(indicator: Indicator):
     assert np.isfinite(indicator.measure_many(lower(indicator, *CELLS))[[0, 2, 3]]).all()
+
+
+def test_only_a_plain_graph_is_judged(indicator: Indicator) -> None:
+    (graph,) = lower(indicator, CELLS[0])
+    for form in (deploy(graph), legalise(deploy(graph))):
+        with pytest.raises(GraphError, match=f"only a plain graph will do, not a {type(form).__name__}"):
+            indicator.measure(form)  # pyright: ignore[reportArgumentType]

@@ -119,7 +119,7 @@ def test_one_convolution_read_twice_is_not_two_independent_ones() -> None:
 def test_what_is_deployed_is_not_deployed_again() -> None:
     network = deploy(cell(*"330301"))
     for form in (network, legalise(network)):
-        with pytest.raises(GraphError, match=f"only a plain graph can be deployed, not a {type(form).__name__}"):
+        with pytest.raises(GraphError, match=f"only a plain graph will do, not a {type(form).__name__}"):
             deploy(form)  # pyright: ignore[reportArgumentType]
 
 

@@ -1,7 +1,9 @@
 """A graph refuses nonsense, knows its readers, and its signatures read aloud."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from micronas.errors import UserError
@@ -99,6 +101,16 @@ MALFORMED = {
         (INPUT, Layer("a", Signature.square(Kind.RELU, IMAGE, IMAGE, kernel=3), ("input",))),
         "has no window",
     ),
+    "a list of layers": ([INPUT, conv("a", FLAT)], "is a tuple of layers, not a list"),
+    "something else among layers": ((INPUT, None), "is made of layers, not of None"),
+    "a layer without a signature": ((INPUT, Layer("a", None, ("input",))), "'a' has no signature, but None"),  # pyright: ignore[reportArgumentType]
+    "a name for all inputs": ((INPUT, replace(conv("a", FLAT), inputs="input")), "a tuple of names, not 'input'"),
+    "a layer without a name": ((INPUT, replace(conv("a", FLAT), name="")), "a layer's name is a text, not ''"),
+    "a mistyped kind": (
+        (INPUT, Layer("a", Signature("rlu", IMAGE, IMAGE), ("input",))),  # pyright: ignore[reportArgumentType]
+        "'rlu' is no kind of layer; there are input, conv,",
+    ),
+    "a map larger than any memory": ((INPUT, conv("a", (8, 8, 10**9))), "'a' (conv3x3/1 8x8x3->1000000000): it takes"),
     "a clamp before it is deployed": ((INPUT, replace(conv("a", FLAT), clamp=True)), "'a' is deployed already"),
 }
 
@@ -115,6 +127,46 @@ def test_a_disconnected_network_is_a_graph() -> None:
     draw = GraphBuilder(IMAGE)
     draw.linear("out", draw.global_pool("pool", draw.add("zero", (), IMAGE)), 2)
     assert len(draw.graph()) == 4
+
+
+def test_the_largest_map_and_the_largest_weights_are_still_a_network() -> None:
+    assert not Signature(Kind.RELU, (4096, 4096, 1), (4096, 4096, 1)).fault
+    assert "it takes 16 MiB" in Signature(Kind.RELU, (4096, 4097, 1), (4096, 4097, 1)).fault
+    assert not Signature(Kind.LINEAR, (1, 1, 4096), (1, 1, 4096)).fault
+    assert Signature(Kind.LINEAR, (1, 1, 4096), (1, 1, 4097)).fault
+
+
+MISDRAWN = {
+    "kernel": lambda draw: draw.conv("a", "input", 4, kernel=[3, 3]),
+    "stride": lambda draw: draw.max_pool("a", "input", 2, 0.5),
+    "padding": lambda draw: draw.depthwise("a", "input", padding=((1, 1), (1, 1))),
+    "channels": lambda draw: draw.conv("a", "input", 4.0),
+    "classes": lambda draw: draw.linear("a", draw.global_pool("pool", "input"), "10"),
+    "operands": lambda draw: draw.mean("a", ("input",), IMAGE, True),
+    "shape": lambda draw: draw.add("a", ("input", "input"), [8, 8, 3]),
+    "kernel of layer 'a' is larger than what it reads": lambda draw: draw.conv("a", "input", 4, kernel=12, padding=0),
+    "stride of layer 'a' must be 1 or more": lambda draw: draw.conv("a", "input", 4, stride=(1, 0)),
+}
+
+
+@pytest.mark.parametrize(("complaint", "drawn"), MISDRAWN.items(), ids=MISDRAWN)
+def test_the_builder_refuses_what_it_cannot_draw(complaint: str, drawn: Callable[[GraphBuilder], str]) -> None:
+    with pytest.raises(GraphError, match=complaint) as caught:
+        drawn(GraphBuilder(IMAGE))
+    assert "'a'" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_the_builder_refused_once_spoils_nothing_drawn_later() -> None:
+    image, kernel = (np.int64(11), np.int64(11), np.int64(3)), np.int64(5)
+    with pytest.raises(GraphError):
+        GraphBuilder(image)  # pyright: ignore[reportArgumentType]
+    draw = GraphBuilder((11, 11, 3))
+    with pytest.raises(GraphError):
+        draw.conv("a", "input", 7, kernel)  # pyright: ignore[reportArgumentType]
+    draw.conv("a", "input", 7, 5)
+    numbers = [number for layer in draw.graph() for number in (*layer.signature.out_shape, *layer.signature.kernel)]
+    assert {type(number) for number in numbers} == {int}
 
 
 def test_the_builder_refuses_what_was_not_drawn() -> None:

@@ -10,7 +10,7 @@ from micronas.network.builder import GraphBuilder
 from micronas.network.deployed import Deployed, deploy
 from micronas.network.graph import Layer
 from micronas.network.legalised import legalise
-from micronas.network.signature import Kind, Padding, Signature
+from micronas.network.signature import GraphError, Kind, Padding, Signature
 
 
 def deployed_cell(text: str) -> Deployed:
@@ -92,3 +92,19 @@ def test_same_is_asked_of_each_axis(padding: Padding, rows: int, pads: bool) -> 
         grown = (49 + sum(padding[0]), 12, 1)
         assert legal.layers[1].signature == Signature(Kind.PAD, image, grown, padding=padding)
         assert legal.output.signature == Signature(Kind.CONV, grown, made, (10, 4), (2, 2))
+
+
+def test_only_a_deployed_network_is_legalised() -> None:
+    plain, deployed = lowered(FULL, cells=1), deployed_cell(FULL)
+    for network in (plain, legalise(deployed)):
+        with pytest.raises(
+            GraphError, match=f"only a deployed network can be legalised, not a {type(network).__name__}"
+        ):
+            legalise(network)  # pyright: ignore[reportArgumentType]
+
+
+def test_a_pad_stays_a_pad() -> None:
+    padding = ((1, 2), (3, 4))
+    pad = Layer("pad", Signature(Kind.PAD, (8, 8, 3), (11, 15, 3), padding=padding), ("input",))
+    image = Layer("input", Signature(Kind.INPUT, (8, 8, 3), (8, 8, 3)))
+    assert legalise(Deployed((image, pad))).layers == (image, pad)

@@ -85,6 +85,18 @@ def test_limits_are_hard_and_ranks_are_taken_before_them(at_most: float) -> None
     assert len(found.finalists) == min(FINALISTS, len(expected))
 
 
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_a_limit_on_an_untrained_network_is_one_on_the_mean_of_all_draws(share: float) -> None:
+    draws = np.array([[LOWER.with_seed(seed).measure(one.graph) for one in networks()] for seed in range(3)])
+    means = dict(zip(networks(), draws.mean(axis=0).tolist(), strict=True))
+    at_most = float(np.quantile([*means.values()], share))
+    expected = {one: score for one, score in slowly_scored((0,), 3).items() if means[one] <= at_most}
+    found = ExactSearch().run(START, Objective(DRAWN.performance, DRAWN.hardware, (Limit(LOWER, at_most),)))
+    assert {one.candidate for one in found.finalists} <= set(expected)
+    assert found.finalists[0].score == pytest.approx(max(expected.values()), abs=1e-12)
+    assert len(found.finalists) == min(FINALISTS, len(expected))
+
+
 def test_nothing_within_the_limit_names_it_and_the_nearest_value() -> None:
     indicator = Drawn()
     limited = Objective((Term(indicator),), (), (Limit(Weight(), 0.25),))

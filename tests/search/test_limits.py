@@ -13,6 +13,7 @@ from tests.search.doubles import OPTIONS, START, TASK, Drawn, Triangle, Weight
 
 from micronas.candidate import Candidate, everything
 from micronas.errors import UserError
+from micronas.hardware.compute import Flops
 from micronas.hardware.latency import Latency
 from micronas.hardware.target import load_target
 from micronas.indicator import Better, Indicator, Scores
@@ -25,7 +26,7 @@ from micronas.search.limits import Limits
 from micronas.search.measured import Measured
 from micronas.search.pruning import PruningSearch
 from micronas.search.random import RandomSearch
-from micronas.spaces.decisions import Choices
+from micronas.spaces.decisions import NONE, Choices
 from micronas.spaces.nasbench201.space import NasBench201
 from micronas.task import Task
 
@@ -248,6 +249,37 @@ def test_descents_begin_elsewhere_where_the_first_beginning_is_disconnected(monk
     assert limits(limit, start=VAST).allows(VAST)
     monkeypatch.setattr(reach_module, "_BEGINNINGS", 2)
     assert limits(limit, start=VAST).cheapest(VAST, limit).value < math.inf
+
+
+@pytest.mark.usefixtures("without_table")
+def test_without_a_table_the_cheapest_is_connected_though_dead_edges_cost_less() -> None:
+    limit = Limit(Flops(), 1.0)
+    some = VAST.of(Choices((("nor_conv_3x3", NONE), ("nor_conv_1x1", NONE), ("skip_connect",))))
+    found = limits(limit, start=VAST).cheapest(some, limit)
+    assert found.candidate.text == "none|nor_conv_1x1|skip_connect"
+    assert found.value == Flops().measure(found.candidate.graph)
+    assert found.value > min(Flops().measure(one.graph) for one in some.completions())
+
+
+def test_descents_from_drawn_beginnings_find_what_those_from_the_ends_do_not() -> None:
+    """Both ends of these choices lie in a hollow of their own; everywhere else it goes down to the same network."""
+    choices = VAST.choices.without_option(NONE)
+    ends = (choices.completion(0), choices.completion(choices.size - 1))
+    goal = Choices((("nor_conv_1x1",),) * 3)
+
+    def apart(one: Choices, other: Choices) -> int:
+        return sum(mine != its for mine, its in zip(one.alive, other.alive, strict=True))
+
+    def height(one: Choices) -> float:
+        nearest = min(apart(one, end) for end in ends)
+        return 1 + apart(one, goal) if nearest > 1 else 5 + 5 * nearest
+
+    def values_of(_: Indicator, many: Sequence[Candidate]) -> Scores:
+        return np.array([height(one.choices) for one in many])
+
+    descents = reach_module.Descents(VAST, (reach_module.Bounded(WEIGHT, 1.0),), values_of)
+    assert [height(end) for end in ends] == [5, 5]
+    assert descents.nearest(choices) == reach_module.Nearest(goal, (1.0,), 1.0)
 
 
 @pytest.mark.usefixtures("without_table")

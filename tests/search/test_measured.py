@@ -16,6 +16,7 @@ from micronas.network.identity import weights_key
 from micronas.search import measured
 from micronas.search.census import Census, take_census
 from micronas.search.measured import DRAWS, Measured
+from micronas.sources import version_of
 from micronas.spaces.decisions import NONE, Removal
 from micronas.store import ScoreStore, Series
 
@@ -201,3 +202,40 @@ def test_what_the_store_says_is_among_the_notes(store: ScoreStore, census: Censu
         known.of(Drawn(), networks(census), [0])
     (note,) = known.notes
     assert "file is not a database" in note
+
+
+def test_what_was_needed_counts_whether_the_store_had_it_or_not(census: Census, store: ScoreStore) -> None:
+    keys = {weights_key(one.graph) for one in networks(census)}
+    for asked in (len(keys) * 2, 0):
+        indicator = Drawn()
+        with Measured(store) as known:
+            for _ in range(2):  # nor does it count twice
+                known.of(indicator, networks(census), [0, 1])
+        assert known.needed == len(keys) * 2
+        assert len(indicator.asked) == asked
+
+
+def test_a_score_is_kept_under_the_code_of_its_indicator(census: Census, store: ScoreStore) -> None:
+    with Measured(store) as known:
+        ((value,),) = known.of(Drawn(), networks(census)[:1], [0]).tolist()
+    series = Series("drawn", Drawn().fingerprint, version_of(Drawn.__module__))
+    assert store.read(series) == {weights_key(networks(census)[0].graph): value}
+
+
+@pytest.mark.parametrize(("patience_s", "writes"), [(-1.0, 3), (math.inf, 1)])
+def test_what_waits_is_written_when_it_has_waited_long_enough(
+    patience_s: float, writes: int, census: Census, store: ScoreStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Counting(ScoreStore):
+        written = 0
+
+        def write(self, scores: Mapping[Series, Mapping[str, float]]) -> None:
+            self.written += 1
+            super().write(scores)
+
+    monkeypatch.setattr(measured, "CHUNK", 1000)
+    monkeypatch.setattr(measured, "DRAWS", 1)
+    monkeypatch.setattr(measured, "_PATIENCE_S", patience_s)
+    counting = Counting(store.path)
+    measure(census, counting, Drawn(), [0, 1, 2])
+    assert counting.written == writes

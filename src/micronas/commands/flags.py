@@ -119,6 +119,8 @@ def asked_for(given: Mapping[str, object], *, config: Path | None = None, brough
     run = replace(run, **cast(dict[str, Any], own))
     filled: dict[str, dict[str, Any]] = {attribute: {} for attribute in _READ}
     for attribute, name, value in _filled(said):
+        if name in filled[attribute]:
+            raise UserError(f"{name} is given twice, as {filled[attribute][name]} and as {value}; drop one of them")
         filled[attribute][name] = value
     for attribute in ("space_settings", "search_settings", "limits"):
         run = replace(run, **{attribute: {**getattr(run, attribute), **filled[attribute]}})

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any, cast
 
 from micronas.network.graph import Graph, Layer
 from micronas.network.signature import GraphError, Kind, Pair, Shape, Signature
 
 _signature = lru_cache(maxsize=10_000)(Signature)
-"""The same signature is one object: a space has few, and its networks are drawn by the thousand."""
+"""The same signature is one object: a space has few, and its networks are drawn by the thousand.
+
+Only of numbers that are `int`: those of other types are equal, and would be handed out in their place.
+"""
 
 
 class GraphBuilder:
@@ -20,7 +24,8 @@ class GraphBuilder:
     def __init__(self, input_shape: Shape) -> None:
         self._layers: list[Layer] = []
         self._shapes: dict[str, Shape] = {}
-        self._put("input", _signature(Kind.INPUT, input_shape, input_shape), ())
+        shape = _shape("input", input_shape)
+        self._put("input", _signature(Kind.INPUT, shape, shape), ())
 
     def _put(self, name: str, signature: Signature, inputs: tuple[str, ...]) -> str:
         self._layers.append(Layer(name, signature, inputs))
@@ -78,11 +83,13 @@ class GraphBuilder:
 
     def add(self, name: str, sources: tuple[str, ...], shape: Shape) -> str:
         """The sum of 0..n operands of one shape; of none, it is zero."""
+        shape = _shape(name, shape)
         return self._put(name, _signature(Kind.ADD, shape, shape, operands=len(sources)), sources)
 
     def mean(self, name: str, sources: tuple[str, ...], shape: Shape, operands: int) -> str:
         """The sum of the sources divided by `operands`: the value of an open decision."""
-        return self._put(name, _signature(Kind.MEAN, shape, shape, operands=operands), sources)
+        shape, divisor = _shape(name, shape), _whole(name, "operands", operands)
+        return self._put(name, _signature(Kind.MEAN, shape, shape, operands=divisor), sources)
 
     def global_pool(self, name: str, source: str) -> str:
         """The average over all pixels: (h, w, c) to (1, 1, c)."""
@@ -92,7 +99,7 @@ class GraphBuilder:
     def linear(self, name: str, source: str, classes: int) -> str:
         """A fully-connected layer with bias."""
         shape = self.shape(source)
-        return self._put(name, _signature(Kind.LINEAR, shape, (1, 1, classes)), (source,))
+        return self._put(name, _signature(Kind.LINEAR, shape, (1, 1, _whole(name, "classes", classes))), (source,))
 
     def graph(self) -> Graph:
         """What was drawn."""
@@ -109,13 +116,18 @@ class GraphBuilder:
         channels: int | None = None,
     ) -> str:
         """A layer that moves a window; its output has as many channels as its operand, unless told."""
-        shape, window, step = self.shape(source), _pair(kernel), _pair(stride)
-        y, x = ((window[0] - 1) // 2, (window[1] - 1) // 2) if padding is None else _pair(padding)
+        shape, window, step = self.shape(source), _pair(name, "kernel", kernel), _pair(name, "stride", stride)
+        half = ((window[0] - 1) // 2, (window[1] - 1) // 2)
+        y, x = half if padding is None else _pair(name, "padding", padding)
+        if min(step) < 1:
+            raise GraphError(f"the stride of layer {name!r} must be 1 or more, not {stride!r}")
         out = (
-            _strided(shape[0], window[0], step[0], y),
-            _strided(shape[1], window[1], step[1], x),
-            shape[2] if channels is None else channels,
+            (shape[0] + 2 * y - window[0]) // step[0] + 1,
+            (shape[1] + 2 * x - window[1]) // step[1] + 1,
+            shape[2] if channels is None else _whole(name, "channels", channels),
         )
+        if min(out[:2]) < 1:
+            raise GraphError(f"the kernel of layer {name!r} is larger than what it reads: {kernel!r} of {shape}")
         return self._put(name, _signature(kind, shape, out, window, step, ((y, y), (x, x))), (source,))
 
     def _same(self, kind: Kind, name: str, source: str) -> str:
@@ -123,11 +135,21 @@ class GraphBuilder:
         return self._put(name, _signature(kind, shape, shape), (source,))
 
 
-def _pair(number: int | Pair) -> Pair:
-    return (number, number) if isinstance(number, int) else number
+def _whole(name: str, what: str, number: object) -> int:
+    if type(number) is not int:
+        raise GraphError(f"the {what} of layer {name!r} must be a whole number, not {number!r}")
+    return number
 
 
-def _strided(size: int, kernel: int, stride: int, padding: int) -> int:
-    if stride < 1:
-        raise GraphError(f"a stride is 1 or more, not {stride}")
-    return (size + 2 * padding - kernel) // stride + 1
+def _pair(name: str, what: str, given: Any) -> Pair:
+    pair = cast(tuple[Any, ...], given) if isinstance(given, tuple) else (given, given)
+    if len(pair) != 2 or any(type(number) is not int for number in pair):
+        raise GraphError(f"the {what} of layer {name!r} must be a whole number or a pair of them, not {given!r}")
+    return pair[0], pair[1]
+
+
+def _shape(name: str, given: Any) -> Shape:
+    shape = cast(tuple[Any, ...], given) if isinstance(given, tuple) else ()
+    if len(shape) != 3 or any(type(size) is not int for size in shape):
+        raise GraphError(f"the shape of layer {name!r} must be (height, width, channels), not {given!r}")
+    return shape[0], shape[1], shape[2]

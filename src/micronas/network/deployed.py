@@ -53,8 +53,6 @@ def deploy(graph: Graph) -> Deployed:
         Disconnected: as `live`.
         GraphError: a decision is still open (the graph holds a MEAN), or it is no plain graph.
     """
-    if type(graph) is not Graph:
-        raise GraphError(f"only a plain graph can be deployed, not a {type(graph).__name__}")
     network = live(graph)
     if any(layer.signature.kind is Kind.MEAN for layer in network):
         raise GraphError("a network with open decisions has no deployed form; decide them first")

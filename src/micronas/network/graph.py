@@ -41,10 +41,13 @@ class Layers:
     layers: tuple[Layer, ...]
 
     def __post_init__(self) -> None:
+        if type(self.layers) is not tuple:  # pyright: ignore[reportUnnecessaryComparison]
+            raise GraphError(f"a network is a tuple of layers, not a {type(self.layers).__name__}")
         if not self.layers:
             raise GraphError("a network without layers")
         made: dict[str, Shape] = {}
         for layer in self.layers:
+            _check_types(layer)
             if layer.name in made:
                 raise GraphError(f"two layers are named {layer.name!r}")
             _check(layer, made)
@@ -102,6 +105,16 @@ class Graph(Layers):
                 raise GraphError(f"layer {layer.name!r} is deployed already (it clamps); a graph has plain layers only")
 
 
+def check_plain(network: Layers) -> None:
+    """Refuse a form that was made of a graph in place of the graph itself.
+
+    Raises:
+        GraphError: it is one.
+    """
+    if not isinstance(network, Graph):
+        raise GraphError(f"only a plain graph will do, not a {type(network).__name__}")
+
+
 def check_one_input(network: Layers) -> None:
     """Refuse layers of which the first is not the only INPUT.
 
@@ -134,6 +147,18 @@ def once(make: Callable[[_Of], _Form]) -> Callable[[_Of], _Form]:
 # --- what no network can be ---------------------------------------------------------------------
 
 
+def _check_types(layer: object) -> None:
+    """Refuse what is no layer at all, before anything of it is read."""
+    if not isinstance(layer, Layer):
+        raise GraphError(f"a network is made of layers, not of {layer!r}")
+    if type(layer.name) is not str or not layer.name:
+        raise GraphError(f"a layer's name is a text, not {layer.name!r}")
+    if type(layer.signature) is not Signature:
+        raise GraphError(f"layer {layer.name!r} has no signature, but {layer.signature!r}")
+    if type(layer.inputs) is not tuple:  # pyright: ignore[reportUnnecessaryComparison]
+        raise GraphError(f"the inputs of layer {layer.name!r} are a tuple of names, not {layer.inputs!r}")
+
+
 def _check(layer: Layer, made: Mapping[str, Shape]) -> None:
     """Refuse a layer that does not fit what it reads, by the shapes made before it."""
     signature = layer.signature
@@ -141,7 +166,7 @@ def _check(layer: Layer, made: Mapping[str, Shape]) -> None:
         its = "" if unreadable(signature) else f" ({signature})"
         raise GraphError(f"layer {layer.name!r}{its}: {signature.fault}")
     for name in layer.inputs:
-        if name not in made:
+        if type(name) is not str or name not in made:
             raise GraphError(f"layer {layer.name!r} reads {name!r}, which does not run before it")
         if made[name] != signature.in_shape:
             reads, makes = size_text(signature.in_shape), size_text(made[name])

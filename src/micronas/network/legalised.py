@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from micronas.errors import UserError
 from micronas.network.deployed import READS_RELU, Deployed
 from micronas.network.graph import Layer, Layers, check_one_input, once
-from micronas.network.signature import Axis, GraphError, Kind, Shape, Signature
+from micronas.network.signature import WINDOWED, Axis, GraphError, Kind, Shape, Signature
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,10 @@ def legalise(network: Deployed) -> Legalised:
 
     Raises:
         UserError: a pool whose padding is not SAME: TFLite cannot leave padding uncounted.
+        GraphError: it is not deployed.
     """
+    if not isinstance(network, Deployed):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise GraphError(f"only a deployed network can be legalised, not a {type(network).__name__}")
     drawn = _TfliteOperators(frozenset(layer.name for layer in network))
     for layer in network:
         drawn.put(layer)
@@ -62,7 +65,7 @@ class _TfliteOperators:
         if layer.signature.relu_in:
             source = self._rectify(layer.inputs[0], layer.signature.in_shape)
             layer = replace(layer, inputs=(source,), signature=replace(layer.signature, relu_in=False))
-        if layer.signature.padding != ((0, 0), (0, 0)) and not _is_tf_same(layer.signature):
+        if layer.signature.kind in WINDOWED and not (_is_valid(layer.signature) or _is_tf_same(layer.signature)):
             layer = self._padded(layer)
         self.layers.append(layer)
 
@@ -97,6 +100,10 @@ class _TfliteOperators:
         self.layers.append(Layer(self._name(f"{layer.name}.pad"), pad, layer.inputs))
         valid = replace(signature, in_shape=grown, padding=((0, 0), (0, 0)))
         return replace(layer, inputs=(self.layers[-1].name,), signature=valid)
+
+
+def _is_valid(signature: Signature) -> bool:
+    return signature.padding == ((0, 0), (0, 0))
 
 
 def _is_tf_same(signature: Signature) -> bool:

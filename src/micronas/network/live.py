@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from micronas.network.graph import Graph, Layer, once
+from micronas.network.graph import Graph, Layer, check_plain, once
 from micronas.network.signature import Kind
 
 
@@ -28,7 +28,9 @@ def live(graph: Graph) -> Graph:
 
     Raises:
         Disconnected: nothing is left.
+        GraphError: it is no plain graph.
     """
+    check_plain(graph)
     fed = _fed(graph)
     if graph.output.name not in fed:
         raise Disconnected("no path leads from the input to the output")

@@ -1,7 +1,8 @@
-"""What a layer computes, apart from its name and its weights: the question a board is asked to time."""
+"""A layer without its name and its weights: what a board is asked to time."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -17,6 +18,9 @@ Pair = tuple[int, int]
 
 Padding = tuple[Pair, Pair]
 """((above, below), (left, right)) in pixels."""
+
+LARGEST_BYTES = 16 << 20
+"""A feature map or a layer's weights in int8 beyond this fit no microcontroller, nor the memory it could address."""
 
 
 class GraphError(UserError, ValueError):
@@ -166,11 +170,11 @@ class Signature:
         return text + (" relu_in" if self.relu_in else "")
 
 
-# --- what no layer can be --------------------------------------------------------------------------
+# --- what no layer can be ------------------------------------------------------------------------
 
 
 def _fault(signature: Signature) -> str:
-    if wrong := unreadable(signature):
+    if wrong := unreadable(signature) or _too_large(signature):
         return wrong
     kind, (height, width, channels), made = signature.kind, signature.in_shape, signature.out_shape
     if kind not in SUMS and signature.operands != 1:
@@ -200,7 +204,9 @@ def _fault(signature: Signature) -> str:
 
 
 def unreadable(signature: Signature) -> str:
-    """Whether a number is none, or below what it can be."""
+    """Whether the kind is none, or a number is none or below what it can be."""
+    if type(signature.kind) is not Kind:
+        return f"{signature.kind!r} is no kind of layer; there are {', '.join(Kind)}"
     shapes = (signature.in_shape, signature.out_shape)
     if any(type(shape) is not tuple or len(shape) != 3 for shape in shapes):  # pyright: ignore[reportUnnecessaryComparison]
         return "a shape is (height, width, channels)"
@@ -220,6 +226,11 @@ def unreadable(signature: Signature) -> str:
         if wrong := [number for number in its if type(number) is not int or number < least[what]]:
             return f"{wrong[0]!r} in its {what} is no whole number of at least {least[what]}"
     return ""
+
+
+def _too_large(signature: Signature) -> str:
+    most = max(map(math.prod, (signature.in_shape, signature.out_shape, signature.weight_shape)))
+    return f"it takes {most / 2**20:,.0f} MiB; no microcontroller holds that" if most > LARGEST_BYTES else ""
 
 
 def _is_pair(value: object) -> bool:

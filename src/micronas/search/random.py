@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -75,7 +75,8 @@ class RandomSearch:
                 for at in best_first(score)
             ]
             finalists = in_cheapest_form(found, objective, limits, measured, draws)
-        return SearchResult(finalists[0].candidate, finalists, measured=measured.needed, notes=measured.notes)
+        notes = (*measured.notes, *self._found_few(start, drawn))
+        return SearchResult(finalists[0].candidate, finalists, measured=measured.needed, notes=notes)
 
     def _draw(self, start: Candidate, limits: Limits) -> list[Candidate]:
         """Distinct networks in the order drawn; fewer than `samples` if the limits leave fewer."""
@@ -92,6 +93,15 @@ class RandomSearch:
         if not drawn:
             raise Unreachable(limits.none_admitted)
         return [*drawn]
+
+    def _found_few(self, start: Candidate, drawn: Collection[Candidate]) -> Iterator[str]:
+        """That the answer was chosen among fewer than asked for, where that is not for want of networks."""
+        size = start.space.size
+        if len(drawn) < self.samples and size > SMALL:
+            yield (
+                f"{len(drawn)} of {self.samples} networks were scored: no more were found within the limits among "
+                f"{MOST_DRAWN:,} drawn of {size:,}; a limit with more room leaves more to choose from"
+            )
 
 
 def _hardware(objective: Objective, drawn: list[Candidate]) -> list[Column]:

@@ -129,7 +129,7 @@ class Descents:
 
     def _looked_at(self, many: Sequence[Choices]) -> list[Nearest]:
         candidates = [self.start.of(choices) for choices in many]
-        values = np.array([self.values_of(limit.budget, candidates) for limit in self.limits])
+        values = np.array([self.values_of(limit.budget, candidates) for limit in self.limits], dtype=np.float64)
         values[:, [not one.is_connected for one in candidates]] = np.inf
         excess = (values / np.array([[limit.at_most] for limit in self.limits])).max(axis=0)
         return [

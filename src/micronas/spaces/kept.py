@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from hashlib import blake2b
 
@@ -14,11 +15,15 @@ from micronas.task import Task
 def kept(space: SearchSpace, task: Task, what: str, module: str, make: Callable[[], Arrays]) -> Arrays:
     """The arrays that the code of `module` makes of a space for a task: from the cache, or made and kept there.
 
-    `what` names them. They are made anew once the space, the task or any code that they come of has changed.
+    `what` names them. They are made anew once the space, the task or any code that they come of has changed; and every
+    time for a space whose `repr` says where it lies in memory, not what it is.
     """
+    if type(space).__repr__ is object.__repr__:
+        return make()
     code = version_of_class(type(space), module)
     digest = blake2b(f"{space!r} {task!r} {what} {code}".encode(), digest_size=12).hexdigest()
-    path = cache_dir() / "spaces" / f"{space.name}-{what.split(maxsplit=1)[0]}-{digest}.arrays"
+    name = re.sub(r"\W", "_", space.name)
+    path = cache_dir() / "spaces" / f"{name}-{what.split(maxsplit=1)[0]}-{digest}.arrays"
     if (found := kept_arrays(path)) is None:
         found = make()
         keep_arrays(path, found)

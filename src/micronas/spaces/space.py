@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 from micronas.errors import UserError
 from micronas.network.deployed import deploy
-from micronas.network.graph import Graph, Layers
+from micronas.network.graph import Graph, Layers, check_plain
 from micronas.network.live import live
 from micronas.network.signature import Signature
 from micronas.spaces.decisions import Choices
@@ -132,7 +132,12 @@ class SearchSpace(Protocol):
         return ""
 
 
-FORMS: Mapping[Form, Callable[[Graph], Layers]] = {"plain": lambda graph: graph, "live": live, "deployed": deploy}
+def _plain(graph: Graph) -> Graph:
+    check_plain(graph)
+    return graph
+
+
+FORMS: Mapping[Form, Callable[[Graph], Layers]] = {"plain": _plain, "live": live, "deployed": deploy}
 """How each form is made of the plain graph."""
 
 

@@ -135,7 +135,6 @@ def test_equal_cells_are_equal_in_the_same_skeleton_and_in_no_other() -> None:
 @pytest.mark.parametrize(
     ("space", "task", "says"),
     [
-        (NasBench201(channels=(0,)), TASK, "channels of a skeleton must be a whole number of at least 1, not 0"),
         (PLAIN, Task((30, 32, 3)), "cannot be halved between 3 stages; choose a height and width that 4 divides"),
         (NasBench201(stem_stride=(2,)), Task((36, 36, 3)), "a height and width that 8 divides"),
         (NasBench201(channels=(100_000,)), TASK, "MiB"),
@@ -198,3 +197,15 @@ def test_pruning_names_the_numbers_that_it_cannot_take() -> None:
             "search by exact or random"
         )
         assert asked.asked == []
+
+
+@pytest.mark.parametrize("probe", [Probe(channels=0), Probe(depth=0), Probe((3, 3, 1), channels=0, whole=False)])
+def test_nothing_is_no_number_of_a_probe(probe: Probe) -> None:
+    with pytest.raises(UserError, match="of a skeleton must be a whole number of at least 1, not 0"):
+        PLAIN.probe(PLAIN.sample(0), probe)
+
+
+@pytest.mark.parametrize("options", [8, "8", [8], (), (0,), (8, 8), (8.0,), (True,)])
+def test_options_that_are_none_are_refused_at_once(options: object) -> None:
+    with pytest.raises(UserError, match="channels of nasbench201 must be a tuple of different whole numbers"):
+        NasBench201(channels=options)  # pyright: ignore[reportArgumentType]

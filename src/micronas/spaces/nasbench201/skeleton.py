@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from micronas.errors import UserError
 from micronas.network.builder import GraphBuilder
 from micronas.network.graph import Graph
-from micronas.task import LARGEST_BYTES, Task
+from micronas.network.signature import LARGEST_BYTES
+from micronas.task import Task
 
 MOST_CELLS = 300
 """Cells of a network; NAS-Bench-201 has 15."""

@@ -7,8 +7,10 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, cast
 
 from micronas.drawing import draw_cell
+from micronas.errors import UserError
 from micronas.network.graph import Graph
 from micronas.network.signature import Signature
 from micronas.spaces.decisions import Choices
@@ -44,6 +46,9 @@ class NasBench201(SearchSpace):
         stages: how many stages.
         stem_stride: of the stem's convolution.
         input: height and width of the square image the network reads, whatever the task's; () for the task's own.
+
+    Raises:
+        UserError: options that are no such tuple.
     """
 
     channels: tuple[int, ...] = (16,)
@@ -51,6 +56,13 @@ class NasBench201(SearchSpace):
     stages: tuple[int, ...] = (3,)
     stem_stride: tuple[int, ...] = (1,)
     input: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, options in vars(self).items():
+            if not (_are_options(options) or (name == "input" and options == ())):
+                raise UserError(
+                    f"{name} of {self.name} must be a tuple of different whole numbers of at least 1, not {options!r}"
+                )
 
     @property
     def name(self) -> str:
@@ -97,11 +109,11 @@ class NasBench201(SearchSpace):
 
     def probe(self, choices: Choices, probe: Probe) -> Graph:
         """The cell in a reduced skeleton of as many stages; or alone, reading the image."""
+        channels = self._number("C", choices) if probe.channels is None else probe.channels
         if not probe.whole:
-            skeleton = Skeleton(probe.channels or self._number("C", choices), cells=1, stages=1, stem=False)
+            skeleton = Skeleton(channels, cells=1, stages=1, stem=False)
         else:
-            channels = probe.channels or self._number("C", choices)
-            cells = probe.depth or self._number("N", choices)
+            cells = self._number("N", choices) if probe.depth is None else probe.depth
             skeleton = Skeleton(channels, cells, self._number("S", choices))
         return skeleton.lower(cell_drawer(_cell(choices)), probe.task)
 
@@ -166,6 +178,12 @@ class NasBench201(SearchSpace):
         if len(alive) > 1:
             raise OpenDecisions(self.name, [name])
         return int(next(iter(alive)))
+
+
+def _are_options(options: Any) -> bool:
+    if type(options) is not tuple or not all(type(number) is int and number >= 1 for number in cast(Any, options)):
+        return False
+    return 0 < len(cast(Any, options)) == len({*cast(Any, options)})
 
 
 def _cell(choices: Choices) -> Choices:
