@@ -17,6 +17,7 @@ from micronas.errors import UserError
 from micronas.hardware.profiled import Bench
 from micronas.hardware.target import load_target
 from micronas.inputs import Gaussian
+from micronas.spaces.decisions import Choices
 from micronas.spaces.nasbench201.space import NasBench201
 from micronas.task import Task
 
@@ -63,6 +64,18 @@ def test_the_numbers_of_a_whole_space_are_those_of_its_networks(name: str) -> No
         else:
             built = one.canonical if name == "sram" else one
             assert values[at] == pytest.approx(indicator.measure(built.graph), rel=1e-12)
+
+
+@pytest.mark.parametrize("name", OF_WHOLE_SPACES)
+def test_the_numbers_of_a_part_are_those_of_its_completions_and_spoil_none_of_the_whole(name: str) -> None:
+    part = START.of(Choices((("none", "nor_conv_1x1"), *START.choices.alive[1:5], ("avg_pool_3x3", "skip_connect"))))
+    budget = budget_of(INDICATORS[name](means()))
+    assert budget is not None
+    values = budget.of_all(part)
+    whole = budget.of_all(START)
+    places = [START.choices.number_of(choices) for choices in part.choices.completions()]
+    assert len(whole) == 15625
+    assert values.tolist() == whole[places].tolist()
 
 
 @pytest.mark.parametrize("name", OF_WHOLE_SPACES)

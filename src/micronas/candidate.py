@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from micronas.errors import UserError
 from micronas.network.graph import Graph
 from micronas.network.live import Disconnected, live
 from micronas.spaces.decisions import Choices, Removal
@@ -56,6 +57,15 @@ class Candidate:
     def is_small(self) -> bool:
         """Whether all of its space can be enumerated, and with it all that it may become."""
         return max(self.choices.size, self.space.size) <= SMALL
+
+    def check_is_everything(self, who: str) -> None:
+        """For `who` looks at all of a space, and would answer for what is struck already.
+
+        Raises:
+            UserError: something is.
+        """
+        if self.choices != self.space.everything():
+            raise UserError(f"{who} begins with all of {self.space.name}, not with a part: everything(space, task)")
 
     def of(self, choices: Choices) -> Candidate:
         """Another one of the same space, for the same task."""

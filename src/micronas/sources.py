@@ -56,18 +56,15 @@ def _needed(modules: tuple[str, ...]) -> dict[str, Path]:
 def _path(name: str) -> Path | None:
     """The file of a module, found without importing it; None if there is none, or it is our package's own."""
     package, *parts = name.split(".")
-    if name == _OURS:
-        return None
-    if not parts:
-        origin = _file(package)
-        return origin if origin and origin.is_file() else None
-    paths = [folder.joinpath(*parts) for folder in _folders(package)]
-    places = (place for path in paths for place in (path.with_name(f"{path.name}.py"), path / "__init__.py"))
-    return next((place for place in places if place.is_file()), None)
+    places = [_file(package)] if name != _OURS and not parts else []
+    for folder in _folders(package) if parts else ():
+        place = folder.joinpath(*parts)
+        places += [place.with_name(f"{place.name}.py"), place / "__init__.py"]
+    return next((path for path in places if path and path.is_file()), None)
 
 
 def _file(module: str) -> Path | None:
-    """The file of a module that is in no package; that of `__main__` is the program's."""
+    """The file of a module that is in no package, or of a package; that of `__main__` is the program's."""
     if module in sys.modules:
         found = getattr(sys.modules[module], "__file__", None)
     else:
@@ -98,9 +95,8 @@ def _is_of_one_hand(imported: str, name: str, path: Path) -> bool:
     if first in (name.partition(".")[0], _OURS):
         return True
     folder = path.parents[len(_inside(name, path))]
-    beside = (folder / f"{first}.py", folder / first / "__init__.py")
-    is_beside = _file(first) in beside or folder / first in _folders(first)
-    return folder.name not in _INSTALLED and is_beside
+    beside = _file(first) == folder / f"{first}.py" or folder / first in _folders(first)
+    return beside and folder.name not in _INSTALLED
 
 
 def _imported(packages: list[str], text: str) -> list[str]:

@@ -9,6 +9,7 @@ import pytest
 from tests.search.doubles import START, Drawn, Weight
 
 from micronas.catalog import SEARCHES
+from micronas.errors import UserError
 from micronas.indicator import Better
 from micronas.objective import Limit, Objective, Term, Unreachable
 from micronas.search.search import Search
@@ -57,6 +58,19 @@ def test_the_same_seed_gives_the_same_answer(name: str) -> None:
 @pytest.mark.parametrize("at_most", [1.0, 2.0, 3.0, 9.0, 12.0, 20.0])
 def test_it_keeps_its_limits(name: str, at_most: float) -> None:
     assert weight(make(name), Limit(Weight(), at_most)) <= at_most
+
+
+def test_it_refuses_a_part_of_a_space_and_the_whole_is_none_the_wiser(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forms that stand for a network of the part may lie outside of it."""
+    objective = Objective(PERFORMANCE, (), (Limit(Weight(), 12.0),))
+    expected = make(name).run(START, objective)
+    monkeypatch.setenv("MICRONAS_CACHE", str(tmp_path / "empty"))
+    with pytest.raises(UserError) as caught:
+        make(name).run(START.of(START.choices.fixed(1, "nor_conv_3x3")), objective)
+    assert str(caught.value) == f"{name} search begins with all of triangle, not with a part: everything(space, task)"
+    assert make(name).run(START, objective) == expected
 
 
 def test_it_keeps_two_limits_at_once(name: str) -> None:

@@ -13,7 +13,7 @@ from micronas.budget import Priced
 from micronas.candidate import everything
 from micronas.hardware.compute import Flops, LiveFlops, Parameters, SumOverLayers, WeightedLayers
 from micronas.hardware.compute import macs as macs_of
-from micronas.hardware.flash import Flash
+from micronas.hardware.flash import Flash, code_bytes, constant_bytes
 from micronas.hardware.latency import Latency
 from micronas.hardware.memory import Sram, SramTflm
 from micronas.hardware.prices import own_layers, own_operations
@@ -168,3 +168,25 @@ def test_prices_differ_by_what_the_networks_differ(indicator: SumOverLayers, nam
 def test_of_an_expansion_beyond_the_depth_nothing_is_there() -> None:
     assert prices_of(Flops(), "stage1.block2.expansion") == [0, 0]
     assert prices_of(Latency(Everywhere()), "stage1.block2.kernel") == [0, 0]
+
+
+def test_an_option_costs_flash_for_its_constants_and_for_every_call_of_a_kernel() -> None:
+    """A skip is one add in each of 15 cells; an option that draws nothing is free."""
+    flash = Flash("cortex-m7")
+    none, skip = flash.prices(START, [Removal(2, "none"), Removal(2, "skip_connect")]).tolist()
+    adds = [Signature(Kind.ADD, shape, shape, operands=2) for shape in STAGES for _ in range(5)]
+    code = code_bytes("cortex-m7")
+    assert none == 0
+    assert skip == sum(constant_bytes(add) for add in adds) + 15 * code["call"]
+    assert code["call"] > 0
+
+
+def test_our_kernels_need_scratch_memory_and_those_of_tflite_micro_are_not_charged_for_it() -> None:
+    """Where convolutions need the most; in NAS-Bench-201 it is the add that joins them."""
+    chain = everything(Chain(), Task((16, 16, 3), classes=4))
+    removals = chain.choices.removals()
+    ours, tflm = Sram().prices(chain, removals), SramTflm().prices(chain, removals)
+    assert (ours >= tflm).all()
+    assert (ours > tflm).any()
+    joined = [Removal(2, "nor_conv_3x3")]
+    assert Sram().prices(START, joined).tolist() == SramTflm().prices(START, joined).tolist() == [3 * 16 * 1024]

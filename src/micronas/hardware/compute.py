@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 
 from micronas.candidate import Candidate
-from micronas.hardware.counted import count_space
+from micronas.hardware.counted import count_space, part_of
 from micronas.hardware.prices import own_layers
 from micronas.indicator import Better, Scores
 from micronas.network.graph import Graph
@@ -96,10 +96,10 @@ class SumOverLayers:
         return np.array([self.measure(graph) for graph in graphs], dtype=np.float64)
 
     def of_all(self, start: Candidate) -> Scores:
-        """The sum over every network of a space, shape (architectures,); +infinity where disconnected."""
+        """The sum over every network that `start` may become, shape (completions,); +infinity where disconnected."""
         sums = count_space(start.space, start.task, self.form).total(self.of_layer)
         connected = count_space(start.space, start.task, "live").connected
-        return np.where(connected, sums, np.inf)
+        return part_of(np.where(connected, sums, np.inf), start)
 
     def prices(self, start: Candidate, removals: Sequence[Removal]) -> Scores:
         """The sum over the layers that are there because of each option, at every place: what striking it saves."""

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from micronas.cache import Arrays
+from micronas.candidate import Candidate
 from micronas.hardware.table import FIELDS, decode, encode
 from micronas.indicator import Scores
 from micronas.network.deployed import deploy
@@ -82,6 +83,16 @@ def count_space(space: SearchSpace, task: Task, form: Form = "deployed") -> Coun
     """
     check_small(space)
     return _unpacked(kept(space, task, f"{form} layers", __name__, lambda: _packed(_count(space, task, form))))
+
+
+def part_of(whole: Scores, start: Candidate) -> Scores:
+    """Of a number for every architecture of a space those of what an open candidate may become, (completions,)."""
+    every = start.space.everything()
+    if start.choices == every:
+        return whole
+    pairs = zip(every.alive, start.choices.alive, strict=True)
+    block = np.ix_(*([options.index(option) for option in alive] for options, alive in pairs))
+    return whole.reshape([len(options) for options in every.alive])[block].ravel()
 
 
 def network_signatures(graph: Graph) -> tuple[Signature, ...]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from micronas.candidate import Candidate
 from micronas.errors import UserError
-from micronas.hardware.counted import count_space
+from micronas.hardware.counted import count_space, part_of
 from micronas.hardware.prices import own_operations
 from micronas.indicator import Better, Scores
 from micronas.mcu.operators import operator
@@ -89,7 +89,7 @@ class Flash:
         return np.array([sum(constant_bytes(each) + code["call"] for each in its) for its in own], dtype=np.float64)
 
     def of_all(self, start: Candidate) -> Scores:
-        """Bytes of every network of a space, shape (architectures,); +infinity where disconnected."""
+        """Bytes of every network that `start` may become, shape (completions,); +infinity where disconnected."""
         code, counted = code_bytes(self.core), count_space(start.space, start.task)
         sources = {signature: operator(signature).source for signature in counted.operations}
 
@@ -100,7 +100,7 @@ class Flash:
             code[source] * counted.having(lambda signature, source=source: sources.get(signature) == source)
             for source in {*sources.values()}
         )
-        return code["start"] + sum(kernels) + counted.total(cost)
+        return part_of(code["start"] + sum(kernels) + counted.total(cost), start)
 
 
 def image_bytes(signatures: Sequence[Signature], code: Mapping[str, int]) -> int:

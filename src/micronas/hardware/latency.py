@@ -10,7 +10,7 @@ import numpy as np
 
 from micronas.candidate import Candidate
 from micronas.hardware.breakdown import Breakdown, Cost, total_ms
-from micronas.hardware.counted import count_space
+from micronas.hardware.counted import count_space, part_of
 from micronas.hardware.prices import own_operations
 from micronas.hardware.table import PICOSECONDS, LatencyTable
 from micronas.indicator import Better, Scores
@@ -97,7 +97,7 @@ class Latency:
         return np.array([sum(table[signature] for signature in its) for its in own], dtype=np.float64)
 
     def of_all(self, start: Candidate) -> Scores:
-        """Milliseconds of every network of a space, shape (architectures,); +infinity where disconnected.
+        """Milliseconds of every network that `start` may become, shape (completions,); +infinity where disconnected.
 
         Raises:
             UntimedOperation: the table lacks an operation that one of them runs.
@@ -108,7 +108,7 @@ class Latency:
         def cost(signature: Signature) -> float:
             return table.overhead_of(signature.out_shape) if signature.kind is Kind.INPUT else table[signature]
 
-        return np.round(counted.total(cost), PICOSECONDS)
+        return part_of(np.round(counted.total(cost), PICOSECONDS), start)
 
     def breakdown(self, graph: Graph) -> Breakdown:
         """Where the latency of a network goes.

@@ -13,8 +13,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from micronas.candidate import Candidate
+from micronas.candidate import Candidate, everything
 from micronas.hardware.arena import Placement, place, tflm_arena
+from micronas.hardware.counted import part_of
 from micronas.hardware.order import Kernels, Order, aligned, best_order, live_bytes, tensor_bytes
 from micronas.hardware.prices import own_operations
 from micronas.indicator import Better, Scores
@@ -111,16 +112,18 @@ class Sram:
         return largest_needs(start, removals, self.kernels.scratch_bytes)
 
     def of_all(self, start: Candidate) -> Scores:
-        """Bytes of every network of a space in its canonical form, shape (architectures,); +infinity if disconnected.
+        """Bytes of every network that `start` may become, in its canonical form, shape (completions,).
 
-        Planned once for each distinct network, and kept on disk.
+        +infinity where disconnected. Planned once for each distinct network of the whole space, and kept on disk.
 
         Raises:
             UserError: the space is too large to enumerate.
         """
         check_small(start.space)
         what = f"arenas {self.kernels.name}"
-        return kept(start.space, start.task, what, __name__, lambda: {"bytes": self._of_each(start)})["bytes"]
+        every = everything(start.space, start.task)
+        found = kept(start.space, start.task, what, __name__, lambda: {"bytes": self._of_each(every)})
+        return part_of(found["bytes"], start)
 
     def _of_each(self, start: Candidate) -> Scores:
         known: dict[Choices, float] = {}

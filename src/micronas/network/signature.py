@@ -1,4 +1,4 @@
-"""A layer without its name and its weights: what a board is asked to time."""
+"""What a layer computes, apart from its name and its weights: the question a board is asked to time."""
 
 from __future__ import annotations
 

@@ -59,9 +59,10 @@ def take_census(start: Candidate, watch: Watch = unwatched) -> Census:
     """The census of a space, from the cache if this code took it before (counting takes seconds).
 
     Raises:
-        UserError: the space is too large to enumerate.
+        UserError: the space is too large to enumerate, or something of it is struck already.
     """
     check_small(start.space)
+    start.check_is_everything("exact search")
     found = kept(start.space, start.task, "census", __name__, lambda: _counted(start, watch))
     return Census(start, found["members"], found["first"], found["connected"])
 

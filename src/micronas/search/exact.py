@@ -57,7 +57,7 @@ class ExactSearch:
         """Score what the store does not know, rank, and take the best that every limit admits.
 
         Raises:
-            UserError: the space is too large to enumerate.
+            UserError: the space is too large to enumerate, or something of it is struck already.
             Unreachable: no connected network meets the limits.
         """
         census = take_census(start, self.watch)

@@ -56,10 +56,11 @@ class PruningSearch:
         """Prune; under limits, once for every hardware factor, keeping the best by performance alone.
 
         Raises:
-            UserError: a limit that cannot be foreseen, a weight without a price, or decisions whose options cannot lie
-                side by side; the message names them.
+            UserError: a limit that cannot be foreseen, a weight without a price, decisions whose options cannot lie
+                side by side (the message names them), or something of the space is struck already.
             Unreachable: no connected architecture meets the limits.
         """
+        start.check_is_everything("pruning search")
         with Measured(self.store, self.watch) as measured:
             limits = Limits(start, objective.limits, partial(measured.values, seeds=self._draws))
             limits.refuse_unforeseeable(self.name)

@@ -55,8 +55,10 @@ class RandomSearch:
         """Draw, score by the ranks of all terms (`rank_score`), take the best.
 
         Raises:
+            UserError: something of the space is struck already, which draws know nothing of.
             Unreachable: no connected architecture that was found meets the limits.
         """
+        start.check_is_everything("random search")
         draws = draw_seeds([self.seed], self.repeats)
         with Measured(self.store, self.watch) as measured:
             limits = Limits(start, objective.limits, partial(measured.values, seeds=draws))

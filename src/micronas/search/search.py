@@ -99,5 +99,5 @@ class Search(Protocol):
         ...
 
     def run(self, start: Candidate, objective: Objective) -> SearchResult:
-        """Search what an open candidate may become; raises `Unreachable` if none of it meets the limits."""
+        """Search all of a space (`candidate.everything`); raises `Unreachable` if none of it meets the limits."""
         ...
