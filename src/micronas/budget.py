@@ -29,8 +29,7 @@ class Budget(Priced, Protocol):
     def of_all(self, start: Candidate) -> Scores:
         """The number of every network that an open candidate may become, in the order of its `completions()`.
 
-        Shape (completions,); +infinity where no path leads from the input to the output. A number may be that of the
-        completion's canonical form, if that is what costs less.
+        Shape (completions,); +infinity where no path leads from the input to the output.
 
         Raises:
             UserError: there are too many to enumerate.

@@ -191,6 +191,14 @@ def test_every_finalist_is_within_the_limit_and_the_best_by_performance_wins(at_
     assert [one.score for one in found.finalists] == (-sums).tolist()
 
 
+def test_a_term_that_is_limited_as_well_weighs_once() -> None:
+    """Under a limit that binds nothing, a weight of next to nothing changes nothing, whatever it is multiplied by."""
+    limits = (Limit(Weight(), 1000.0),)
+    hardly = PruningSearch(1, repeats=1).run(START, Objective((Term(LOWER),), (Term(Weight(), 1e-9),), limits))
+    assert len(hardly.finalists) == 1
+    assert len(PruningSearch(1, repeats=1).run(START, Objective((Term(LOWER),), (), limits)).finalists) > 1
+
+
 def test_a_limited_indicator_is_weighed_at_each_factor_even_without_a_term_of_its_own() -> None:
     found = PruningSearch(1, repeats=1).run(START, Objective((Term(LOWER),), (), (Limit(Weight(), 28.0),)))
     assert {one.hardware_factor for one in found.finalists} <= set(HARDWARE_FACTORS)

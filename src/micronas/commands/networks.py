@@ -33,10 +33,12 @@ from micronas.commands.flags import (
     to_write,
     weight,
 )
+from micronas.errors import UserError
 from micronas.run import results, running
 from micronas.run.outcome import Outcome
 from micronas.run.run import Run
 from micronas.run.setup import every_indicator, usual_means
+from micronas.spaces.space import ArchitectureError
 from micronas.views import terminal
 
 _DEFAULT = Run()
@@ -169,8 +171,11 @@ def measure(
         before = results.read_back(earlier)
         run, architecture = asked_for(given, brought=brought_by(before, earlier, images)), before.architecture
     names = None if only is None else [name.strip() for name in only.split(",")]
-    with progress() as watch:
-        outcome = running.measure(run, architecture, watch, emulated=emulate, only=names)
+    try:
+        with progress() as watch:
+            outcome = running.measure(run, architecture, watch, emulated=emulate, only=names)
+    except ArchitectureError as error:
+        raise UserError(f"{error}; nor does {architecture!r} name a run in {runs_folder}") from error
     _show(outcome, as_json)
 
 

@@ -21,12 +21,12 @@ from micronas.hardware.prices import own_operations
 from micronas.indicator import Better, Scores
 from micronas.mcu.operators import operator
 from micronas.network.deployed import deploy
-from micronas.network.graph import Graph, Layers
+from micronas.network.graph import Graph, Layer, Layers
 from micronas.network.legalised import legalise
 from micronas.network.live import Disconnected
 from micronas.network.signature import Kind, Signature
 from micronas.origin import Origin, Word
-from micronas.spaces.decisions import Choices, Removal
+from micronas.spaces.decisions import Removal
 from micronas.spaces.kept import kept
 from micronas.spaces.space import check_small
 
@@ -112,9 +112,9 @@ class Sram:
         return largest_needs(start, removals, self.kernels.scratch_bytes)
 
     def of_all(self, start: Candidate) -> Scores:
-        """Bytes of every network that `start` may become, in its canonical form, shape (completions,).
+        """Bytes of every network that `start` may become, shape (completions,); +infinity where disconnected.
 
-        +infinity where disconnected. Planned once for each distinct network of the whole space, and kept on disk.
+        Planned once for each distinct network of the whole space, and kept on disk.
 
         Raises:
             UserError: the space is too large to enumerate.
@@ -126,13 +126,16 @@ class Sram:
         return part_of(found["bytes"], start)
 
     def _of_each(self, start: Candidate) -> Scores:
-        known: dict[Choices, float] = {}
+        known: dict[tuple[Layer, ...], float] = {}
         found: list[float] = []
         for one in start.completions():
-            canonical = one.canonical
-            if canonical.choices not in known:
-                known[canonical.choices] = self.measure(canonical.graph)
-            found.append(known[canonical.choices])
+            if not one.is_connected:
+                found.append(self.better.worst)
+                continue
+            network = deploy(one.graph)
+            if network.layers not in known:
+                known[network.layers] = float(plan_memory(network, self.kernels).arena_bytes)
+            found.append(known[network.layers])
         return np.array(found, dtype=np.float64)
 
 

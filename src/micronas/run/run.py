@@ -116,7 +116,7 @@ def _wrong(value: object, annotated: str) -> str:
         case "int":
             return "" if type(value) is int else "a whole number"
         case "str":
-            return "" if isinstance(value, str) else "a text"
+            return "" if isinstance(value, str) and value else "a text"
         case "Mapping[str, float]":
             return "" if _all_named(value, _is_number) else "a finite number for each indicator's name"
         case _:

@@ -37,7 +37,7 @@ def search(run: Run, watch: Watch = unwatched) -> Outcome:
         UserError: something the run names is not there or cannot be read.
         Unreachable: no architecture meets the limits.
     """
-    run = run.anchored()
+    run = _checked(run).anchored()
     parts = set_up(run, watch)
     parts.refuse_unfit_pictures()
     started = time.perf_counter()
@@ -63,13 +63,21 @@ def measure(
         ArchitectureError: the text is no architecture of the run's space.
         UserError: something the run names is not there or cannot be read.
     """
-    run = run.anchored()
+    run = _checked(run).anchored()
+    if isinstance(only, str):
+        raise UserError(f"only is a list of indicators' names, like [{only!r}], not a text")
     parts = set_up(run, watch)
     candidate = parts.start.of(parts.start.space.parse(architecture))
     started = time.perf_counter()
     outcome = _outcome(run, parts, candidate, 0.0, only)
     emulation = _emulate(parts, candidate, run.seed, watch) if emulated else None
     return replace(outcome, emulation=emulation, seconds=round(time.perf_counter() - started, 3))
+
+
+def _checked(run: object) -> Run:
+    if not isinstance(run, Run):
+        raise UserError(f"a run must be a micronas.Run, not {run!r}")
+    return run
 
 
 def _emulate(parts: Setup, candidate: Candidate, seed: int, watch: Watch) -> Emulation:

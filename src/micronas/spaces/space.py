@@ -79,6 +79,9 @@ class SearchSpace(Protocol):
     def probe(self, choices: Choices, probe: Probe) -> Graph:
         """The reduced network of these choices that an indicator judges; by default the network itself for its images.
 
+        Images may be small: linear regions ask for 3x3 patches of one channel. A space whose networks halve the
+        resolution more often than that allows draws something smaller here, such as one block (`probe.whole` False).
+
         Raises:
             OpenDecisions: as `lower`.
         """
