@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TypeVar
 
-from micronas.network.graph import Graph, Layer, Layers, check_one_input, once
+from micronas.network.graph import Graph, Layer, Layers, check_one_input, once, remade
 from micronas.network.live import live
 from micronas.network.signature import GraphError, Kind
 
@@ -127,7 +127,7 @@ def without(network: _Form, gone: Mapping[str, str], changed: Mapping[str, Layer
     if not gone and not changed:
         return network
     kept = (changed.get(layer.name, layer) for layer in network if layer.name not in gone)
-    return replace(network, layers=tuple(_rewired(layer, gone) for layer in kept))
+    return remade(network, tuple(_rewired(layer, gone) for layer in kept))
 
 
 def _rewired(layer: Layer, gone: Mapping[str, str]) -> Layer:

@@ -115,6 +115,16 @@ def check_plain(network: Layers) -> None:
         raise GraphError(f"only a plain graph will do, not a {type(network).__name__}")
 
 
+_Same = TypeVar("_Same", bound="Layers")
+
+
+def remade(network: _Same, layers: tuple[Layer, ...]) -> _Same:
+    """The same form with the layers that a pass made of its own: they fit as those did, and are not looked at again."""
+    made = object.__new__(type(network))
+    made.__dict__["layers"] = layers
+    return made
+
+
 def check_one_input(network: Layers) -> None:
     """Refuse layers of which the first is not the only INPUT.
 

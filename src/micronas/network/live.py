@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from micronas.network.graph import Graph, Layer, check_plain, once
+from micronas.network.graph import Graph, Layer, check_plain, once, remade
 from micronas.network.signature import Kind
 
 
@@ -40,7 +40,7 @@ def live(graph: Graph) -> Graph:
         if layer.name in needed:
             kept.append(fed[layer.name])
             needed.update(fed[layer.name].inputs)
-    return Graph(tuple(reversed(kept)))
+    return remade(graph, tuple(reversed(kept)))
 
 
 def _fed(graph: Graph) -> dict[str, Layer]:

@@ -17,7 +17,7 @@ from micronas.indicator import Indicator, PerformanceIndicator, Scores, untraine
 from micronas.objective import Column, Objective, Unreachable, best_first, rank_score
 from micronas.search.answer import in_cheapest_form
 from micronas.search.census import Census, take_census
-from micronas.search.limits import Admitted, Limits
+from micronas.search.limits import LOOKING_AHEAD, Admitted, Limits
 from micronas.search.measured import Measured
 from micronas.search.search import REPEATS, Finalist, SearchResult, Watch, draw_seeds, unwatched
 from micronas.store import ScoreStore
@@ -63,6 +63,7 @@ class ExactSearch:
         census = take_census(start, self.watch)
         with Measured(self.store, self.watch) as measured:
             limits = Limits(start, objective.limits, partial(measured.values, seeds=self._draws))
+            self.watch(0, 1, LOOKING_AHEAD)
             limits.check(start)
             table = self._score(census, objective, measured)
             keeps = self._foreseen(table, limits, measured)

@@ -15,6 +15,9 @@ from micronas.errors import UserError
 from micronas.objective import Limit, Unreachable
 from micronas.search.reach import Bounded, Reach, Table, ValuesOf, reach
 
+LOOKING_AHEAD = "what the limits leave within reach"
+"""What a watch is told while limits are looked up; of a whole space's memory the first time takes a while."""
+
 Admitted = npt.NDArray[np.bool_]
 
 

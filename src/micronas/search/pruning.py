@@ -19,7 +19,7 @@ from micronas.errors import UserError
 from micronas.indicator import Better, Indicator, PerformanceIndicator, Scores
 from micronas.objective import Objective, Term, best_first, ranks
 from micronas.search.answer import in_cheapest_form
-from micronas.search.limits import Limits
+from micronas.search.limits import LOOKING_AHEAD, Limits
 from micronas.search.measured import Measured
 from micronas.search.search import REPEATS, Finalist, SearchResult, Step, Watch, draw_seeds, unwatched
 from micronas.spaces.decisions import NONE, Removal
@@ -65,6 +65,7 @@ class PruningSearch:
             limits = Limits(start, objective.limits, partial(measured.values, seeds=self._draws))
             limits.refuse_unforeseeable(self.name)
             _refuse_what_has_no_price(objective)
+            self.watch(0, 1, LOOKING_AHEAD)
             supernet = _supernet(start, limits)
             _refuse_what_is_not_parallel(supernet)
             factors = HARDWARE_FACTORS if objective.limits else (1.0,)

@@ -14,7 +14,7 @@ from micronas.candidate import Candidate
 from micronas.indicator import Scores
 from micronas.objective import Column, Objective, Unreachable, best_first, rank_score
 from micronas.search.answer import in_cheapest_form
-from micronas.search.limits import Limits
+from micronas.search.limits import LOOKING_AHEAD, Limits
 from micronas.search.measured import Measured
 from micronas.search.search import REPEATS, Finalist, SearchResult, Watch, draw_seeds, unwatched
 from micronas.spaces.space import SMALL
@@ -62,6 +62,7 @@ class RandomSearch:
         draws = draw_seeds([self.seed], self.repeats)
         with Measured(self.store, self.watch) as measured:
             limits = Limits(start, objective.limits, partial(measured.values, seeds=draws))
+            self.watch(0, 1, LOOKING_AHEAD)
             limits.check(start)
             drawn = self._draw(start, limits)
             values = dict[str, Scores]()
