@@ -1,4 +1,4 @@
-"""How fast a whole space is scored: NTK (batch 32) and linear regions of NAS-Bench-201's 5,260 networks.
+"""How fast a whole space is scored: NTK (batch 32) and linear regions of NAS-Bench-201's 5,260 graphs.
 
     python benchmarks/space.py                  # compiled, all cores; one draw, and three in one pass
     python benchmarks/space.py --device cuda    # torch on a GPU

@@ -26,7 +26,7 @@ class LinearRegions:
     Batch norm uses the statistics of all samples. Two ReLUs of one tensor count once: they are one tensor.
     A disconnected network has one region, that of a constant, and is given `better.worst`. A count equal to
     `samples` is saturated: a lower bound, which ranks first and level with all others of its kind; `caveat` says
-    so wherever it is shown. With the default setting 11 of the 5,260 networks of NAS-Bench-201 are on seed 0,
+    so wherever it is shown. With the default setting 11 of the 5,260 graphs of NAS-Bench-201 are on seed 0,
     none on seed 1; on a large skeleton all are, and the indicator then tells networks apart no more.
 
     Attributes:
