@@ -17,9 +17,11 @@ CACHES = pytest.StashKey["tempfile.TemporaryDirectory[str]"]()
 def pytest_configure(config: pytest.Config) -> None:
     """Redirects every cache before any test module is imported: the user's own is never touched.
 
-    Python processes that tests start, wherever they run, see this checkout. Workers of one run share its caches.
+    Python processes that tests start, wherever they run, see this checkout. Workers of one run share its caches, and
+    each computes on one thread: threads that wait for one another's cores only heat them.
     """
     if "PYTEST_XDIST_WORKER" in os.environ:
+        os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
         return
     config.stash[CACHES] = folder = tempfile.TemporaryDirectory(prefix="micronas-tests-")
     os.environ["XDG_CACHE_HOME"] = folder.name

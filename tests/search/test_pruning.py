@@ -19,6 +19,7 @@ from micronas.network.graph import Graph
 from micronas.objective import Limit, Objective, Term, Unreachable
 from micronas.proxies.linear_regions import LinearRegions
 from micronas.proxies.ntk import Ntk
+from micronas.search.limits import LOOKING_AHEAD
 from micronas.search.pruning import HARDWARE_FACTORS, PruningSearch
 from micronas.spaces.decisions import NONE, Choices, Removal
 from micronas.spaces.nasbench201.space import NasBench201
@@ -255,4 +256,4 @@ def test_progress_is_told_in_rounds_of_all_runs() -> None:
     assert all(0 <= done <= total for done, total, _ in told)
     assert [done for done, _, _ in told] == sorted(done for done, _, _ in told)
     assert told[-1][0] == told[-1][1] == 3 * len(HARDWARE_FACTORS)
-    assert told[0][2] == "run 1 of 8, round 1: 12 candidates"
+    assert [what for _, _, what in told[:2]] == [LOOKING_AHEAD, "run 1 of 8, round 1: 12 candidates"]
