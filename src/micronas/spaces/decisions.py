@@ -78,13 +78,6 @@ class Choices:
             picked.append(options[at])
         return Choices(tuple((option,) for option in reversed(picked)))
 
-    def number_of(self, decided: Choices) -> int:
-        """The place of an architecture in `completions()`: what `completion` undoes."""
-        number = 0
-        for options, (option,) in zip(self.alive, decided.alive, strict=True):
-            number = number * len(options) + options.index(option)
-        return number
-
     def completions(self) -> Iterator[Choices]:
         """Every architecture these choices still allow, in lexicographic order of the options."""
         for options in product(*self.alive):
