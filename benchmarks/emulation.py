@@ -15,10 +15,10 @@ import sys
 from collections.abc import Iterator
 
 from micronas.deploy.emulate import default_toolchain, emulate
-from micronas.hardware.flash import Flash
-from micronas.hardware.memory import plan_memory
-from micronas.hardware.target import Target, load_target
-from micronas.mcu.profile import Runtime, frame_cycles, our_runtime, time_operation
+from micronas.hardware.boards.target import Target, load_target
+from micronas.hardware.indicators.flash import Flash
+from micronas.hardware.indicators.memory import plan_memory
+from micronas.mcu.profile import BuiltKernels, frame_cycles, our_kernels, time_operation
 from micronas.network.deployed import deploy
 from micronas.network.graph import Graph
 from micronas.network.live import Disconnected
@@ -50,7 +50,7 @@ class Estimator:
     """A table made on demand: each operation alone, with the board's memory."""
 
     def __init__(self, target: Target) -> None:
-        self._runtime: Runtime = our_runtime(default_toolchain(), target.core)
+        self._runtime: BuiltKernels = our_kernels(default_toolchain(), target.core)
         self._memory = target.memory_model
         self._cycles: dict[Signature, float] = {}
 

@@ -35,7 +35,7 @@ PROVISIONAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "nucleo-
 CLOCK_HZ = 216e6
 # An STM32F746 at 216 MHz: 7 wait states, flash read 256 bits at a time, 4 KB + 4 KB caches of 32-byte lines.
 MEMORY = MemoryModel.of_flash(
-    wait_states=7, flash_bytes=32, line_bytes=32, code_cache_bytes=4096, data_cache_bytes=4096
+    wait_states=7, fetch_bytes=32, line_bytes=32, code_cache_bytes=4096, data_cache_bytes=4096
 )
 
 

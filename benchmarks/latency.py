@@ -18,10 +18,10 @@ from collections.abc import Callable
 import numpy as np
 
 from micronas.candidate import everything
-from micronas.hardware.counted import CountedSpace, count_space
-from micronas.hardware.latency import Latency
-from micronas.hardware.profiled import profile
-from micronas.hardware.target import Target, load_target
+from micronas.hardware.boards.profiled import profile
+from micronas.hardware.boards.target import Target, load_target
+from micronas.hardware.indicators.counted import CountedSpace, count_space
+from micronas.hardware.indicators.latency import Latency
 from micronas.network.live import Disconnected
 from micronas.objective import Limit
 from micronas.search.limits import Limits

@@ -23,13 +23,13 @@ from torch import Tensor, nn
 from micronas.network.graph import Graph
 from micronas.network.live import live
 from micronas.network.signature import Kind
-from micronas.networks import Network
 from micronas.proxies.coupled import coupled_kernel
-from micronas.proxies.engine.numba_backend import NumbaBackend
-from micronas.proxies.engine.torch_backend import TorchBackend
+from micronas.proxies.engine.compiled.numba_backend import NumbaBackend
+from micronas.proxies.engine.tensors.torch_backend import TorchBackend
 from micronas.proxies.ntk import Ntk, condition_numbers
 from micronas.spaces.nasbench201.space import NasBench201
 from micronas.task import REDUCED
+from micronas.torch_network import TorchNetwork
 
 SAMPLES, SEED, AVERAGE = 32, 0, 12
 Loop = Callable[[], np.ndarray]
@@ -37,11 +37,11 @@ ALL_3X3 = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_
 
 
 def frozen_loop(graph: Graph, images: np.ndarray) -> np.ndarray:
-    network = Network(graph, SEED, frozen=True)
+    network = TorchNetwork(graph, SEED, frozen=True)
     return product(network(torch.from_numpy(images).float()).sum(1), weights_of(network))
 
 
-def weights_of(network: Network) -> list[Tensor]:
+def weights_of(network: TorchNetwork) -> list[Tensor]:
     return [parameter for parameter in network.parameters() if parameter.ndim > 1]
 
 
@@ -68,7 +68,7 @@ class Given(nn.Module):
 
 
 def batch_1_loop(graph: Graph, images: np.ndarray) -> np.ndarray:
-    network, batch = Network(graph, SEED, frozen=True), torch.from_numpy(images).float()
+    network, batch = TorchNetwork(graph, SEED, frozen=True), torch.from_numpy(images).float()
     with torch.no_grad():
         values = network.values(batch)
     for layer in graph:

@@ -13,10 +13,10 @@ import time
 
 import numpy as np
 
-from micronas.hardware.counted import count_space
-from micronas.hardware.profiled import profile
-from micronas.hardware.table import read_table
-from micronas.hardware.target import BUNDLED, load_target
+from micronas.hardware.boards.profiled import profile
+from micronas.hardware.boards.table import read_table
+from micronas.hardware.boards.target import BUNDLED, load_target
+from micronas.hardware.indicators.counted import count_space
 from micronas.spaces.nasbench201.space import NasBench201
 from micronas.task import Task
 

@@ -22,7 +22,7 @@ from scipy import stats
 
 from micronas.candidate import everything
 from micronas.catalog import INDICATORS
-from micronas.hardware.compute import Flops, LiveFlops
+from micronas.hardware.indicators.compute import Flops, LiveFlops
 from micronas.indicator import Better, Scores, untrained_of
 from micronas.objective import Column, Objective, Term, rank_score, ranks
 from micronas.run.reading import parse_seeds

@@ -18,13 +18,13 @@ import torch
 from micronas.network.graph import Graph
 from micronas.network.live import Disconnected, live
 from micronas.network.signature import Kind
-from micronas.networks import Network
-from micronas.proxies.engine.numba_backend import NumbaBackend
+from micronas.proxies.engine.compiled.numba_backend import NumbaBackend
 from micronas.proxies.linear_regions import LinearRegions
 from micronas.spaces.decisions import Choices
 from micronas.spaces.nasbench201.cell import OPERATIONS
 from micronas.spaces.nasbench201.space import NasBench201
 from micronas.task import ONE_CELL
+from micronas.torch_network import TorchNetwork
 
 SAMPLES, SEED, CELLS = 3000, 0, 20
 
@@ -32,7 +32,7 @@ SAMPLES, SEED, CELLS = 3000, 0, 20
 def pairwise(graph: Graph, patches: np.ndarray) -> int:
     """Distinct rows by comparing all pairs: a sample counts 1 / (how many are like it)."""
     with torch.no_grad():
-        values = Network(graph, SEED).values(torch.from_numpy(patches).float())
+        values = TorchNetwork(graph, SEED).values(torch.from_numpy(patches).float())
         signs = [(values[layer.name].flatten(1) > 0) for layer in graph if layer.signature.kind is Kind.RELU]
         on = torch.cat(signs, 1).float()
         different = (1 - on) @ on.T

@@ -17,7 +17,7 @@ import numpy as np
 from scipy import stats
 
 from micronas.candidate import everything
-from micronas.hardware.compute import LiveFlops
+from micronas.hardware.indicators.compute import LiveFlops
 from micronas.indicator import Better, Scores
 from micronas.objective import Column, Objective, Term, rank_score, ranks
 from micronas.proxies.linear_regions import LinearRegions

@@ -14,8 +14,8 @@ from micronas.cache import cache_dir
 from micronas.candidate import everything
 from micronas.catalog import INDICATORS, Means
 from micronas.errors import UserError
-from micronas.hardware.profiled import Bench
-from micronas.hardware.target import load_target
+from micronas.hardware.boards.profiled import Bench
+from micronas.hardware.boards.target import load_target
 from micronas.inputs import Gaussian
 from micronas.spaces.decisions import Choices
 from micronas.spaces.nasbench201.space import NasBench201

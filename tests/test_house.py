@@ -113,7 +113,11 @@ def lint_imports(source: Path) -> subprocess.CompletedProcess[str]:
 
 
 BREACHES = {
-    "torch outside its rooms": ("choices.py", "import torch", "Only networks, proxies and deploy import torch BROKEN"),
+    "torch outside its rooms": (
+        "choices.py",
+        "import torch",
+        "Only torch_network, proxies and deploy import torch BROKEN",
+    ),
     "numba outside proxies": ("deploy/breach.py", "import numba", "Only proxies import numba BROKEN"),
     "what only Unix has": ("search/breach.py", "import resource", "Only locking imports what only Unix has BROKEN"),
     "upwards": ("network/graph.py", "import micronas.search.breach", "every module has a floor BROKEN"),
@@ -121,7 +125,11 @@ BREACHES = {
     "a proxy that asks hardware": ("proxies/breach.py", "import micronas.hardware.breach", "judge apart BROKEN"),
     "a face": ("search/breach.py", "from micronas import __version__", "never a package's __init__ BROKEN"),
     "a heavy search": ("search/breach.py", "import micronas.proxies.breach", "even indirectly BROKEN"),
-    "a page that asks": ("views/terminal.py", "import micronas.hardware.latency", "never of what makes them BROKEN"),
+    "a page that asks": (
+        "views/terminal.py",
+        "import micronas.hardware.indicators.flash",
+        "never of what makes them BROKEN",
+    ),
     "the catalog": ("search/breach.py", "import micronas.catalog", "every module has a floor BROKEN"),
 }
 

@@ -21,11 +21,11 @@ from micronas.deploy.c import emit
 from micronas.deploy.emulate import emulate
 from micronas.deploy.quantize import random_network
 from micronas.errors import UserError
-from micronas.hardware.compute import Flops
-from micronas.hardware.latency import Latency
-from micronas.hardware.memory import Sram
-from micronas.hardware.profiled import Bench
-from micronas.hardware.target import load_target
+from micronas.hardware.boards.profiled import Bench
+from micronas.hardware.boards.target import load_target
+from micronas.hardware.indicators.compute import Flops
+from micronas.hardware.indicators.latency import Latency
+from micronas.hardware.indicators.memory import Sram
 from micronas.indicator import untrained_of
 from micronas.inputs import Gaussian
 from micronas.network.deployed import deploy

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.search.doubles import Drawn, Weight
 
 from micronas.errors import UserError
-from micronas.hardware.compute import Flops, LiveFlops
+from micronas.hardware.indicators.compute import Flops, LiveFlops
 from micronas.indicator import Better
 from micronas.objective import Column, Limit, Objective, Term, best_first, rank_score, ranks
 

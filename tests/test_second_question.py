@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from micronas.cache import cache_dir
-from micronas.hardware.counted import count_space
+from micronas.hardware.indicators.counted import count_space
 from micronas.run.run import Run
 from micronas.run.setup import set_up
 from micronas.search.census import Census, take_census

@@ -18,7 +18,7 @@ from micronas.sources import version_of
 PROXIES = ("ntk", "linear_regions", "naswot", "zen", "synflow")
 MODULES = (
     *(f"micronas.proxies.{name}" for name in PROXIES),
-    *("micronas.spaces.nasbench201.space", "micronas.hardware.counted", "micronas.search.census"),
+    *("micronas.spaces.nasbench201.space", "micronas.hardware.indicators.counted", "micronas.search.census"),
 )
 
 ASK = """
@@ -68,15 +68,18 @@ def test_a_new_module_changes_none(package: Path) -> None:
 
 def test_what_is_imported_counts_wherever_the_import_stands(package: Path) -> None:
     """The compiled engine is imported in a function, when it is first asked for."""
-    assert changed(package, "proxies/engine/numba_backend.py") >= {"micronas.proxies.ntk", "micronas.proxies.naswot"}
+    assert changed(package, "proxies/engine/compiled/numba_backend.py") >= {
+        "micronas.proxies.ntk",
+        "micronas.proxies.naswot",
+    }
     assert changed(package, "weights.py") >= {f"micronas.proxies.{name}" for name in PROXIES}
 
 
 def test_spaces_are_no_business_of_proxies_nor_proxies_of_spaces(package: Path) -> None:
     assert changed(package, "spaces/nasbench201/cell.py") == {"micronas.spaces.nasbench201.space"}
-    spaces = {"micronas.spaces.nasbench201.space", "micronas.hardware.counted", "micronas.search.census"}
+    spaces = {"micronas.spaces.nasbench201.space", "micronas.hardware.indicators.counted", "micronas.search.census"}
     assert changed(package, "network/live.py") >= spaces
-    assert not changed(package, "proxies/engine/kernels.py") & spaces
+    assert not changed(package, "proxies/engine/compiled/machine.py") & spaces
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from micronas.candidate import Candidate as Candidate
     from micronas.errors import UserError as UserError
-    from micronas.hardware.counted import count_space as count_space
-    from micronas.hardware.latency import Latency as Latency
-    from micronas.hardware.table import LatencyTable as LatencyTable
-    from micronas.hardware.target import Target as Target
-    from micronas.hardware.target import load_target as load_target
-    from micronas.hardware.target import target_names as target_names
+    from micronas.hardware.boards.table import LatencyTable as LatencyTable
+    from micronas.hardware.boards.target import Target as Target
+    from micronas.hardware.boards.target import load_target as load_target
+    from micronas.hardware.boards.target import target_names as target_names
+    from micronas.hardware.indicators.counted import count_space as count_space
+    from micronas.hardware.indicators.latency import Latency as Latency
     from micronas.network.builder import GraphBuilder as GraphBuilder
     from micronas.network.graph import Graph as Graph
     from micronas.run.outcome import Outcome as Outcome
@@ -55,19 +55,19 @@ _HOME = {
     "Choices": "spaces.decisions",
     "Graph": "network.graph",
     "GraphBuilder": "network.builder",
-    "Latency": "hardware.latency",
-    "LatencyTable": "hardware.table",
+    "Latency": "hardware.indicators.latency",
+    "LatencyTable": "hardware.boards.table",
     "NasBench201": "spaces.nasbench201.space",
     "Outcome": "run.outcome",
     "Run": "run.run",
     "SearchSpace": "spaces.space",
-    "Target": "hardware.target",
+    "Target": "hardware.boards.target",
     "Task": "task",
     "UserError": "errors",
-    "count_space": "hardware.counted",
-    "load_target": "hardware.target",
+    "count_space": "hardware.indicators.counted",
+    "load_target": "hardware.boards.target",
     "measure": "run.running",
-    "target_names": "hardware.target",
+    "target_names": "hardware.boards.target",
 }
 """The module each name lives in; `find` is `run.running.search`, for `micronas.search` is the package of searches."""
 

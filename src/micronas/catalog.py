@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from micronas.hardware.compute import Flops, LiveFlops, Parameters, WeightedLayers
-from micronas.hardware.flash import Flash
-from micronas.hardware.latency import Latency
-from micronas.hardware.memory import Sram, SramTflm
-from micronas.hardware.profiled import Bench, Progress
+from micronas.hardware.boards.profiled import Bench, Progress
+from micronas.hardware.indicators.compute import Flops, LiveFlops, Parameters, WeightedLayers
+from micronas.hardware.indicators.flash import Flash
+from micronas.hardware.indicators.latency import Latency
+from micronas.hardware.indicators.memory import Sram, SramTflm
 from micronas.indicator import Indicator
 from micronas.inputs import Inputs
 from micronas.proxies.linear_regions import LinearRegions

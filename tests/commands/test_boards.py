@@ -13,8 +13,8 @@ import pytest
 from tests.terminal import CELL, TINY, Said, micronas
 
 from micronas.cache import cache_dir
-from micronas.hardware.table import read_table
-from micronas.hardware.target import BUNDLED, load_target
+from micronas.hardware.boards.table import read_table
+from micronas.hardware.boards.target import BUNDLED, load_target
 from micronas.origin import Word
 
 BOARD = "nucleo-f446re"
@@ -66,7 +66,7 @@ def test_a_profile_is_shown_kept_and_used(own_cache: Path, monkeypatch: pytest.M
     assert costs == sorted(costs, reverse=True)
     assert costs[0] == pytest.approx(max(table.milliseconds.values()), abs=5e-4)
     assert {*table.milliseconds} <= {*bundled.milliseconds}
-    monkeypatch.setattr("micronas.hardware.profiled.profile", None)  # it is all there
+    monkeypatch.setattr("micronas.hardware.boards.profiled.profile", None)  # it is all there
     assert 0 < latency_ms(*TINY) < latency_ms()
 
 

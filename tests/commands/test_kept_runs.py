@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from tests.terminal import CELL, TINY, kept, micronas
 
-from micronas.hardware.target import BUNDLED
+from micronas.hardware.boards.target import BUNDLED
 
 
 @pytest.fixture(autouse=True)

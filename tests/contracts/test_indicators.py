@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from micronas.catalog import Means
-from micronas.hardware.profiled import Bench
-from micronas.hardware.target import load_target
+from micronas.hardware.boards.profiled import Bench
+from micronas.hardware.boards.target import load_target
 from micronas.indicator import Better, Indicator, PerformanceIndicator, untrained_of
 from micronas.inputs import Gaussian
 from micronas.network.deployed import deploy

@@ -8,10 +8,10 @@ from itertools import pairwise
 
 import pytest
 
-from micronas.hardware.compute import macs
-from micronas.hardware.counted import count_space
-from micronas.hardware.table import OUR_RUNTIME, read_table
-from micronas.hardware.target import BUNDLED, MEMORY, Target, load_target
+from micronas.hardware.boards.table import OUR_RUNTIME, read_table
+from micronas.hardware.boards.target import BUNDLED, MEMORY, Target, load_target
+from micronas.hardware.indicators.compute import macs
+from micronas.hardware.indicators.counted import count_space
 from micronas.mcu.cores import CORES
 from micronas.network.signature import Kind, Signature
 from micronas.origin import Word

@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.deploy.test_int8 import network_of
-from tests.hardware.test_memory import crossing
+from tests.hardware.indicators.test_memory import crossing
 from tests.networks import lowered
 
 from micronas.deploy.c import CModel, emit
 from micronas.deploy.int8 import Int8Network, logits
 from micronas.deploy.quantize import random_images, random_network
 from micronas.errors import UserError
-from micronas.hardware.arena import place
-from micronas.hardware.memory import OUR_KERNELS, Sram
+from micronas.hardware.indicators.memory import OUR_KERNELS, Sram
+from micronas.hardware.planning.arena import place
 from micronas.mcu.cores import CORES
 from micronas.mcu.operators import NoKernelError
 from micronas.network.deployed import Deployed, deploy

@@ -12,15 +12,15 @@ from micronas.deploy.c import emit
 from micronas.deploy.code_bytes import measure_code
 from micronas.deploy.emulate import default_toolchain, emulate
 from micronas.deploy.emulation import Emulation
-from micronas.deploy.firmware import MPS2_AN500, Board, build_once, build_serial
+from micronas.deploy.firmware import MPS2_AN500, Chip, build_once, build_serial
 from micronas.deploy.quantize import random_images, random_network
 from micronas.errors import UserError
-from micronas.hardware.counted import network_signatures
-from micronas.hardware.flash import Flash, code_bytes
-from micronas.hardware.latency import Latency
-from micronas.hardware.memory import plan_memory
-from micronas.hardware.profiled import profile
-from micronas.hardware.target import Target, load_target
+from micronas.hardware.boards.profiled import profile
+from micronas.hardware.boards.target import Target, load_target
+from micronas.hardware.indicators.counted import network_signatures
+from micronas.hardware.indicators.flash import Flash, code_bytes
+from micronas.hardware.indicators.latency import Latency
+from micronas.hardware.indicators.memory import plan_memory
 from micronas.mcu.cores import CORES
 from micronas.mcu.layout import Region
 from micronas.network.deployed import deploy
@@ -112,7 +112,7 @@ def test_arena_statics_and_stack_lie_in_named_regions() -> None:
     target = load_target("nucleo-f746zg")
     network = random_network(deploy(GRAPH))
     firmware = build_once(
-        emit(network), network.input.quantize(random_images(GRAPH, 1, 0)[0]), Board.of(target), default_toolchain()
+        emit(network), network.input.quantize(random_images(GRAPH, 1, 0)[0]), Chip.of(target), default_toolchain()
     )
     regions = {region.name: region for region in target.sram}
 
@@ -130,6 +130,6 @@ def test_arena_statics_and_stack_lie_in_named_regions() -> None:
 
 
 def test_no_serial_image_for_a_board_without_start_up_code() -> None:
-    board = Board.of(load_target("nrf5340dk"))
+    board = Chip.of(load_target("nrf5340dk"))
     with pytest.raises(UserError, match="no start-up code for nrf5340dk; a serial port can be used on mps2-an500"):
         build_serial(emit(random_network(deploy(GRAPH))), board, default_toolchain())

@@ -23,7 +23,7 @@ from micronas.network.deployed import Deployed, deploy
 from micronas.network.graph import Layer
 from micronas.network.legalised import legalise
 from micronas.network.signature import Kind, Signature
-from micronas.networks import sides
+from micronas.torch_network import sides
 
 CELL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_1x1~1|+|nor_conv_1x1~0|avg_pool_3x3~1|skip_connect~2|"
 

@@ -19,14 +19,15 @@ from tests.deploy.test_int8 import network_of
 from micronas.deploy import firmware as firmware_module
 from micronas.deploy.c import emit
 from micronas.deploy.emulate import default_toolchain
-from micronas.deploy.firmware import MPS2_AN500, Board, Firmware, build_serial
+from micronas.deploy.firmware import MPS2_AN500, Chip, Firmware, build_serial
 from micronas.deploy.int8 import logits
-from micronas.deploy.operations import FRAME, OperationImage, measure_entries, measure_table, profile_board
+from micronas.deploy.operations import OperationImage, measure_entries, measure_table, profile_board
 from micronas.deploy.quantize import random_network
 from micronas.errors import UserError
-from micronas.hardware.target import load_target
-from micronas.mcu.board import BoardError, Measured, SerialBoard
+from micronas.hardware.boards.target import load_target
+from micronas.mcu import frame
 from micronas.mcu.checksum import crc16, pattern
+from micronas.mcu.serial_board import BoardError, CountedRuns, SerialBoard
 from micronas.network.signature import Kind, Signature
 from micronas.origin import Word
 
@@ -77,14 +78,14 @@ def test_every_operation_is_timed_and_computes_what_the_reference_does(firmware:
     with qemu(firmware) as board:
         hello = board.expect("mps2-an500", IMAGE.id)
         assert (hello.clock_hz, hello.entries) == (25_000_000, len(SIGNATURES) + 1)
-        assert board.names() == (*map(str, SIGNATURES), FRAME)
+        assert board.names() == (*map(str, SIGNATURES), frame.ENTRY)
         steps: list[tuple[int, int]] = []
         found = measure_entries(board, IMAGE, kept, runs=3, progress=lambda done, of: steps.append((done, of)))
     assert steps[-1] == (6, 6)
     assert [*found] == [*IMAGE.names]
     assert all(0 < each.least_cycles <= each.median_cycles for each in found.values())
     assert found[str(SIGNATURES[0])].median_cycles > found[str(SIGNATURES[4])].median_cycles
-    assert json.loads(kept.read_text())[FRAME]["runs"] == 3
+    assert json.loads(kept.read_text())[frame.ENTRY]["runs"] == 3
 
 
 @pytest.mark.debian("qemu-system-arm")
@@ -95,7 +96,7 @@ def test_an_interrupted_measurement_goes_on_where_it_stopped(firmware: Firmware,
     class Interrupted(SerialBoard):
         stop_at = 3
 
-        def time(self, index: int, runs: int = 1, at_most_seconds: float = 60.0) -> Measured:
+        def time(self, index: int, runs: int = 1, at_most_seconds: float = 60.0) -> CountedRuns:
             if index == self.stop_at:
                 raise KeyboardInterrupt
             timed.append(index)
@@ -138,7 +139,7 @@ def test_another_board_or_another_image_is_refused_before_anything_is_measured(f
 @pytest.mark.parametrize("name", ["nucleo-f746zg", "nucleo-f446re"])
 def test_images_for_the_boards_are_built_but_never_ran_on_them(name: str) -> None:
     target = load_target(name)
-    firmware = IMAGE.build(Board.of(target), default_toolchain())
+    firmware = IMAGE.build(Chip.of(target), default_toolchain())
     binary = firmware.binary()
     assert 0 < firmware.flash_bytes <= len(binary) < target.flash_bytes
     assert int.from_bytes(binary[4:8], "little") & ~1 == firmware.image.symbol("micronas_reset").address

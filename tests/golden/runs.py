@@ -33,7 +33,7 @@ from PIL import Image
 
 from micronas.cache import cache_dir
 from micronas.cli import main
-from micronas.hardware.table import decode
+from micronas.hardware.boards.table import decode
 
 KEPT = Path(__file__).with_suffix(".json")
 """The answers that `tests/test_golden_runs.py` holds every change to."""

@@ -13,7 +13,7 @@ import pytest
 from micronas.mcu.cores import CORES
 from micronas.mcu.elf import ElfImage
 from micronas.mcu.emulator import Machine
-from micronas.mcu.instructions import Instruction, Kind, decode
+from micronas.mcu.instructions import Group, Instruction, decode
 from micronas.mcu.pipelines import PIPELINES, Cause, State
 from micronas.mcu.timing import time_call
 from micronas.mcu.toolchain import Toolchain
@@ -188,4 +188,4 @@ def test_every_core_times_every_sequence(elf: ElfImage) -> None:
 def test_what_the_decoder_does_not_know_is_said_and_slow() -> None:
     (strange,) = decode(bytes.fromhex("00ee00ee")[:2] + bytes.fromhex("00ff"), 0)[:1]
     assert not strange.known
-    assert strange.kind is Kind.SYSTEM
+    assert strange.group is Group.SYSTEM

@@ -12,11 +12,11 @@ from micronas.mcu.memory import MemoryModel
 from micronas.mcu.operators import NoKernelError
 from micronas.mcu.pipelines import Cause
 from micronas.mcu.profile import (
-    Runtime,
+    BuiltKernels,
     UnsupportedOperationError,
-    adapted_runtime,
+    adapted_kernels,
     frame_cycles,
-    our_runtime,
+    our_kernels,
     time_operation,
     time_operations,
 )
@@ -37,7 +37,7 @@ OPERATIONS = (
     Signature.square(Kind.PAD, SHAPE, (8, 8, 8), padding=(1, 1)),
 )
 SLOW_FLASH = MemoryModel.of_flash(
-    wait_states=7, flash_bytes=16, line_bytes=16, code_cache_bytes=0, data_cache_bytes=0, sram_line_cycles=5
+    wait_states=7, fetch_bytes=16, line_bytes=16, code_cache_bytes=0, data_cache_bytes=0, sram_line_cycles=5
 )
 
 ADAPTER = """
@@ -60,19 +60,19 @@ void adapter_add(const micronas_add_params *p, const int8_t *const *inputs, int8
 
 
 @pytest.fixture(scope="session")
-def ours(toolchain: Toolchain) -> Runtime:
-    return our_runtime(toolchain, CORES["cortex-m7"])
+def ours(toolchain: Toolchain) -> BuiltKernels:
+    return our_kernels(toolchain, CORES["cortex-m7"])
 
 
 @pytest.mark.parametrize("signature", OPERATIONS, ids=str)
-def test_every_kind_of_operation_costs_cycles_and_leaves_its_result(ours: Runtime, signature: Signature) -> None:
+def test_every_kind_of_operation_costs_cycles_and_leaves_its_result(ours: BuiltKernels, signature: Signature) -> None:
     timing = time_operation(ours, signature)
     assert timing.cycles > 0
     assert timing.untimed == ()
     assert timing.cycles == time_operation(ours, signature).cycles
 
 
-def test_many_are_timed_as_one_by_one_and_progress_is_told(ours: Runtime) -> None:
+def test_many_are_timed_as_one_by_one_and_progress_is_told(ours: BuiltKernels) -> None:
     told: list[tuple[int, int]] = []
     some = OPERATIONS[-4:]
     found = time_operations(ours, some, progress=lambda done, total: told.append((done, total)))
@@ -80,7 +80,7 @@ def test_many_are_timed_as_one_by_one_and_progress_is_told(ours: Runtime) -> Non
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
-def test_slow_memory_costs_and_streams(ours: Runtime) -> None:
+def test_slow_memory_costs_and_streams(ours: BuiltKernels) -> None:
     for signature in OPERATIONS[:3]:
         slow, fast = time_operation(ours, signature, SLOW_FLASH), time_operation(ours, signature)
         assert slow.cycles > fast.cycles
@@ -88,7 +88,7 @@ def test_slow_memory_costs_and_streams(ours: Runtime) -> None:
         assert slow.breakdown[Cause.CACHE_STREAM] > 0
 
 
-def test_the_frame_grows_with_the_image_by_the_byte(ours: Runtime) -> None:
+def test_the_frame_grows_with_the_image_by_the_byte(ours: BuiltKernels) -> None:
     # a byte is loaded and stored: at least one cycle each on a core that pairs them, and no more than ten
     for input_bytes in (3072, 192):
         assert input_bytes < frame_cycles(ours, input_bytes) < 10 * input_bytes + 200
@@ -96,7 +96,7 @@ def test_the_frame_grows_with_the_image_by_the_byte(ours: Runtime) -> None:
     assert (large - middle) / (12288 - 3072) == pytest.approx((middle - small) / (3072 - 192), rel=0.01)
 
 
-def test_what_no_kernel_runs_is_an_error(ours: Runtime) -> None:
+def test_what_no_kernel_runs_is_an_error(ours: BuiltKernels) -> None:
     with pytest.raises(NoKernelError, match="batch_norm"):
         time_operation(ours, Signature(Kind.BATCH_NORM, SHAPE, SHAPE))
 
@@ -104,7 +104,7 @@ def test_what_no_kernel_runs_is_an_error(ours: Runtime) -> None:
 def test_another_runtime_is_timed_behind_an_adapter(toolchain: Toolchain, tmp_path: Path) -> None:
     source = tmp_path / "toy.c"
     source.write_text(ADAPTER, encoding="ascii")
-    toy = adapted_runtime(toolchain, CORES["cortex-m7"], source)
+    toy = adapted_kernels(toolchain, CORES["cortex-m7"], source)
     assert (toy.name, toy.version) == ("toy", "0.1")
     relu = Signature(Kind.RELU, SHAPE, SHAPE)
     assert 0 < time_operation(toy, relu).cycles < 4000
@@ -128,6 +128,6 @@ def test_a_wrong_adapter_is_one_line(
     source = tmp_path / "toy.c"
     source.write_text(ADAPTER.replace(find, replace, 1), encoding="ascii")
     with pytest.raises(profile_module.UserError) as failure:
-        adapted_runtime(toolchain, CORES["cortex-m7"], source)
+        adapted_kernels(toolchain, CORES["cortex-m7"], source)
     assert complaint in str(failure.value)
     assert "\n" not in str(failure.value)

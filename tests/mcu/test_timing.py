@@ -16,7 +16,7 @@ from micronas.errors import UserError
 from micronas.mcu.cores import CORES
 from micronas.mcu.elf import ElfImage
 from micronas.mcu.emulator import Machine
-from micronas.mcu.instructions import Instruction, Kind
+from micronas.mcu.instructions import Group, Instruction
 from micronas.mcu.layout import Layout, Region
 from micronas.mcu.memory import MemoryModel, Stream
 from micronas.mcu.pipelines import CORTEX_M7, PIPELINES, Cause, State
@@ -97,7 +97,7 @@ def test_memory_terms_are_off_by_default_and_computed_by_hand(program: Program) 
     plain, free = cycles(None), cycles(NO_COST, Stream(9 * 64, passes=16))
     assert plain.cycles == free.cycles
     flash = MemoryModel.of_flash(
-        wait_states=7, flash_bytes=32, line_bytes=32, code_cache_bytes=4096, data_cache_bytes=4096, bus_cycles=2
+        wait_states=7, fetch_bytes=32, line_bytes=32, code_cache_bytes=4096, data_cache_bytes=4096, bus_cycles=2
     )
     assert flash.code_line_cycles == flash.flash_line_cycles == 10
     fits, streams = cycles(flash, Stream(4096, 16)), cycles(flash, Stream(4097, 16))
@@ -184,7 +184,7 @@ def test_steady_loops_agree_with_llvm_mca(program: Program, core: str, low: floa
 
 def comparable(instruction: Instruction) -> bool:
     """llvm-mca rejects IT blocks, and prices a call at 100 cycles."""
-    return not instruction.jumps and not instruction.conditional and instruction.kind is not Kind.IT
+    return not instruction.jumps and not instruction.conditional and instruction.group is not Group.IT
 
 
 def steady_cycles(core: str, loop: list[Instruction], rounds: int = 100) -> float:

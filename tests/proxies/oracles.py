@@ -12,11 +12,11 @@ from torch import Tensor
 from micronas.inputs import Gaussian
 from micronas.network.graph import Graph
 from micronas.network.signature import Kind
-from micronas.networks import Network
 from micronas.spaces.decisions import Choices
 from micronas.spaces.nasbench201.cell import CELLS, OPERATIONS
 from micronas.spaces.nasbench201.space import NasBench201
 from micronas.task import ONE_CELL, REDUCED
+from micronas.torch_network import TorchNetwork
 from micronas.weights import generator
 
 SPACE = NasBench201()
@@ -39,7 +39,7 @@ def _read(cell: str | Choices) -> Choices:
 torch.set_num_threads(1)  # networks this small only wait for one another
 
 
-def jacobian(network: Network, images: np.ndarray) -> Tensor:
+def jacobian(network: TorchNetwork, images: np.ndarray) -> Tensor:
     """One forward, then a backward of each sample's summed logits, (samples, weights)."""
     weights = [parameter for parameter in network.parameters() if parameter.ndim > 1]  # no biases
     outputs = network(torch.from_numpy(images).to(weights[0].dtype)).sum(1)
@@ -52,14 +52,14 @@ def jacobian(network: Network, images: np.ndarray) -> Tensor:
 
 def tangent_kernel(graph: Graph, images: np.ndarray, seed: int) -> np.ndarray:
     """J Jᵀ with batch statistics frozen, (samples, samples), in float64."""
-    rows = jacobian(Network(graph, seed, torch.float64, frozen=True), images)
+    rows = jacobian(TorchNetwork(graph, seed, torch.float64, frozen=True), images)
     return (rows @ rows.T).numpy()
 
 
 def signs(graph: Graph, images: np.ndarray, seed: int) -> np.ndarray:
     """Which neurons are on, (samples, neurons), every ReLU layer of a live graph counted."""
     with torch.no_grad():
-        values = Network(graph, seed, torch.float64).values(torch.from_numpy(images))
+        values = TorchNetwork(graph, seed, torch.float64).values(torch.from_numpy(images))
     found = [values[layer.name].flatten(1) > 0 for layer in graph if layer.signature.kind is Kind.RELU]
     return torch.cat(found, 1).numpy()
 
@@ -70,7 +70,7 @@ def agreeing(graph: Graph, images: np.ndarray, seed: int) -> np.ndarray:
     K_H of a live graph, from its definition (Mellor et al., eq. 2): the number of ReLUs less a Hamming distance.
     """
     with torch.no_grad():
-        values = Network(graph, seed, torch.float64).values(torch.from_numpy(images))
+        values = TorchNetwork(graph, seed, torch.float64).values(torch.from_numpy(images))
     tensors: list[Tensor] = []
     for layer in graph:
         if layer.signature.kind is Kind.RELU:
@@ -89,7 +89,7 @@ def pairwise_regions(pattern: np.ndarray) -> int:
 
 def zen_score(graph: Graph, samples: int, seed: int, step: float = 0.01) -> float:
     """The Zen-score of a live graph on Gaussian images, from two forwards of one network in float64."""
-    network = Network(graph, seed, torch.float64, frozen=True)
+    network = TorchNetwork(graph, seed, torch.float64, frozen=True)
     images = Gaussian().batch(graph.layers[0].signature.out_shape, samples, seed)
     noise = generator(seed, "zen noise").standard_normal(images.shape)
     with torch.no_grad():

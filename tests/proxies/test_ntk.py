@@ -15,16 +15,16 @@ from micronas.inputs import Gaussian
 from micronas.network.builder import GraphBuilder
 from micronas.network.graph import Graph
 from micronas.network.live import live
-from micronas.networks import Network
-from micronas.proxies.engine import numba_backend
 from micronas.proxies.engine.backend import BackendName
-from micronas.proxies.engine.layout import Store
-from micronas.proxies.engine.program.goals import Goal, write
-from micronas.proxies.engine.program.instructions import Program
+from micronas.proxies.engine.compiled import numba_backend
+from micronas.proxies.engine.compiled.layout import Store
+from micronas.proxies.engine.compiled.program.goals import Goal, write
+from micronas.proxies.engine.compiled.program.instructions import Program
 from micronas.proxies.engine.values import Merged
 from micronas.proxies.ntk import Ntk, condition_numbers
 from micronas.spaces.decisions import NONE, Choices
 from micronas.spaces.nasbench201.cell import CELLS
+from micronas.torch_network import TorchNetwork
 
 THREE = (NONE, "skip_connect", "avg_pool_3x3")
 DEAD = "|none~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_1x1~1|none~2|"
@@ -215,7 +215,7 @@ class TestDraws:
 class TestCoupled:
     def test_is_the_jacobian_of_the_network_in_train_mode(self):
         ntk, graph = Ntk(batch=5, mode="coupled", precision="float64"), lower(DEAD)
-        rows = jacobian(Network(live(graph), 0, torch.float64), Gaussian().batch((8, 8, 3), 5, 0))
+        rows = jacobian(TorchNetwork(live(graph), 0, torch.float64), Gaussian().batch((8, 8, 3), 5, 0))
         np.testing.assert_allclose(ntk.kernels([graph])[0], (rows @ rows.T).numpy(), rtol=1e-9)
 
     def test_is_another_quantity_than_frozen(self):

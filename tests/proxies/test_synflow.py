@@ -8,8 +8,8 @@ import torch
 from tests.proxies.test_ntk import DEAD, DISCONNECTED, lower
 
 from micronas.network.builder import GraphBuilder
-from micronas.networks import Network
 from micronas.proxies.synflow import SynFlow
+from micronas.torch_network import TorchNetwork
 from micronas.weights import draw_weight
 
 
@@ -26,7 +26,7 @@ def test_by_hand():
 
 def test_gradients_are_those_of_small_changes():
     graph = lower(DEAD)
-    network = Network(graph, 0, torch.float64)
+    network = TorchNetwork(graph, 0, torch.float64)
     for name, module in network.layers.items():
         if isinstance(module, torch.nn.BatchNorm2d):
             network.layers[name] = torch.nn.Identity()

@@ -15,8 +15,8 @@ from micronas.network.builder import GraphBuilder
 from micronas.network.graph import Graph
 from micronas.network.live import Disconnected, live
 from micronas.network.signature import Shape
-from micronas.proxies.engine import numba_backend
 from micronas.proxies.engine.backend import BackendName
+from micronas.proxies.engine.compiled import numba_backend
 from micronas.proxies.zen import ZenScore
 from micronas.weights import generator
 

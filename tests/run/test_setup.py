@@ -9,7 +9,7 @@ import pytest
 
 from micronas import catalog
 from micronas.errors import UserError
-from micronas.hardware.latency import Latency
+from micronas.hardware.indicators.latency import Latency
 from micronas.indicator import Better
 from micronas.run.run import Run
 from micronas.run.setup import MOST_REPEATS, Setup, graph_of, set_up, unit_of

@@ -14,7 +14,7 @@ from tests.test_objective import slowly_ranked
 
 from micronas.candidate import Candidate, everything
 from micronas.errors import UserError
-from micronas.hardware.compute import LiveFlops
+from micronas.hardware.indicators.compute import LiveFlops
 from micronas.indicator import Better
 from micronas.objective import Limit, Objective, Term, Unreachable
 from micronas.search.exact import FINALISTS, ExactSearch, score_rows

@@ -13,9 +13,9 @@ from tests.search.doubles import OPTIONS, START, TASK, Drawn, Triangle, Weight
 
 from micronas.candidate import Candidate, everything
 from micronas.errors import UserError
-from micronas.hardware.compute import Flops
-from micronas.hardware.latency import Latency
-from micronas.hardware.target import load_target
+from micronas.hardware.boards.target import load_target
+from micronas.hardware.indicators.compute import Flops
+from micronas.hardware.indicators.latency import Latency
 from micronas.indicator import Better, Indicator, Scores
 from micronas.network.graph import Graph
 from micronas.objective import Limit, Objective, Term, Unreachable

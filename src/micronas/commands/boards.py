@@ -15,7 +15,6 @@ from micronas.cache import atomic_write, cache_dir
 from micronas.commands.console import console, print_json, progress
 from micronas.commands.flags import (
     AsJson,
-    Board,
     Cells,
     Channels,
     Classes,
@@ -23,17 +22,18 @@ from micronas.commands.flags import (
     Out,
     Space,
     SpaceSetting,
+    TargetName,
     asked_for,
     to_write,
 )
 from micronas.drawing import title
 from micronas.errors import UserError
-from micronas.hardware.calibration import Calibration, fit, read_measurements
-from micronas.hardware.counted import count_space
-from micronas.hardware.profiled import Progress, complete, extended, keep
-from micronas.hardware.profiled import profile as profile_in_emulator
-from micronas.hardware.table import OUR_RUNTIME, LatencyTable
-from micronas.hardware.target import Target, load_board, load_target, target_names
+from micronas.hardware.boards.calibration import Calibration, fit, read_measurements
+from micronas.hardware.boards.profiled import Progress, complete, extended, keep
+from micronas.hardware.boards.profiled import profile as profile_in_emulator
+from micronas.hardware.boards.table import OUR_RUNTIME, LatencyTable
+from micronas.hardware.boards.target import Target, load_target, load_untimed, target_names
+from micronas.hardware.indicators.counted import count_space
 from micronas.network.signature import Signature
 from micronas.origin import Word
 from micronas.run.run import Run
@@ -46,7 +46,7 @@ _SHOWN = 12
 
 
 def profile(
-    board: Board,
+    board: TargetName,
     channels: Channels = None,
     cells: Cells = None,
     input: Input = None,  # noqa: A002 (the flag is --input)
@@ -77,7 +77,7 @@ def profile(
             "classes": classes,
         }
     )
-    target, compiler = load_board(board), _command(cc)
+    target, compiler = load_untimed(board), _command(cc)
     file = to_write(out) if out else None
     signatures = _signatures(run)
     with progress() as watch:
@@ -98,7 +98,7 @@ def profile(
 
 
 def calibrate(
-    board: Board,
+    board: TargetName,
     measurements: Annotated[
         Path, typer.Argument(help="A .csv with the columns name (operation or architecture) and milliseconds.")
     ],

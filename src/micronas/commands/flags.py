@@ -12,7 +12,7 @@ import typer
 
 from micronas import catalog
 from micronas.errors import UserError
-from micronas.hardware.target import user_folder
+from micronas.hardware.boards.target import user_folder
 from micronas.run.outcome import Outcome
 from micronas.run.reading import parse_pair, parse_quantity, parse_setting, parse_weight, read_config, run_of
 from micronas.run.run import Run
@@ -31,7 +31,7 @@ def _option(words: str, *names: str, default: object = None, least: float | None
 Target = Annotated[
     str | None, _option("Board: a name from 'micronas targets', or the path of a .toml.", default=_DEFAULT.target)
 ]
-Board = Annotated[str, typer.Argument(help="A name from 'micronas targets', or the path of a .toml.")]
+TargetName = Annotated[str, typer.Argument(help="A name from 'micronas targets', or the path of a .toml.")]
 Runtime = Annotated[str | None, _option("Whose kernels are timed on the board.", default=_DEFAULT.runtime)]
 Seed = Annotated[int | None, _option("Of weights and random inputs.", default=_DEFAULT.seed, least=0)]
 Repeats = Annotated[

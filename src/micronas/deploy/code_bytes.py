@@ -10,9 +10,9 @@ from functools import cache
 from micronas.cache import atomic_write
 from micronas.deploy.c import emit
 from micronas.deploy.emulate import default_toolchain
-from micronas.deploy.firmware import Board, build_once
+from micronas.deploy.firmware import Chip, build_once
 from micronas.deploy.quantize import random_images, random_network
-from micronas.hardware.flash import TABLE, constant_bytes
+from micronas.hardware.indicators.flash import TABLE, constant_bytes
 from micronas.mcu.cores import CORES, Core
 from micronas.mcu.layout import FLASH, SRAM
 from micronas.mcu.operators import operator
@@ -69,7 +69,7 @@ def _image_bytes(signatures: tuple[Signature, ...], core: Core, toolchain: Toolc
     graph = Deployed(tuple(layers))
     network = random_network(graph)
     image = network.input.quantize(random_images(graph, 1, 0)[0])
-    return build_once(emit(network), image, Board("any", core, FLASH, (SRAM,)), toolchain).flash_bytes
+    return build_once(emit(network), image, Chip("any", core, FLASH, (SRAM,)), toolchain).flash_bytes
 
 
 def main() -> None:

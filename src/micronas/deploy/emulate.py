@@ -16,11 +16,11 @@ import numpy as np
 from micronas.cache import cache_dir
 from micronas.deploy.c import CModel, emit
 from micronas.deploy.emulation import Emulation
-from micronas.deploy.firmware import Board, Firmware, build_once
+from micronas.deploy.firmware import Chip, Firmware, build_once
 from micronas.deploy.int8 import logits
 from micronas.deploy.quantize import random_images, random_network
 from micronas.errors import UserError
-from micronas.hardware.target import Target
+from micronas.hardware.boards.target import Target
 from micronas.mcu.emulator import Machine
 from micronas.mcu.instructions import decode
 from micronas.mcu.memory import MemoryModel
@@ -57,7 +57,7 @@ def run_image(
     model: CModel, image: Int8, target: Target, toolchain: Toolchain, *, with_memory: bool = True
 ) -> Emulation:
     """Build the firmware of an emitted model and run it on one image (height, width, channels)."""
-    firmware = build_once(model, image, Board.of(target), toolchain)
+    firmware = build_once(model, image, Chip.of(target), toolchain)
     run = _run(firmware, model, target.memory_model if with_memory else None)
     cycles = sum(timing.cycles for timing in run.timings)
     return Emulation(
@@ -103,7 +103,7 @@ def _run(firmware: Firmware, model: CModel, memory: MemoryModel | None) -> _Run:
     predictor hold what is most frequent, and that changes from kernel to kernel.
     """
     elf = firmware.image
-    machine = Machine(elf, firmware.board.core, firmware.board.sram)
+    machine = Machine(elf, firmware.chip.core, firmware.chip.sram)
     stack = elf.symbol("__stack_start").address
     machine.paint(stack, firmware.layout.stack_bytes)
     phases = machine.run_phases(_kernel_calls(machine, model), "micronas_halt")

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from micronas.deploy.c import CModel, array_text
 from micronas.errors import UserError
-from micronas.hardware.target import Target
+from micronas.hardware.boards.target import Target
+from micronas.mcu import frame
 from micronas.mcu.cores import Core, core_named
 from micronas.mcu.elf import ElfImage, Symbol
 from micronas.mcu.layout import Layout, Region
@@ -25,9 +26,6 @@ from micronas.mcu.toolchain import Toolchain
 FIRMWARE = Path(__file__).parents[1] / "mcu" / "firmware"
 """The folder of start-up, mains and boards, in C."""
 
-FRAME = FIRMWARE.parent / "frame.c"
-"""What an image does around the layers."""
-
 TEST_IMAGE = "micronas_test_image"
 """The array that holds the image an emulation classifies."""
 
@@ -36,8 +34,8 @@ STACK_BYTES = 4096
 
 
 @dataclass(frozen=True)
-class Board:
-    """What an image must know of a board: its file in `mcu/firmware/boards`, core and memories."""
+class Chip:
+    """What an image must know of what it runs on: whose start-up in `mcu/firmware/boards`, core, memories."""
 
     name: str
     core: Core
@@ -45,10 +43,10 @@ class Board:
     sram: tuple[Region, ...]
 
     @staticmethod
-    def of(target: Target) -> Board:
-        """The board of a target."""
+    def of(target: Target) -> Chip:
+        """The chip of a target."""
         flash = Region("FLASH", target.flash_origin, target.flash_bytes)
-        return Board(target.name, target.core, flash, target.sram)
+        return Chip(target.name, target.core, flash, target.sram)
 
     def layout(self, arena_bytes: int, stack_bytes: int = STACK_BYTES) -> Layout:
         """Code in flash, the arena in the largest memory, statics and stack in another one if there is one.
@@ -68,7 +66,7 @@ class Board:
         return Layout((self.flash, *self.sram), "FLASH", rest.name, arena.name, rest.name, stack_bytes)
 
 
-MPS2_AN500 = Board(
+MPS2_AN500 = Chip(
     "mps2-an500",
     core_named("cortex-m7"),
     Region("FLASH", 0x0000_0000, 4 << 20),
@@ -86,7 +84,7 @@ def boards() -> tuple[str, ...]:
 class Firmware:
     """A built image, and where its parts lie."""
 
-    board: Board
+    chip: Chip
     layout: Layout
     elf: Path
 
@@ -115,7 +113,7 @@ class Firmware:
 
     def binary(self) -> bytes:
         """What flash holds from its first address on: the file that is copied to a board's drive."""
-        flash, content = self.board.flash, bytearray()
+        flash, content = self.chip.flash, bytearray()
         for segment in sorted(self.image.segments, key=lambda segment: segment.load_address):
             if segment.data:
                 gap = segment.load_address - flash.origin - len(content)
@@ -128,31 +126,31 @@ class Firmware:
         return sorted(inside, key=lambda symbol: symbol.address)
 
 
-def build_once(model: CModel, image: Int8, board: Board, toolchain: Toolchain) -> Firmware:
+def build_once(model: CModel, image: Int8, chip: Chip, toolchain: Toolchain) -> Firmware:
     """Runs the model once, on one image, and halts: for the emulator, so without clocks and serial port."""
     test_image = f"#include <stdint.h>\n{array_text(TEST_IMAGE, image, extern=True)}"
-    return _build(model, board, toolchain, [FIRMWARE / "once.c", FRAME], {"image.c": test_image})
+    return _build(model, chip, toolchain, [FIRMWARE / "once.c", frame.SOURCE], {"image.c": test_image})
 
 
-def build_serial(model: CModel, board: Board, toolchain: Toolchain) -> Firmware:
+def build_serial(model: CModel, chip: Chip, toolchain: Toolchain) -> Firmware:
     """The image that times the whole model for a host at the other end of a serial line.
 
     Raises:
         UserError: there is no code for the board's clock and serial port.
     """
     entries = _ENTRIES.format(image=image_id(model.files, model.kernel_sources, toolchain.version))
-    return _build(model, board, toolchain, serial_sources(board), {"entries.c": entries})
+    return _build(model, chip, toolchain, serial_sources(chip), {"entries.c": entries})
 
 
-def serial_sources(board: Board) -> list[Path]:
+def serial_sources(chip: Chip) -> list[Path]:
     """The C files of the serial image that do not depend on what it times.
 
     Raises:
         UserError: there is no code for the board's clock and serial port.
     """
-    if board.name not in boards():
-        raise UserError(f"no start-up code for {board.name}; a serial port can be used on {', '.join(boards())}")
-    return [FIRMWARE / "serial.c", FIRMWARE / "boards" / f"{board.name}.c"]
+    if chip.name not in boards():
+        raise UserError(f"no start-up code for {chip.name}; a serial port can be used on {', '.join(boards())}")
+    return [FIRMWARE / "serial.c", FIRMWARE / "boards" / f"{chip.name}.c"]
 
 
 def image_id(generated: Mapping[str, str], sources: Sequence[Path], compiler: str) -> str:
@@ -171,7 +169,7 @@ def image_id(generated: Mapping[str, str], sources: Sequence[Path], compiler: st
 
 
 def link(
-    generated: Mapping[str, str], sources: Sequence[Path], board: Board, layout: Layout, toolchain: Toolchain
+    generated: Mapping[str, str], sources: Sequence[Path], chip: Chip, layout: Layout, toolchain: Toolchain
 ) -> Firmware:
     """Compile generated files, given sources and the start-up code into an image."""
     with tempfile.TemporaryDirectory(prefix="micronas-firmware-") as folder:
@@ -180,21 +178,21 @@ def link(
         own = [Path(folder) / name for name in sorted(generated) if name.endswith(".c")]
         elf = toolchain.build(
             [FIRMWARE / "startup.c", *sources, *own],
-            board.core,
+            chip.core,
             include=[Path(folder), FIRMWARE, *{source.parent for source in sources}],
             defines={"MODEL_ARENA_SECTION": '".arena"'},
             keep=["micronas_halt"],
             entry="micronas_reset",
             layout=layout,
         )
-    return Firmware(board, layout, elf)
+    return Firmware(chip, layout, elf)
 
 
 def _build(
-    model: CModel, board: Board, toolchain: Toolchain, sources: Sequence[Path], generated: Mapping[str, str]
+    model: CModel, chip: Chip, toolchain: Toolchain, sources: Sequence[Path], generated: Mapping[str, str]
 ) -> Firmware:
-    layout = board.layout(model.plan.arena_bytes)
-    return link({**model.files, **generated}, [*sources, *model.kernel_sources], board, layout, toolchain)
+    layout = chip.layout(model.plan.arena_bytes)
+    return link({**model.files, **generated}, [*sources, *model.kernel_sources], chip, layout, toolchain)
 
 
 _ENTRIES = """\

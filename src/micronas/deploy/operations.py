@@ -15,25 +15,22 @@ from pathlib import Path
 
 from micronas.cache import atomic_write, cache_dir
 from micronas.deploy.c import call_text, constants_text
-from micronas.deploy.firmware import FRAME as FRAME_SOURCE
-from micronas.deploy.firmware import Board, Firmware, image_id, link, serial_sources
+from micronas.deploy.firmware import Chip, Firmware, image_id, link, serial_sources
 from micronas.errors import UserError
-from micronas.hardware.order import ALIGNMENT_BYTES, aligned, tensor_bytes
-from micronas.hardware.profiled import Progress
-from micronas.hardware.table import OUR_RUNTIME, OVERHEAD_INPUT_BYTES, LatencyTable
-from micronas.hardware.target import Target
-from micronas.mcu.board import RUNS, BoardError, Measured, SerialBoard
+from micronas.hardware.boards.profiled import Progress
+from micronas.hardware.boards.table import OUR_RUNTIME, OVERHEAD_INPUT_BYTES, LatencyTable
+from micronas.hardware.boards.target import Target
+from micronas.hardware.planning.order import ALIGNMENT_BYTES, aligned, tensor_bytes
+from micronas.mcu import frame
 from micronas.mcu.checksum import crc16, pattern
 from micronas.mcu.operators import HEADER, KERNELS, Operator, operator
-from micronas.mcu.profile import FRAME_CLASSES, kernel_version
+from micronas.mcu.profile import kernel_version
 from micronas.mcu.reference import Int8, run
 from micronas.mcu.samples import Sample, sample
+from micronas.mcu.serial_board import RUNS, BoardError, CountedRuns, SerialBoard
 from micronas.mcu.toolchain import Toolchain
 from micronas.network.signature import Signature
 from micronas.origin import Word
-
-FRAME = "frame"
-"""The entry that times what an image does around the layers: the overhead."""
 
 
 @dataclass(frozen=True)
@@ -101,23 +98,23 @@ class OperationImage:
     @cached_property
     def id(self) -> str:
         """Names what the image times; changes with any operation, kernel, code around them or compiler."""
-        sources = [*sorted(KERNELS.glob("*.[ch]")), FRAME_SOURCE]
+        sources = [*sorted(KERNELS.glob("*.[ch]")), frame.SOURCE]
         return image_id({"operations.c": _generated(self.operations)}, sources, self.compiler)
 
     @property
     def names(self) -> tuple[str, ...]:
         """What the board calls its entries."""
-        return (*map(str, self.signatures), FRAME)
+        return (*map(str, self.signatures), frame.ENTRY)
 
-    def build(self, board: Board, toolchain: Toolchain) -> Firmware:
+    def build(self, chip: Chip, toolchain: Toolchain) -> Firmware:
         """The firmware for a board.
 
         Raises:
             UserError: there is no code for the board's serial port, or it holds not all of them.
         """
         kernels = sorted({KERNELS / operation.kernel.source for operation in self.operations})
-        sources = [*serial_sources(board), *kernels, FRAME_SOURCE]
-        return link(self.files, sources, board, board.layout(_arena_bytes(self.operations)), toolchain)
+        sources = [*serial_sources(chip), *kernels, frame.SOURCE]
+        return link(self.files, sources, chip, chip.layout(_arena_bytes(self.operations)), toolchain)
 
 
 def profile_board(
@@ -138,7 +135,7 @@ def profile_board(
     """
     image = OperationImage(tuple(dict.fromkeys(signatures)), f"{toolchain.version} -O3")
     try:
-        atomic_write(firmware, image.build(Board.of(target), toolchain).binary())
+        atomic_write(firmware, image.build(Chip.of(target), toolchain).binary())
     except OSError as error:
         raise UserError(f"cannot write the firmware to {firmware}: {error.strerror}") from error
     try:
@@ -180,16 +177,18 @@ def measure_table(
         dtype="int8",
         kernel_version=kernel_version(),
         word=Word.MEASURED,
-        overhead_ms=found[FRAME].median_cycles * to_ms,
+        overhead_ms=found[frame.ENTRY].median_cycles * to_ms,
         milliseconds=medians,
         provenance=_provenance(target, image, runs),
-        overhead_ms_per_input_byte=found[FRAME].median_cycles / OVERHEAD_INPUT_BYTES * to_ms,  # all but the copy is nil
+        overhead_ms_per_input_byte=found[frame.ENTRY].median_cycles
+        / OVERHEAD_INPUT_BYTES
+        * to_ms,  # all but the copy is nil
     )
 
 
 def measure_entries(
     board: SerialBoard, image: OperationImage, kept: Path, runs: int = RUNS, progress: Progress | None = None
-) -> dict[str, Measured]:
+) -> dict[str, CountedRuns]:
     """Every entry of the image by name, the file `kept` first: whatever is in it is not measured again.
 
     Raises:
@@ -220,11 +219,13 @@ def _progress_file(board: str, image: str) -> Path:
     return cache_dir() / "measured" / f"{board}-{image}.json"
 
 
-def _read_kept(path: Path, runs: int) -> dict[str, Measured]:
+def _read_kept(path: Path, runs: int) -> dict[str, CountedRuns]:
     """What an earlier call measured with as many runs; nothing if the file is absent or damaged."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        found = {name: Measured(**{key: int(value) for key, value in each.items()}) for name, each in content.items()}
+        found = {
+            name: CountedRuns(**{key: int(value) for key, value in each.items()}) for name, each in content.items()
+        }
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
     return {name: each for name, each in found.items() if each.runs == runs}
@@ -242,7 +243,7 @@ def _generated(operations: Sequence[Operation]) -> str:
         _entry(str(each.signature), each.output_at, f"run{number}", math.prod(each.signature.out_shape))
         for number, each in enumerate(operations)
     ]
-    entries.append(_entry(FRAME, OVERHEAD_INPUT_BYTES, "run_frame", OVERHEAD_INPUT_BYTES))
+    entries.append(_entry(frame.ENTRY, OVERHEAD_INPUT_BYTES, "run_frame", OVERHEAD_INPUT_BYTES))
     return _SOURCE.format(
         kernels=HEADER,
         alignment=ALIGNMENT_BYTES,
@@ -250,7 +251,7 @@ def _generated(operations: Sequence[Operation]) -> str:
         operations="".join(_operation(number, each) for number, each in enumerate(operations)),
         frame_at=aligned(OVERHEAD_INPUT_BYTES),
         frame_bytes=OVERHEAD_INPUT_BYTES,
-        classes=FRAME_CLASSES,
+        classes=frame.CLASSES,
         entries="".join(entries),
         count=len(entries),
     )
@@ -275,7 +276,7 @@ def _provenance(target: Target, image: OperationImage, runs: int) -> dict[str, s
         "clock_hz": str(target.clock_hz),
         "compiler": image.compiler,
         "measured_with": f"the board's cycle counter, median of {runs} runs after a warm-up, image {image.id}",
-        "overhead": f"measured: copy of {OVERHEAD_INPUT_BYTES} bytes, largest of {FRAME_CLASSES} logits",
+        "overhead": f"measured: copy of {OVERHEAD_INPUT_BYTES} bytes, largest of {frame.CLASSES} logits",
     }
 
 

@@ -33,7 +33,7 @@ SYMBOLS = (
 
 
 @dataclass(frozen=True)
-class Run:
+class Emulated:
     """What one call computed (int8, `out_shape`) and how long it took, simulated."""
 
     output: Int8
@@ -59,7 +59,7 @@ def run_operator(
     memory: MemoryModel | None = None,
     in_place: int | None = None,
     kernel: Operator | None = None,
-) -> Run:
+) -> Emulated:
     """Call the kernel of a signature once; `in_place` lets it write its output over that operand.
 
     `kernel` is called in place of ours: another runtime's function with our parameters.
@@ -75,7 +75,7 @@ def run_operator(
     arguments = [_params(machine, kernel, constants), _input(machine, kernel, inputs), output]
     arguments.append(machine.place(bytes(kernel.scratch_bytes)))
     timing = time_call(machine, kernel.symbol, arguments, memory, streams=kernel.streams)
-    return Run(np.frombuffer(machine.read(output, size), np.int8).reshape(signature.out_shape), timing)
+    return Emulated(np.frombuffer(machine.read(output, size), np.int8).reshape(signature.out_shape), timing)
 
 
 def _params(machine: Machine, kernel: Operator, constants: Constants) -> int:

@@ -22,7 +22,7 @@ FLAGS = "flags"
 """The condition flags, as one more register."""
 
 
-class Kind(StrEnum):
+class Group(StrEnum):
     """Instructions that a pipeline treats alike."""
 
     SIMPLE = "simple"  # add, sub, mov without shift: can run in an early ALU
@@ -67,7 +67,7 @@ class Instruction:
     text: str
     address_of: int
     size: int
-    kind: Kind
+    group: Group
     address: tuple[str, ...] = ()
     early: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
@@ -83,12 +83,12 @@ class Instruction:
     @property
     def is_load(self) -> bool:
         """Whether it reads memory."""
-        return self.kind in _LOADS
+        return self.group in _LOADS
 
     @property
     def is_store(self) -> bool:
         """Whether it writes memory."""
-        return self.kind in _STORES
+        return self.group in _STORES
 
     @property
     def sets_flags(self) -> bool:
@@ -96,37 +96,37 @@ class Instruction:
         return FLAGS in self.writes
 
 
-_LOADS = frozenset({Kind.LOAD, Kind.LOAD_NARROW, Kind.LOAD_MANY})
-_STORES = frozenset({Kind.STORE, Kind.STORE_MANY})
-_KINDS: tuple[tuple[str, Kind], ...] = (
-    (r"addw?|subw?|mov[sw]?|adr|cpy", Kind.SIMPLE),
-    (r"movt|mvn|and|orr|eor|bic|orn|adc|sbc|rsb|cmp|cmn|tst|teq|neg", Kind.LOGIC),
-    (r"lsl|lsr|asr|ror|rrx", Kind.SHIFT),
-    (r"[su]xt(b|h|b16)|(s|u|sh|uh)(add16|add8|asx|sax|sub16|sub8)|sel|clz", Kind.EXTEND),
-    (r"[su]bfx|bfi|bfc|[su]xta(b|h|b16)|pkh(bt|tb)", Kind.EXTRACT),
-    (r"rev|rev16|revsh|rbit", Kind.REVERSE),
-    (r"[su]sat(16)?|(q|uq)(add|sub|asx|sax)(8|16)?|qd(add|sub)|usada?8", Kind.SATURATE),
-    (r"mul|smul\w*|umull|smu[as]dx?|smmulr?", Kind.MULTIPLY),
-    (r"ml[as]|sml[as]\w*|umlal|umaal|smml[as]r?", Kind.ACCUMULATE),
-    (r"[su]div", Kind.DIVIDE),
-    (r"ldr(t|ex)?|lda(ex)?|vldr", Kind.LOAD),
-    (r"ldr(ex)?s?[bh]t?|lda(ex)?[bh]", Kind.LOAD_NARROW),
-    (r"ldm\w*|pop|ldrd|vldm\w*|vpop", Kind.LOAD_MANY),
-    (r"str(ex)?[bh]?t?|stl(ex)?[bh]?|vstr", Kind.STORE),
-    (r"stm\w*|push|strd|vstm\w*|vpush", Kind.STORE_MANY),
-    (r"b|bl|cbn?z", Kind.BRANCH),
-    (r"bx|blx|bxns|blxns", Kind.INDIRECT),
-    (r"tb[bh]", Kind.TABLE),
-    (r"it", Kind.IT),
-    (r"nop|hint|yield|pld\w?|pli|sev", Kind.NOP),
-    (r"v(add|sub|mul|nmul|cvt\w*|cmpe?|neg|abs|sel\w*|maxnm|minnm|rint\w)", Kind.FLOAT),
-    (r"vn?ml[as]|vfn?m[as]", Kind.FLOAT_ACCUMULATE),
-    (r"vdiv|vsqrt", Kind.FLOAT_DIVIDE),
-    (r"vmov\w*|vmrs|vmsr|fmstat|fconst\w", Kind.FLOAT_MOVE),
-    (r"d[sm]b|isb|mrs|msr|cps\w*|svc|bkpt|udf|wf[ei]|clrex|sg|tt\w*", Kind.SYSTEM),
+_LOADS = frozenset({Group.LOAD, Group.LOAD_NARROW, Group.LOAD_MANY})
+_STORES = frozenset({Group.STORE, Group.STORE_MANY})
+_GROUPS: tuple[tuple[str, Group], ...] = (
+    (r"addw?|subw?|mov[sw]?|adr|cpy", Group.SIMPLE),
+    (r"movt|mvn|and|orr|eor|bic|orn|adc|sbc|rsb|cmp|cmn|tst|teq|neg", Group.LOGIC),
+    (r"lsl|lsr|asr|ror|rrx", Group.SHIFT),
+    (r"[su]xt(b|h|b16)|(s|u|sh|uh)(add16|add8|asx|sax|sub16|sub8)|sel|clz", Group.EXTEND),
+    (r"[su]bfx|bfi|bfc|[su]xta(b|h|b16)|pkh(bt|tb)", Group.EXTRACT),
+    (r"rev|rev16|revsh|rbit", Group.REVERSE),
+    (r"[su]sat(16)?|(q|uq)(add|sub|asx|sax)(8|16)?|qd(add|sub)|usada?8", Group.SATURATE),
+    (r"mul|smul\w*|umull|smu[as]dx?|smmulr?", Group.MULTIPLY),
+    (r"ml[as]|sml[as]\w*|umlal|umaal|smml[as]r?", Group.ACCUMULATE),
+    (r"[su]div", Group.DIVIDE),
+    (r"ldr(t|ex)?|lda(ex)?|vldr", Group.LOAD),
+    (r"ldr(ex)?s?[bh]t?|lda(ex)?[bh]", Group.LOAD_NARROW),
+    (r"ldm\w*|pop|ldrd|vldm\w*|vpop", Group.LOAD_MANY),
+    (r"str(ex)?[bh]?t?|stl(ex)?[bh]?|vstr", Group.STORE),
+    (r"stm\w*|push|strd|vstm\w*|vpush", Group.STORE_MANY),
+    (r"b|bl|cbn?z", Group.BRANCH),
+    (r"bx|blx|bxns|blxns", Group.INDIRECT),
+    (r"tb[bh]", Group.TABLE),
+    (r"it", Group.IT),
+    (r"nop|hint|yield|pld\w?|pli|sev", Group.NOP),
+    (r"v(add|sub|mul|nmul|cvt\w*|cmpe?|neg|abs|sel\w*|maxnm|minnm|rint\w)", Group.FLOAT),
+    (r"vn?ml[as]|vfn?m[as]", Group.FLOAT_ACCUMULATE),
+    (r"vdiv|vsqrt", Group.FLOAT_DIVIDE),
+    (r"vmov\w*|vmrs|vmsr|fmstat|fconst\w", Group.FLOAT_MOVE),
+    (r"d[sm]b|isb|mrs|msr|cps\w*|svc|bkpt|udf|wf[ei]|clrex|sg|tt\w*", Group.SYSTEM),
 )
-_PATTERNS = tuple((re.compile(pattern), kind) for pattern, kind in _KINDS)
-_ALU = (Kind.SIMPLE, Kind.LOGIC)
+_PATTERNS = tuple((re.compile(pattern), group) for pattern, group in _GROUPS)
+_ALU = (Group.SIMPLE, Group.LOGIC)
 _PLAIN_CONSTANT = ("addw", "subw", "movw", "movt", "adr")
 _EARLY_LAST = {"sxtab", "sxtah", "sxtab16", "uxtab", "uxtah", "uxtab16", "pkhbt", "pkhtb", "bfi"}  # only that operand
 _PC = "pc"
@@ -157,29 +157,29 @@ def _disassembler() -> capstone.Cs:
 def _unknown(code: bytes, offset: int, address: int) -> Instruction:
     size = 4 if code[offset + 1] >= 0xE8 else 2
     text = f".inst 0x{int.from_bytes(code[offset : offset + size], 'little'):x}"
-    return Instruction(text, address + offset, size, Kind.SYSTEM, known=False)
+    return Instruction(text, address + offset, size, Group.SYSTEM, known=False)
 
 
 @lru_cache(maxsize=1024)
-def _kind(name: str) -> Kind | None:
-    for pattern, kind in _PATTERNS:
+def _group(name: str) -> Group | None:
+    for pattern, group in _PATTERNS:
         if pattern.fullmatch(name):
-            return kind
+            return group
     return None
 
 
 def _instruction(item: capstone.CsInsn) -> Instruction:
     text = f"{item.mnemonic} {item.op_str}".strip()
     if item.id == 0:  # data among the code, as capstone calls what it cannot read
-        return Instruction(text, item.address, item.size, Kind.SYSTEM, known=False)
+        return Instruction(text, item.address, item.size, Group.SYSTEM, known=False)
     name = cast("Callable[[], str]", item.insn_name)()
-    kind = _kind(name)
-    roles = _Roles(item, name, kind or Kind.SYSTEM)
+    group = _group(name)
+    roles = _Roles(item, name, group or Group.SYSTEM)
     return Instruction(
         text,
         item.address,
         item.size,
-        roles.kind,
+        roles.group,
         address=roles.address,
         early=roles.early,
         reads=roles.reads,
@@ -190,14 +190,14 @@ def _instruction(item: capstone.CsInsn) -> Instruction:
         offset=roles.offset,
         jumps=roles.jumps,
         conditional=_is_conditional(item, name),
-        known=kind is not None,
+        known=group is not None,
     )
 
 
 class _Roles:
     """Which register an instruction needs when."""
 
-    def __init__(self, item: capstone.CsInsn, name: str, kind: Kind) -> None:
+    def __init__(self, item: capstone.CsInsn, name: str, group: Group) -> None:
         operands = list(item.operands)
         read, written = item.regs_access()
         self._names = {register: _named(item, register) for register in (*read, *written)}
@@ -209,16 +209,16 @@ class _Roles:
             if register and _named(item, register) != _PC
         )
         self.offset = memory[0].mem.disp if memory and not memory[0].mem.index else None
-        self.kind = _shifted(kind, item.mnemonic, operands)
+        self.group = _shifted(group, item.mnemonic, operands)
         self.writes: tuple[str, ...] = tuple(
             dict.fromkeys(part for register in written for part in _parts(self._names[register]))
         )
         sources = [part for register in read for part in _parts(self._names[register]) if part != _PC]
         self.count = _count(name, operands)
-        if self.kind in (Kind.LOAD_MANY, Kind.STORE_MANY) and not memory:
+        if self.group in (Group.LOAD_MANY, Group.STORE_MANY) and not memory:
             base = "sp" if name in ("push", "pop", "vpush", "vpop") else _named(item, operands[0].reg)
             self.address = (base,)
-        self.jumps = kind in (Kind.BRANCH, Kind.INDIRECT, Kind.TABLE) or _PC in self.writes
+        self.jumps = group in (Group.BRANCH, Group.INDIRECT, Group.TABLE) or _PC in self.writes
         self.bases = tuple(r for r in self.address if r in self.writes and (item.writeback or r == "sp"))
         self.early, self.late = self._moments(item, name, operands)
         taken = {*self.address, *self.early, *self.late} - set(self._also_read(item, name, operands))
@@ -227,28 +227,28 @@ class _Roles:
             self.writes = (*self.writes, FLAGS)
         if _is_conditional(item, name) and FLAGS not in self.reads:
             self.reads = (*self.reads, FLAGS)
-        if kind in (Kind.BRANCH, Kind.IT):  # predicted or folded: they wait for nothing
+        if group in (Group.BRANCH, Group.IT):  # predicted or folded: they wait for nothing
             self.reads = ()
-        if self.kind in _STORES:
+        if self.group in _STORES:
             self.writes = self.bases
 
     def _moments(self, item: capstone.CsInsn, name: str, operands: list[arm.ArmOp]) -> tuple[tuple[str, ...], ...]:
         """The registers read early, and those read late."""
         named = [(_named(item, o.reg), o) for o in operands if o.type == arm.ARM_OP_REG]
         registers = [register for register, _ in named]
-        if self.kind is Kind.SHIFTED:
+        if self.group is Group.SHIFTED:
             return tuple(register for register, operand in named if operand.shift.type), ()
-        if self.kind in (Kind.EXTRACT, Kind.REVERSE) or name.startswith(("ssat", "usat", "qd")):
+        if self.group in (Group.EXTRACT, Group.REVERSE) or name.startswith(("ssat", "usat", "qd")):
             return tuple(registers[-1:] if name in _EARLY_LAST else registers[1:]), ()
         return (), tuple(part for register in self._late(name, registers) for part in _parts(register))
 
     def _late(self, name: str, registers: list[str]) -> list[str]:
-        match self.kind:
-            case Kind.ACCUMULATE:
+        match self.group:
+            case Group.ACCUMULATE:
                 return registers[:2] if _is_long(name) else registers[3:]
-            case Kind.STORE | Kind.FLOAT_ACCUMULATE:
+            case Group.STORE | Group.FLOAT_ACCUMULATE:
                 return registers[:1]
-            case Kind.STORE_MANY:
+            case Group.STORE_MANY:
                 return registers if name in ("push", "vpush", "strd") else registers[1:]
             case _:
                 return []
@@ -256,11 +256,11 @@ class _Roles:
     def _also_read(self, item: capstone.CsInsn, name: str, operands: list[arm.ArmOp]) -> Iterator[str]:
         """Registers that a multiplier reads besides accumulating on them, or an ALU besides shifting them."""
         registers = [_named(item, o.reg) for o in operands if o.type == arm.ARM_OP_REG]
-        if self.kind is Kind.ACCUMULATE:
+        if self.group is Group.ACCUMULATE:
             yield from registers[2:] if _is_long(name) else registers[1:3]
-        elif self.kind is Kind.FLOAT_ACCUMULATE:
+        elif self.group is Group.FLOAT_ACCUMULATE:
             yield from (part for register in registers[1:] for part in _parts(register))
-        elif self.kind is Kind.SHIFTED:
+        elif self.group is Group.SHIFTED:
             yield from (_named(item, o.reg) for o in operands[1:] if o.type == arm.ARM_OP_REG and not o.shift.type)
 
 
@@ -275,15 +275,15 @@ def _is_long(name: str) -> bool:
     return "lal" in name or name.startswith("smlsld") or name == "umaal"
 
 
-def _shifted(kind: Kind, mnemonic: str, operands: list[arm.ArmOp]) -> Kind:
-    if kind not in _ALU:
-        return kind
+def _shifted(group: Group, mnemonic: str, operands: list[arm.ArmOp]) -> Group:
+    if group not in _ALU:
+        return group
     if any(o.type == arm.ARM_OP_REG and o.shift.type for o in operands):
-        return Kind.SHIFTED
+        return Group.SHIFTED
     constants = [o.imm & 0xFFFF_FFFF for o in operands if o.type == arm.ARM_OP_IMM]
     if not mnemonic.startswith(_PLAIN_CONSTANT) and any(_is_shifted_constant(value) for value in constants):
-        return Kind.SHIFTED
-    return kind
+        return Group.SHIFTED
+    return group
 
 
 def _is_shifted_constant(value: int) -> bool:

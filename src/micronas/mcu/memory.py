@@ -48,18 +48,18 @@ class MemoryModel:
         cls,
         *,
         wait_states: int,
-        flash_bytes: int,
+        fetch_bytes: int,
         line_bytes: int,
         code_cache_bytes: int,
         data_cache_bytes: int,
         bus_cycles: float = 0,
         sram_line_cycles: float = 0,
     ) -> Self:
-        """From what a reference manual says: a flash access reads `flash_bytes` and takes 1 + `wait_states` cycles.
+        """From what a reference manual says: a flash access reads `fetch_bytes` and takes 1 + `wait_states` cycles.
 
         A line takes as many accesses as it holds flash words, and `bus_cycles` for the way to the core.
         """
-        accesses = -(-line_bytes // flash_bytes)
+        accesses = -(-line_bytes // fetch_bytes)
         cycles = accesses * (1 + wait_states) + bus_cycles
         return cls(line_bytes, code_cache_bytes, cycles, data_cache_bytes, cycles, sram_line_cycles)
 

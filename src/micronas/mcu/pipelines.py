@@ -11,7 +11,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Protocol
 
-from micronas.mcu.instructions import FLAGS, Instruction, Kind
+from micronas.mcu.instructions import FLAGS, Group, Instruction
 
 
 class Cause(StrEnum):
@@ -91,9 +91,9 @@ class Scoreboard:
     early_cycles: int
     late_cycles: int
     store_cycles: int
-    latency: Mapping[Kind, int]
+    latency: Mapping[Group, int]
     load_to_multiply: int
-    occupancy: Mapping[Kind, int]
+    occupancy: Mapping[Group, int]
     registers_per_cycle: int  # of a multiple access
     taken_branch: int
     taken_indirect: int
@@ -115,17 +115,17 @@ class Scoreboard:
         state.previous = instruction
         if (busy := self._busy(instruction)) > 1:
             state.spend(Cause.ISSUE, busy - 1)
-        if instruction.kind in self.occupancy:
+        if instruction.group in self.occupancy:
             state.group = ()
 
     def _joins(self, state: State, instruction: Instruction) -> bool:
-        alone = instruction.kind in self.occupancy
+        alone = instruction.group in self.occupancy
         return len(state.group) == 1 and not alone and self.pairs(state.group[0], instruction)
 
     def jump(self, state: State) -> None:
         """Refill the pipeline; a branch the core predicts right costs nothing more."""
         last, older = state.previous, state.group[0] if len(state.group) == 2 else None
-        indirect = last is not None and last.kind is not Kind.BRANCH
+        indirect = last is not None and last.group is not Group.BRANCH
         cycles = self.taken_indirect if indirect else self.taken_branch
         if older is not None and older is not last and older.sets_flags and last is not None and last.conditional:
             cycles += self.folded_flags
@@ -140,7 +140,7 @@ class Scoreboard:
 
     def _needed(self, state: State, instruction: Instruction) -> tuple[int, Cause]:
         """The first cycle in which every operand is there, and what the last one is waited for."""
-        multiplies = instruction.kind in _MULTIPLIES
+        multiplies = instruction.group in _MULTIPLIES
         stored = self.store_cycles if instruction.is_store else self.late_cycles
         needed, cause = -1, Cause.DEPENDENCY
         for registers, shift in (
@@ -172,11 +172,11 @@ class Scoreboard:
             state.ready[FLAGS] = _Ready(now + 1, now + 1, Cause.DEPENDENCY)
 
     def _result_latency(self, state: State, instruction: Instruction) -> int:
-        latency = self.latency.get(instruction.kind, 1)
+        latency = self.latency.get(instruction.group, 1)
         if not self.has_early_alu:
             return latency
         older = len(state.group) == 1
-        free = instruction.kind is Kind.SHIFT or (instruction.kind is Kind.SIMPLE and older)
+        free = instruction.group is Group.SHIFT or (instruction.group is Group.SIMPLE and older)
         # The early ALU runs a cycle before the main one, so its operands must be there a cycle sooner.
         if free and all(state.ready[r].alu < state.cycle for r in instruction.reads if r in state.ready):
             return 0
@@ -184,16 +184,16 @@ class Scoreboard:
 
     def _busy(self, instruction: Instruction) -> int:
         """Cycles in which nothing else issues."""
-        if instruction.kind in _MULTIPLE:
+        if instruction.group in _MULTIPLE:
             return -(-instruction.count // self.registers_per_cycle)
-        return self.occupancy.get(instruction.kind, 1)
+        return self.occupancy.get(instruction.group, 1)
 
 
 @dataclass(frozen=True)
 class CycleTable:
     """A short pipeline in which each instruction takes its cycles and then its result is there: Cortex-M4 and M0+."""
 
-    cycles: Mapping[Kind, int]
+    cycles: Mapping[Group, int]
     load: int
     load_after_load: int
     store: int
@@ -209,7 +209,7 @@ class CycleTable:
     def issue(self, state: State, instruction: Instruction) -> None:
         """One cycle for the instruction, and what it takes more to its cause."""
         before = state.previous
-        if instruction.kind is Kind.IT and self.folds_it and before is not None and before.size == 2:
+        if instruction.group is Group.IT and self.folds_it and before is not None and before.size == 2:
             return
         cycles = self._cycles(instruction, before)
         state.spend(Cause.ISSUE, min(cycles, 1))
@@ -221,10 +221,10 @@ class CycleTable:
     def jump(self, state: State) -> None:
         """Refill the pipeline."""
         last = state.previous
-        if last is None or last.kind is Kind.BRANCH:
+        if last is None or last.group is Group.BRANCH:
             call = last is not None and "lr" in last.writes
             state.spend(Cause.BRANCH, self.taken_call if call else self.taken_branch)
-        elif last.is_load or last.kind is Kind.TABLE:
+        elif last.is_load or last.group is Group.TABLE:
             state.spend(Cause.BRANCH, self.taken_load)
         else:
             state.spend(Cause.BRANCH, self.taken_indirect)
@@ -235,42 +235,42 @@ class CycleTable:
         return 0
 
     def _cycles(self, instruction: Instruction, before: Instruction | None) -> int:
-        after_load = before is not None and before.kind in (Kind.LOAD, Kind.LOAD_NARROW)
+        after_load = before is not None and before.group in (Group.LOAD, Group.LOAD_NARROW)
         depends = before is not None and bool(set(before.writes) & set(instruction.address))
-        if instruction.kind in _MULTIPLE:
+        if instruction.group in _MULTIPLE:
             return self.multiple_base + instruction.count
         if instruction.is_load:
             return self.load_after_load if after_load and not depends else self.load
         if instruction.is_store:
             cycles = self.store + (self.store_register_offset if instruction.offset is None else 0)
             return max(1, cycles - (self.load - self.load_after_load)) if after_load and not depends else cycles
-        return self.cycles.get(instruction.kind, 1)
+        return self.cycles.get(instruction.group, 1)
 
 
-_MULTIPLE = frozenset({Kind.LOAD_MANY, Kind.STORE_MANY})
-_MULTIPLIES = frozenset({Kind.MULTIPLY, Kind.ACCUMULATE})
-_OLDER_ONLY = frozenset({Kind.EXTEND, Kind.EXTRACT, Kind.REVERSE, Kind.SATURATE})
-_EARLY_SHIFTER = frozenset({Kind.SHIFTED, Kind.SHIFT, Kind.EXTRACT, Kind.REVERSE})
-_FLOATS = frozenset({Kind.FLOAT, Kind.FLOAT_ACCUMULATE, Kind.FLOAT_DIVIDE, Kind.FLOAT_MOVE})
-_JUMPS = frozenset({Kind.BRANCH, Kind.INDIRECT, Kind.TABLE})
+_MULTIPLE = frozenset({Group.LOAD_MANY, Group.STORE_MANY})
+_MULTIPLIES = frozenset({Group.MULTIPLY, Group.ACCUMULATE})
+_OLDER_ONLY = frozenset({Group.EXTEND, Group.EXTRACT, Group.REVERSE, Group.SATURATE})
+_EARLY_SHIFTER = frozenset({Group.SHIFTED, Group.SHIFT, Group.EXTRACT, Group.REVERSE})
+_FLOATS = frozenset({Group.FLOAT, Group.FLOAT_ACCUMULATE, Group.FLOAT_DIVIDE, Group.FLOAT_MOVE})
+_JUMPS = frozenset({Group.BRANCH, Group.INDIRECT, Group.TABLE})
 
 
 def _cause(instruction: Instruction) -> Cause:
     if instruction.is_load:
         return Cause.LOAD_USE
-    return Cause.MAC if instruction.kind in _MULTIPLIES else Cause.DEPENDENCY
+    return Cause.MAC if instruction.group in _MULTIPLIES else Cause.DEPENDENCY
 
 
 def pairs_on_m7(older: Instruction, younger: Instruction) -> bool:
     """Whether a Cortex-M7 can issue these two in one cycle, operands aside."""
-    a, b = older.kind, younger.kind
+    a, b = older.group, younger.group
     if b in _OLDER_ONLY or a in _MULTIPLE or b in _MULTIPLE:
         return False
     if (a in _MULTIPLIES and (b in _MULTIPLIES or younger.is_store)) or (b in _MULTIPLIES and older.is_store):
         return False
     if (older.is_store and younger.is_store) or (a in _FLOATS and b in _FLOATS) or (a in _JUMPS and b in _JUMPS):
         return False
-    if b is Kind.SHIFTED and a in _EARLY_SHIFTER:
+    if b is Group.SHIFTED and a in _EARLY_SHIFTER:
         return False
     return not (older.is_load and younger.is_load and _same_bank(older, younger))
 
@@ -287,9 +287,9 @@ def _same_bank(older: Instruction, younger: Instruction) -> bool:
 
 def pairs_on_m33(older: Instruction, younger: Instruction) -> bool:
     """Whether a Cortex-M33 issues these two in one cycle: a short branch, IT or nop after a short instruction."""
-    if older.size != 2 or younger.size != 2 or older.kind in _JUMPS:
+    if older.size != 2 or younger.size != 2 or older.group in _JUMPS:
         return False
-    return younger.kind in (Kind.BRANCH, Kind.IT, Kind.NOP)
+    return younger.group in (Group.BRANCH, Group.IT, Group.NOP)
 
 
 CORTEX_M7 = Scoreboard(
@@ -300,20 +300,20 @@ CORTEX_M7 = Scoreboard(
     store_cycles=2,
     latency=MappingProxyType(
         {
-            Kind.LOAD: 1,
-            Kind.LOAD_MANY: 1,
-            Kind.LOAD_NARROW: 2,
-            Kind.REVERSE: 0,
-            Kind.SATURATE: 2,
-            Kind.MULTIPLY: 2,
-            Kind.ACCUMULATE: 2,
-            Kind.FLOAT: 3,
-            Kind.FLOAT_MOVE: 3,
-            Kind.FLOAT_ACCUMULATE: 5,
+            Group.LOAD: 1,
+            Group.LOAD_MANY: 1,
+            Group.LOAD_NARROW: 2,
+            Group.REVERSE: 0,
+            Group.SATURATE: 2,
+            Group.MULTIPLY: 2,
+            Group.ACCUMULATE: 2,
+            Group.FLOAT: 3,
+            Group.FLOAT_MOVE: 3,
+            Group.FLOAT_ACCUMULATE: 5,
         }
     ),
     load_to_multiply=2,
-    occupancy=MappingProxyType({Kind.DIVIDE: 7, Kind.TABLE: 2, Kind.SYSTEM: 3, Kind.FLOAT_DIVIDE: 16}),
+    occupancy=MappingProxyType({Group.DIVIDE: 7, Group.TABLE: 2, Group.SYSTEM: 3, Group.FLOAT_DIVIDE: 16}),
     registers_per_cycle=2,
     taken_branch=0,
     taken_indirect=0,
@@ -331,19 +331,19 @@ CORTEX_M33 = Scoreboard(
     store_cycles=1,
     latency=MappingProxyType(
         {
-            Kind.LOAD: 2,
-            Kind.LOAD_MANY: 2,
-            Kind.LOAD_NARROW: 2,
-            Kind.SHIFTED: 2,
-            Kind.EXTRACT: 2,
-            Kind.SATURATE: 2,
-            Kind.MULTIPLY: 2,
-            Kind.ACCUMULATE: 2,
-            Kind.FLOAT_ACCUMULATE: 3,
+            Group.LOAD: 2,
+            Group.LOAD_MANY: 2,
+            Group.LOAD_NARROW: 2,
+            Group.SHIFTED: 2,
+            Group.EXTRACT: 2,
+            Group.SATURATE: 2,
+            Group.MULTIPLY: 2,
+            Group.ACCUMULATE: 2,
+            Group.FLOAT_ACCUMULATE: 3,
         }
     ),
     load_to_multiply=2,
-    occupancy=MappingProxyType({Kind.DIVIDE: 7, Kind.TABLE: 2, Kind.SYSTEM: 2, Kind.FLOAT_DIVIDE: 14}),
+    occupancy=MappingProxyType({Group.DIVIDE: 7, Group.TABLE: 2, Group.SYSTEM: 2, Group.FLOAT_DIVIDE: 14}),
     registers_per_cycle=1,
     taken_branch=1,
     taken_indirect=2,
@@ -353,7 +353,7 @@ CORTEX_M33 = Scoreboard(
 
 CORTEX_M4 = CycleTable(
     cycles=MappingProxyType(
-        {Kind.DIVIDE: 7, Kind.TABLE: 2, Kind.SYSTEM: 2, Kind.FLOAT_ACCUMULATE: 3, Kind.FLOAT_DIVIDE: 14}
+        {Group.DIVIDE: 7, Group.TABLE: 2, Group.SYSTEM: 2, Group.FLOAT_ACCUMULATE: 3, Group.FLOAT_DIVIDE: 14}
     ),
     load=2,
     load_after_load=1,
@@ -370,7 +370,7 @@ CORTEX_M4 = CycleTable(
 """Cortex-M4."""
 
 CORTEX_M0PLUS = CycleTable(
-    cycles=MappingProxyType({Kind.MULTIPLY: 1, Kind.SYSTEM: 3}),
+    cycles=MappingProxyType({Group.MULTIPLY: 1, Group.SYSTEM: 3}),
     load=2,
     load_after_load=2,
     store=2,

@@ -1,7 +1,7 @@
 """Cycles of each operation alone, as the paper profiles them: its kernel, run in the emulator and timed by the model.
 
-What is timed is a `Runtime`: our own kernels, or another's behind a small C adapter (micronas_adapter.h). Every figure
-is simulated.
+What is timed are `BuiltKernels`: our own, or another runtime's behind a small C adapter (micronas_adapter.h). Every
+figure is simulated.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from micronas.errors import UserError
+from micronas.mcu import frame
 from micronas.mcu.cores import Core
 from micronas.mcu.elf import ElfImage
 from micronas.mcu.emulated import SYMBOLS, run_operator
@@ -29,12 +30,6 @@ OURS = "micronas"
 ADAPTER = "adapter"
 """The prefix of the functions of an adapter."""
 
-FRAME = "micronas_frame"
-"""The function that stands for what an image does around the layers."""
-
-FRAME_CLASSES = 10
-"""The logits for which the overhead is simulated."""
-
 Progress = Callable[[int, int], None]
 """Told (done, of all) after each operation."""
 
@@ -47,7 +42,7 @@ class UnsupportedOperationError(UserError):
 
 
 @dataclass(frozen=True)
-class Runtime:
+class BuiltKernels:
     """Kernels built for one core.
 
     Attributes:
@@ -55,7 +50,7 @@ class Runtime:
         version: of the kernels' code.
         compiler: who built them, with which flags.
         core: for which.
-        program: the ELF file that holds them and the frame.
+        file: the ELF that holds them and the frame.
         prefix: of the functions' names.
     """
 
@@ -63,13 +58,13 @@ class Runtime:
     version: str
     compiler: str
     core: Core
-    program: Path
+    file: Path
     prefix: str
 
     @property
     def elf(self) -> ElfImage:
-        """The program."""
-        return _read(self.program)
+        """What the file holds."""
+        return _read(self.file)
 
     def function(self, signature: Signature) -> Operator:
         """The kernel of a signature: our parameters, the runtime's own symbol and room for what it may scratch.
@@ -94,47 +89,47 @@ class Runtime:
         return self.prefix + kernel.symbol.removeprefix(OURS)
 
 
-def our_runtime(toolchain: Toolchain, core: Core) -> Runtime:
+def our_kernels(toolchain: Toolchain, core: Core) -> BuiltKernels:
     """Our own kernels for a core.
 
     Raises:
         UserError: no compiler is installed, or it fails.
     """
-    sources = [*sorted(KERNELS.glob("*.c")), _HERE / "frame.c"]
-    program = toolchain.build(sources, core, include=[KERNELS], keep=[*SYMBOLS, FRAME])
-    return Runtime(OURS, kernel_version(), _compiler(toolchain), core, program, OURS)
+    sources = [*sorted(KERNELS.glob("*.c")), frame.SOURCE]
+    file = toolchain.build(sources, core, include=[KERNELS], keep=[*SYMBOLS, frame.SYMBOL])
+    return BuiltKernels(OURS, kernel_version(), _compiler(toolchain), core, file, OURS)
 
 
-def adapted_runtime(toolchain: Toolchain, core: Core, adapter: Path) -> Runtime:
+def adapted_kernels(toolchain: Toolchain, core: Core, adapter: Path) -> BuiltKernels:
     """Another runtime's kernels, behind an adapter in C (micronas_adapter.h says how to write one).
 
     Raises:
         UserError: it does not compile, or does not say what it is.
     """
     functions = [symbol.replace(OURS, ADAPTER) for symbol in SYMBOLS]
-    keep = [*functions, f"{ADAPTER}_runtime", f"{ADAPTER}_version", FRAME]
-    sources = [adapter, _HERE / "frame.c"]
-    program = toolchain.build(sources, core, include=[_HERE, KERNELS], keep=keep)
-    name, version = (_text(_read(program), f"{ADAPTER}_{fact}", adapter) for fact in ("runtime", "version"))
+    keep = [*functions, f"{ADAPTER}_runtime", f"{ADAPTER}_version", frame.SYMBOL]
+    sources = [adapter, frame.SOURCE]
+    file = toolchain.build(sources, core, include=[_HERE, KERNELS], keep=keep)
+    name, version = (_text(_read(file), f"{ADAPTER}_{fact}", adapter) for fact in ("runtime", "version"))
     if name == OURS:
         raise UserError(f"{adapter}: {ADAPTER}_runtime is {OURS!r}, which names our own kernels; name yours")
-    return Runtime(name, version, _compiler(toolchain), core, program, ADAPTER)
+    return BuiltKernels(name, version, _compiler(toolchain), core, file, ADAPTER)
 
 
-def time_operation(runtime: Runtime, signature: Signature, memory: MemoryModel | None = None) -> Timing:
+def time_operation(kernels: BuiltKernels, signature: Signature, memory: MemoryModel | None = None) -> Timing:
     """One call of the signature's kernel on random weights and operands; `memory` None: every access hits.
 
     Raises:
         NoKernelError, UnsupportedOperationError: nothing runs it.
         EmulationError: the kernel does what no program may.
     """
-    kernel, drawn = runtime.function(signature), sample(signature)
-    ran = run_operator(runtime.elf, runtime.core, signature, drawn.constants, drawn.operands, memory, kernel=kernel)
+    kernel, drawn = kernels.function(signature), sample(signature)
+    ran = run_operator(kernels.elf, kernels.core, signature, drawn.constants, drawn.operands, memory, kernel=kernel)
     return ran.timing
 
 
 def time_operations(
-    runtime: Runtime,
+    kernels: BuiltKernels,
     signatures: Sequence[Signature],
     memory: MemoryModel | None = None,
     progress: Progress | None = None,
@@ -142,25 +137,25 @@ def time_operations(
     """Cycles of each signature, one after the other; raises as `time_operation`."""
     cycles: dict[Signature, float] = {}
     for signature in signatures:
-        cycles[signature] = time_operation(runtime, signature, memory).cycles
+        cycles[signature] = time_operation(kernels, signature, memory).cycles
         if progress is not None:
             progress(len(cycles), len(signatures))
     return cycles
 
 
-def frame_cycles(runtime: Runtime, input_bytes: int, memory: MemoryModel | None = None) -> float:
+def frame_cycles(kernels: BuiltKernels, input_bytes: int, memory: MemoryModel | None = None) -> float:
     """Cycles an image spends around the layers: the copy of its input, the largest of 10 logits."""
-    machine = Machine(runtime.elf, runtime.core)
+    machine = Machine(kernels.elf, kernels.core)
     image, arena = (machine.place(bytes(input_bytes)) for _ in range(2))
-    logits = machine.place(bytes(range(FRAME_CLASSES)))
-    words = [image, input_bytes, arena, logits, FRAME_CLASSES]
-    return time_call(machine, FRAME, words, memory).cycles
+    logits = machine.place(bytes(range(frame.CLASSES)))
+    words = [image, input_bytes, arena, logits, frame.CLASSES]
+    return time_call(machine, frame.SYMBOL, words, memory).cycles
 
 
 @lru_cache(maxsize=8)
-def _read(program: Path) -> ElfImage:
-    """The program, read once in each process."""
-    return ElfImage.read(program)
+def _read(file: Path) -> ElfImage:
+    """An ELF, read once in each process."""
+    return ElfImage.read(file)
 
 
 def _compiler(toolchain: Toolchain) -> str:
@@ -168,7 +163,7 @@ def _compiler(toolchain: Toolchain) -> str:
 
 
 def _text(elf: ElfImage, symbol: str, adapter: Path) -> str:
-    """A C string of the program."""
+    """A C string of an ELF."""
     if symbol in elf.symbols:
         address = elf.symbols[symbol].address
         for part in elf.segments:

@@ -109,12 +109,12 @@ def time_execution(
     pipeline: Pipeline | None = None,
 ) -> Timing:
     """Cycles of a run that the emulator counted: a call, or a whole image."""
-    program = _Program(machine, execution, pipeline or PIPELINES[machine.core.name])
-    costs, by_symbol = program.edge_costs()
-    costs[Cause.MISPREDICT] += program.mispredict_costs(by_symbol)
+    decoded = _Decoded(machine, execution, pipeline or PIPELINES[machine.core.name])
+    costs, by_symbol = decoded.edge_costs()
+    costs[Cause.MISPREDICT] += decoded.mispredict_costs(by_symbol)
     if memory is not None:
         costs[Cause.FLASH_WAIT] += memory.code_cycles(execution.blocks, execution.sizes)
-        costs[Cause.FLASH_WAIT] += memory.jump_cycles * program.jumps()
+        costs[Cause.FLASH_WAIT] += memory.jump_cycles * decoded.jumps()
         costs[Cause.CACHE_STREAM] += memory.stream_cycles(streams)
     return Timing(
         machine.core.name,
@@ -123,13 +123,13 @@ def time_execution(
         MappingProxyType({cause: cost for cause, cost in costs.items() if cost}),
         MappingProxyType(dict(by_symbol)),
         execution.return_value,
-        program.untimed(),
+        decoded.untimed(),
         outputs,
     )
 
 
 @dataclass
-class _Program:
+class _Decoded:
     """The blocks that one execution ran, decoded, and the pipeline's state behind each."""
 
     machine: Machine

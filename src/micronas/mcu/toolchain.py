@@ -41,7 +41,7 @@ _GCC_RUNTIME = ("-lgcc",)
 
 
 @dataclass(frozen=True)
-class Program:
+class Build:
     """What to build: C files, where their headers are, and what the linker must keep.
 
     `include` folders are searched for headers; `defines` become `-DNAME=VALUE`; `flags` are added last, so that a
@@ -106,7 +106,7 @@ class Toolchain:
         layout: Layout | None = None,
         linker_script: str | None = None,
     ) -> Path:
-        """The ELF of these C files for that core; see `Program` for the arguments.
+        """The ELF of these C files for that core; see `Build` for the arguments.
 
         The same arguments give the same bytes, and the second time they come from the cache.
 
@@ -114,7 +114,7 @@ class Toolchain:
             UserError: no compiler, a source that cannot be read, or one that does not compile or link.
         """
         pairs = tuple(sorted((defines or {}).items()))
-        program = Program(
+        build = Build(
             tuple(path.resolve() for path in sources),
             tuple(path.resolve() for path in include),
             pairs,
@@ -124,15 +124,15 @@ class Toolchain:
             layout or Layout(),
             linker_script,
         )
-        return self.build_program(program, core)
+        return self.build_from(build, core)
 
-    def build_program(self, program: Program, core: Core) -> Path:
-        """The ELF of a `Program`; `build` says the rest."""
-        target = self.cache / "elf" / f"{self._key(program, core)}.elf"
+    def build_from(self, build: Build, core: Core) -> Path:
+        """The ELF of a `Build`; `build` says the rest."""
+        target = self.cache / "elf" / f"{self._key(build, core)}.elf"
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix="build-", dir=self.cache) as folder:
-                self._compile(program, core, Path(folder)).replace(target)
+                self._compile(build, core, Path(folder)).replace(target)
         return target
 
     @cached_property
@@ -146,21 +146,21 @@ class Toolchain:
             return "zig " + self._run([*self._command()[:-1], "version"]).stdout.strip()
         return self._run([*self._command(), "--version"]).stdout.splitlines()[0]
 
-    def _compile(self, program: Program, core: Core, folder: Path) -> Path:
-        script, elf = folder / "link.ld", folder / "program.elf"
-        script.write_text(program.script(), encoding="ascii")
-        command = [*self._command(), *self._machine(core), *program.arguments(), "-T", str(script), "-o", str(elf)]
+    def _compile(self, build: Build, core: Core, folder: Path) -> Path:
+        script, elf = folder / "link.ld", folder / "build.elf"
+        script.write_text(build.script(), encoding="ascii")
+        command = [*self._command(), *self._machine(core), *build.arguments(), "-T", str(script), "-o", str(elf)]
         done = self._run([*command, *(_NO_RUNTIME if self._is_zig else _GCC_RUNTIME)])
         if self._is_zig and _MISSING_RUNTIME.search(done.stderr):
             done = self._run(command)  # zig builds its runtime for the core: seconds, so only if it is called
         if done.returncode != 0 or not elf.exists():
-            raise UserError(_complaint(done.stderr, program, core))
+            raise UserError(_complaint(done.stderr, build, core))
         return elf
 
-    def _key(self, program: Program, core: Core) -> str:
-        digest = sha256(repr((self._command(), self.version, core, program.script())).encode())
-        digest.update(repr((program.defines, program.flags, program.entry, _FLAGS, self._machine(core))).encode())
-        for part in program.contents():
+    def _key(self, build: Build, core: Core) -> str:
+        digest = sha256(repr((self._command(), self.version, core, build.script())).encode())
+        digest.update(repr((build.defines, build.flags, build.entry, _FLAGS, self._machine(core))).encode())
+        for part in build.contents():
             digest.update(len(part).to_bytes(8, "little") + part)
         return digest.hexdigest()[:32]
 
@@ -196,10 +196,10 @@ def _read(path: Path) -> bytes:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
 
 
-def _complaint(stderr: str, program: Program, core: Core) -> str:
+def _complaint(stderr: str, build: Build, core: Core) -> str:
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     wrong = next(
         (line for line in lines if "error" in line or "undefined" in line), lines[-1] if lines else "no output"
     )
-    names = ", ".join(path.name for path in program.sources)
+    names = ", ".join(path.name for path in build.sources)
     return f"cannot build {names} for {core.name}: {wrong}"

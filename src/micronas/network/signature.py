@@ -147,6 +147,11 @@ class Signature:
         """What no layer of this signature could compute, "" if there is nothing wrong with it."""
         return _fault(self)
 
+    @property
+    def operation(self) -> str:
+        """Its class, whatever the shapes: `conv3x3`, `avg_pool2x2`, `add`, `linear`."""
+        return f"{self.kind}{_by(self.kernel)}" if self.kind in WINDOWED else str(self.kind)
+
     def __str__(self) -> str:
         """`conv3x3/1 32x32x16->16`, `conv10x4/2x1 49x10x1->8`, `add2 8x8x64`, `conv1x1/1 8x8x64->64 relu_in`.
 

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 
 from micronas.network.graph import Graph
-from micronas.networks import Network
 from micronas.proxies.engine.backend import Device, Precision
 from micronas.proxies.engine.values import LEARNED
+from micronas.torch_network import TorchNetwork
 
 
 def coupled_kernel(graph: Graph, images: np.ndarray, seed: int, precision: Precision, device: Device) -> np.ndarray:
@@ -18,7 +18,7 @@ def coupled_kernel(graph: Graph, images: np.ndarray, seed: int, precision: Preci
     (TE-NAS, `lib/procedures/ntk.py`); TE-NAS also counts batch norm's affine weights, we do not.
     """
     dtype = getattr(torch, precision)
-    network = Network(graph, seed, dtype).to(device)
+    network = TorchNetwork(graph, seed, dtype).to(device)
     weights = [
         next(network.layers[layer.name.replace(".", "/")].parameters())
         for layer in graph

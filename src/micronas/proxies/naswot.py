@@ -14,7 +14,7 @@ from micronas.inputs import Gaussian, Inputs
 from micronas.network.graph import Graph
 from micronas.origin import COMPUTED, Origin
 from micronas.proxies.alike import by_input_shape
-from micronas.proxies.engine.backend import BackendName, Device, Kernels, Precision
+from micronas.proxies.engine.backend import BackendName, Device, Grams, Precision
 from micronas.proxies.engine.choose import choose
 from micronas.task import REDUCED, Probe
 
@@ -77,11 +77,11 @@ class Naswot:
         scores[regular] = np.log(eigenvalues[regular]).sum(axis=1)
         return scores
 
-    def kernels(self, graphs: Sequence[Graph]) -> Kernels:
+    def kernels(self, graphs: Sequence[Graph]) -> Grams:
         """K_H of each network, whole numbers, (graphs, batch, batch); 0 for a disconnected one."""
         return self.kernels_of_draws(graphs, [self.seed])[0]
 
-    def kernels_of_draws(self, graphs: Sequence[Graph], seeds: Sequence[int]) -> Kernels:
+    def kernels_of_draws(self, graphs: Sequence[Graph], seeds: Sequence[int]) -> Grams:
         """K_H of each network for each draw, whole numbers, (seeds, graphs, batch, batch); 0 for a disconnected one."""
         kernels = np.zeros((len(seeds), len(graphs), self.batch, self.batch))
         for shape, alike in by_input_shape(graphs):

@@ -15,7 +15,7 @@ from micronas.network.graph import Graph
 from micronas.network.live import Disconnected, live
 from micronas.origin import COMPUTED, Origin
 from micronas.proxies.alike import by_input_shape
-from micronas.proxies.engine.backend import BackendName, Device, Kernels, Precision
+from micronas.proxies.engine.backend import BackendName, Device, Grams, Precision
 from micronas.proxies.engine.choose import choose
 from micronas.task import REDUCED, Probe
 
@@ -92,11 +92,11 @@ class Ntk:
         epsilon = _EPSILON[self.precision]
         return np.stack([condition_numbers(draw, epsilon) for draw in self.kernels_of_draws(graphs, seeds)])
 
-    def kernels(self, graphs: Sequence[Graph]) -> Kernels:
+    def kernels(self, graphs: Sequence[Graph]) -> Grams:
         """Θ of each network, (graphs, batch, batch); NaN throughout for a disconnected one."""
         return self.kernels_of_draws(graphs, [self.seed])[0]
 
-    def kernels_of_draws(self, graphs: Sequence[Graph], seeds: Sequence[int]) -> Kernels:
+    def kernels_of_draws(self, graphs: Sequence[Graph], seeds: Sequence[int]) -> Grams:
         """Θ of each network for each draw, (seeds, graphs, batch, batch); NaN throughout for a disconnected one.
 
         Graphs of different input shapes are measured apart.

@@ -53,13 +53,13 @@ class SynFlow:
         """The flow through one network."""
         import torch
 
-        from micronas.networks import Network
+        from micronas.torch_network import TorchNetwork
 
         try:
             graph = live(graph)
         except Disconnected:
             return self.better.worst
-        network = Network(graph, self.seed, torch.float64)
+        network = TorchNetwork(graph, self.seed, torch.float64)
         for layer in graph:
             if layer.signature.kind is Kind.BATCH_NORM:
                 network.layers[layer.name.replace(".", "/")] = torch.nn.Identity()

@@ -10,7 +10,7 @@ from typing import Any
 
 from micronas.deploy.emulation import ORIGIN as EMULATED
 from micronas.deploy.emulation import Emulation
-from micronas.hardware.breakdown import Breakdown, Cost
+from micronas.hardware.indicators.breakdown import Breakdown, Cost
 from micronas.origin import Origin, Word
 
 SCHEMA = 1

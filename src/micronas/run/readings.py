@@ -9,8 +9,8 @@ from dataclasses import replace
 import numpy as np
 
 from micronas.candidate import Candidate
-from micronas.hardware.breakdown import Breakdown
-from micronas.hardware.latency import Latency
+from micronas.hardware.indicators.breakdown import Breakdown
+from micronas.hardware.indicators.latency import Latency
 from micronas.indicator import Indicator, PerformanceIndicator, untrained_of
 from micronas.network.graph import Graph
 from micronas.network.live import Disconnected

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from micronas.errors import UserError
-from micronas.hardware.table import OUR_RUNTIME
+from micronas.hardware.boards.table import OUR_RUNTIME
 from micronas.search.search import REPEATS
 
 Number = int | float

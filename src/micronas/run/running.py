@@ -12,8 +12,8 @@ from micronas import catalog
 from micronas.cache import atomic_write
 from micronas.candidate import Candidate
 from micronas.errors import UserError
-from micronas.hardware.latency import Latency
-from micronas.hardware.target import Target
+from micronas.hardware.boards.target import Target
+from micronas.hardware.indicators.latency import Latency
 from micronas.indicator import untrained_of
 from micronas.network.live import Disconnected
 from micronas.objective import Limit

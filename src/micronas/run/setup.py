@@ -10,8 +10,8 @@ from typing import Any, TypeVar, cast
 from micronas import catalog
 from micronas.candidate import Candidate, everything
 from micronas.errors import UserError
-from micronas.hardware.profiled import Bench
-from micronas.hardware.target import load_target
+from micronas.hardware.boards.profiled import Bench
+from micronas.hardware.boards.target import load_target
 from micronas.indicator import Indicator, PerformanceIndicator, untrained_of
 from micronas.inputs import Gaussian, Images
 from micronas.network.graph import Graph

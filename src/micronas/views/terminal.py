@@ -15,7 +15,7 @@ from rich.text import Text
 
 from micronas.deploy.emulation import Emulation
 from micronas.drawing import title
-from micronas.hardware.breakdown import Breakdown
+from micronas.hardware.indicators.breakdown import Breakdown
 from micronas.origin import COMPUTED
 from micronas.run.outcome import Outcome, Reading
 

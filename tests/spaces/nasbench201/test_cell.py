@@ -12,10 +12,10 @@ import numpy.typing as npt
 import pytest
 from tests.networks import lowered
 
-from micronas.hardware.compute import Flops, Parameters, macs, parameters
-from micronas.hardware.counted import count_space
-from micronas.hardware.latency import Latency
-from micronas.hardware.target import load_target
+from micronas.hardware.boards.target import load_target
+from micronas.hardware.indicators.compute import Flops, Parameters, macs, parameters
+from micronas.hardware.indicators.counted import count_space
+from micronas.hardware.indicators.latency import Latency
 from micronas.network.deployed import cost, deploy
 from micronas.spaces.decisions import Choices
 from micronas.spaces.nasbench201.cell import CELLS, EDGES, read_cell, representative, write_cell

@@ -15,7 +15,7 @@ Precision = Literal["float32", "float64"]
 Device = Literal["cpu", "cuda"]
 BackendName = Literal["auto", "numba", "torch"]
 Images = npt.NDArray[np.float64]  # (draws, samples, channels, height, width): a batch for each draw
-Kernels = npt.NDArray[np.float64]  # (draws, graphs, samples, samples)
+Grams = npt.NDArray[np.float64]  # (draws, graphs, samples, samples)
 Responses = npt.NDArray[np.float64]  # (draws, graphs, 2): a distance, and the logarithm of a product of variances
 
 
@@ -26,7 +26,7 @@ class Backend(Protocol):
     once for all of them. All backends compute in `precision` and answer alike: to 1e-10 (relative) in float64.
     """
 
-    def tangent_kernels(self, graphs: Sequence[Graph], images: Images, seeds: Sequence[int]) -> Kernels:
+    def tangent_kernels(self, graphs: Sequence[Graph], images: Images, seeds: Sequence[int]) -> Grams:
         """Σ over weights of the products of per-sample gradients of the summed logits, batch statistics frozen.
 
         Weights are those of convolutions, depthwise convolutions and linear layers. Shape (draws, graphs, samples,
@@ -41,7 +41,7 @@ class Backend(Protocol):
         """
         ...
 
-    def agreements(self, graphs: Sequence[Graph], images: Images, seeds: Sequence[int]) -> Kernels:
+    def agreements(self, graphs: Sequence[Graph], images: Images, seeds: Sequence[int]) -> Grams:
         """In how many signs of the live ReLU tensors each two samples agree, (draws, graphs, samples, samples).
 
         Zero for a disconnected graph.

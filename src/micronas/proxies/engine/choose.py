@@ -18,7 +18,7 @@ def choose(name: BackendName, device: Device, precision: Precision) -> Backend:
         raise UserError(f"no engine {name!r} on {device!r}; engines: auto, numba, torch; devices: cpu, cuda")
     if device == "cpu" and name != "torch":
         try:
-            from micronas.proxies.engine.numba_backend import NumbaBackend
+            from micronas.proxies.engine.compiled.numba_backend import NumbaBackend
 
             return NumbaBackend(precision).compiled()
         except Exception as error:
@@ -28,6 +28,6 @@ def choose(name: BackendName, device: Device, precision: Precision) -> Backend:
                 warnings.warn(f"numba cannot be used here ({error}); torch answers, slower", stacklevel=2)
     if name == "numba":
         raise UserError("the engine numba runs on the device cpu only; on cuda take torch")
-    from micronas.proxies.engine.torch_backend import TorchBackend
+    from micronas.proxies.engine.tensors.torch_backend import TorchBackend
 
     return TorchBackend(device, precision)

@@ -1,0 +1,75 @@
+"""The forward of one network after another, as instructions: what every goal begins with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from micronas.network.signature import SUMS, Kind
+from micronas.proxies.engine.compiled.program.draft import Draft
+from micronas.proxies.engine.compiled.program.instructions import Op
+
+_OPS = {
+    Kind.CONV: Op.CONV,
+    Kind.DEPTHWISE: Op.CONV,
+    Kind.LINEAR: Op.CONV,
+    Kind.BATCH_NORM: Op.NORM,
+    Kind.RELU: Op.RELU,
+    Kind.AVG_POOL: Op.SHARES,
+    Kind.MAX_POOL: Op.MAX_POOL,
+    Kind.GLOBAL_POOL: Op.GLOBAL_POOL,
+    Kind.PAD: Op.PAD,
+}
+
+
+class Forward:
+    """Writes what computes values, and knows where they lie in the arena at this point of the program."""
+
+    def __init__(self, draft: Draft) -> None:
+        self.draft, self.plan, self.store = draft, draft.plan, draft.store
+        self.place: dict[int, int] = {}
+
+    def materialise(self, value: int) -> int:
+        """The place of a value's tensor, which it is given if it has none yet."""
+        if value not in self.place:
+            self.place[value] = self.store.take(self.plan.shapes[value])
+        return self.place[value]
+
+    def release(self, values: Iterable[int]) -> None:
+        """Let others have the places of values that nobody reads any more."""
+        for value in values:
+            self.store.give_back(self.plan.shapes[value], self.place.pop(value))
+
+    def compute(self, needed: Iterable[int]) -> None:
+        """Compute the values of a network, in order, that no earlier network has left behind."""
+        for value in needed:
+            if value in self.place or value in self.plan.folded:
+                continue
+            place = self.materialise(value)
+            if self.plan.kinds[value] in SUMS:
+                self._add_up(value, place)
+            else:
+                self._compute(value, place)
+
+    def _add_up(self, total: int, place: int) -> None:
+        for number, (term, factor) in enumerate(self.plan.terms(total)):
+            if term in self.plan.folded:
+                self._compute(term, place, adds=number > 0, scale=factor)
+            else:
+                self.draft.emit(Op.COPY, place, self.place[term], total, adds=number > 0, scale=factor)
+
+    def _compute(self, value: int, place: int, adds: bool = False, scale: float = 1.0) -> None:
+        op, source = _OPS[self.plan.kinds[value]], self.place[self.plan.inputs[value][0]]
+        if op is Op.SHARES:
+            self._average(value, source, place, adds, scale)
+            return
+        if op is Op.NORM:
+            self.draft.keep_statistics(value)
+            op = Op.CONV_NORM if self.plan.has_convolution(value) else op
+        self.draft.emit(op, place, source, value, adds=adds, scale=scale)
+
+    def _average(self, value: int, source: int, place: int, adds: bool, scale: float) -> None:
+        """An average pool: the sum over each window, then its share by pixel."""
+        sums = self.store.take(self.plan.shapes[value])
+        self.draft.emit(Op.CONV, sums, source, value)
+        self.draft.emit(Op.SHARES, place, sums, value, adds=adds, scale=scale)
+        self.store.give_back(self.plan.shapes[value], sums)
