@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e
 DECLARED := pyproject.toml constraints.txt
 
-.PHONY: help search test format benchmark clean
+.PHONY: help search test format benchmark mutants clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -28,8 +28,11 @@ format: .venv/installed-dev  ## Rewrite the code as `make test` wants it
 benchmark: .venv/installed-dev  ## Every script in benchmarks/, one after the other
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
 
+mutants: .venv/installed-mutants  ## Wrong edits of the source that tests must notice; ARGS="--seed 3 --only search", "--again"
+	@$(BIN)/python -m tools.mutants $(ARGS)
+
 clean:  ## Forget .venv and what the tools cached here
-	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache .mutants
 
 .venv/bin/python:
 	@$(if $(shell $(PYTHON) -c 'import sys; sys.version_info >= (3, 11) and print("ok")' 2>&1 | grep -x ok),,$(error \
@@ -46,3 +49,8 @@ clean:  ## Forget .venv and what the tools cached here
 	@echo "Installing into .venv, a minute or two ..."
 	$(PIP_INSTALL) ".[mcu,dev]"
 	@touch .venv/installed-mcu $@
+
+.venv/installed-mutants: $(DECLARED) | .venv/bin/python
+	@echo "Installing into .venv, a minute or two ..."
+	$(PIP_INSTALL) ".[mcu,dev,mutants]"
+	@touch .venv/installed-mcu .venv/installed-dev $@
