@@ -115,7 +115,7 @@ def _apply(layer: Layer, parameters: Mapping[str, FloatParameters], x: Floats) -
             return np.maximum(x, 0)
         case Kind.PAD:
             return _padded(x, signature, 0)
-        case _:
+        case Kind.INPUT | Kind.ADD | Kind.MEAN | Kind.CONV | Kind.DEPTHWISE | Kind.LINEAR | Kind.BATCH_NORM:
             raise ValueError(f"{layer.name}: {signature} is no layer of a deployed graph with one operand")
 
 

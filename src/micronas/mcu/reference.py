@@ -180,9 +180,17 @@ def run(signature: Signature, constants: Constants, *operands: Int8) -> Int8:
             result = operands[0]
             for stage, operand in zip(constants.stages, operands[1:], strict=True):
                 result = _add(stage, result, operand)
-        case _:
-            raise ValueError(f"{signature} has no integer form with {type(constants).__name__} constants")
+        case ((Kind.INPUT | Kind.BATCH_NORM | Kind.MEAN), _):
+            raise ValueError(f"{signature} has no integer form")
+        case ((Kind.CONV | Kind.DEPTHWISE | Kind.LINEAR | Kind.RELU | Kind.ADD | Kind.PAD), _):
+            raise _of_another_kind(signature, constants)
+        case ((Kind.AVG_POOL | Kind.MAX_POOL | Kind.GLOBAL_POOL), _):
+            raise _of_another_kind(signature, constants)
     return result.reshape(signature.out_shape)
+
+
+def _of_another_kind(signature: Signature, constants: Constants) -> ValueError:
+    return ValueError(f"{signature} has no integer form with {type(constants).__name__} constants")
 
 
 def saturating_rounding_doubling_high_mul(a: Integers, b: Integers) -> Integers:

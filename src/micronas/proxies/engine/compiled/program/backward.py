@@ -17,13 +17,27 @@ from micronas.proxies.engine.compiled.program.instructions import Op
 from micronas.proxies.engine.compiled.program.plan import Plan
 from micronas.proxies.engine.values import LEARNED, Member
 
-_OPS = {
-    Kind.BATCH_NORM: Op.NORM_BACK,
-    Kind.RELU: Op.RELU_BACK,
-    Kind.MAX_POOL: Op.MAX_POOL_BACK,
-    Kind.GLOBAL_POOL: Op.GLOBAL_POOL_BACK,
-    Kind.PAD: Op.PAD_BACK,
-}
+
+def _op(kind: Kind) -> Op:
+    """What computes the gradient of a layer's operand from that of its result."""
+    match kind:
+        case Kind.CONV | Kind.DEPTHWISE | Kind.LINEAR | Kind.AVG_POOL:
+            return Op.CONV_BACK
+        case Kind.BATCH_NORM:
+            return Op.NORM_BACK
+        case Kind.RELU:
+            return Op.RELU_BACK
+        case Kind.MAX_POOL:
+            return Op.MAX_POOL_BACK
+        case Kind.GLOBAL_POOL:
+            return Op.GLOBAL_POOL_BACK
+        case Kind.PAD:
+            return Op.PAD_BACK
+        case Kind.INPUT | Kind.ADD | Kind.MEAN:
+            return Op.COPY
+
+
+_OPS = {kind: _op(kind) for kind in Kind}
 _IN_PLACE = (Op.RELU_BACK, Op.NORM_BACK)  # number by number, so that target may be source
 
 
@@ -99,11 +113,11 @@ class Backward:
         if kind in SUMS:
             scaled = gradient._replace(scale=gradient.scale * self._plan.share(value))
             for source in inputs:
-                self._leave(source, _Part(Op.COPY, scaled, value))
+                self._leave(source, _Part(_OPS[kind], scaled, value))
         elif kind in LEARNED:
             read, scale = self._place[inputs[0]], gradient.scale
             self._draft.emit(Op.SLOPES, 0, gradient.place, value, read, scale=scale, member=self._number)
-            self._leave(inputs[0], _Part(Op.CONV_BACK, gradient, value))
+            self._leave(inputs[0], _Part(_OPS[kind], gradient, value))
         elif kind is Kind.AVG_POOL:
             self._spread(value, gradient)
         else:

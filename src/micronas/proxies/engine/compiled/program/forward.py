@@ -8,17 +8,29 @@ from micronas.network.signature import SUMS, Kind
 from micronas.proxies.engine.compiled.program.draft import Draft
 from micronas.proxies.engine.compiled.program.instructions import Op
 
-_OPS = {
-    Kind.CONV: Op.CONV,
-    Kind.DEPTHWISE: Op.CONV,
-    Kind.LINEAR: Op.CONV,
-    Kind.BATCH_NORM: Op.NORM,
-    Kind.RELU: Op.RELU,
-    Kind.AVG_POOL: Op.SHARES,
-    Kind.MAX_POOL: Op.MAX_POOL,
-    Kind.GLOBAL_POOL: Op.GLOBAL_POOL,
-    Kind.PAD: Op.PAD,
-}
+
+def _op(kind: Kind) -> Op:
+    """What computes a layer from its operand."""
+    match kind:
+        case Kind.CONV | Kind.DEPTHWISE | Kind.LINEAR:
+            return Op.CONV
+        case Kind.BATCH_NORM:
+            return Op.NORM
+        case Kind.RELU:
+            return Op.RELU
+        case Kind.AVG_POOL:
+            return Op.SHARES
+        case Kind.MAX_POOL:
+            return Op.MAX_POOL
+        case Kind.GLOBAL_POOL:
+            return Op.GLOBAL_POOL
+        case Kind.PAD:
+            return Op.PAD
+        case Kind.INPUT | Kind.ADD | Kind.MEAN:
+            return Op.COPY
+
+
+_OPS = {kind: _op(kind) for kind in Kind}
 
 
 class Forward:
