@@ -1,4 +1,4 @@
-"""Measures the code sizes in `hardware/indicators/code_bytes.csv` on built images: `python -m micronas.deploy.code_bytes`.
+"""Measures `hardware/indicators/code_bytes.csv` on built images: `python -m micronas.deploy.code_bytes`.
 
 Images with one kernel more each show what the kernel's code takes, images with many calls what a call adds.
 """
