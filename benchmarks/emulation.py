@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from micronas.deploy.emulate import default_toolchain, emulate
 from micronas.hardware.boards.target import Target, load_target
 from micronas.hardware.indicators.flash import Flash
-from micronas.hardware.indicators.memory import plan_memory
+from micronas.hardware.planning.plan import plan_memory
 from micronas.mcu.profile import BuiltKernels, frame_cycles, our_kernels, time_operation
 from micronas.network.deployed import deploy
 from micronas.network.graph import Graph

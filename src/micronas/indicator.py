@@ -95,6 +95,20 @@ class PerformanceIndicator(Indicator, Protocol):
         ...
 
 
+@runtime_checkable
+class Itemised(Indicator, Protocol):
+    """An indicator whose number has parts that a page names."""
+
+    def origin_of(self, graph: Graph) -> Origin:
+        """Its origin, with the parts of this network's number in `how`."""
+        ...
+
+
+def origin_of(indicator: Indicator, graph: Graph) -> Origin:
+    """How the number of this network was obtained."""
+    return indicator.origin_of(graph) if isinstance(indicator, Itemised) else indicator.origin
+
+
 def untrained_of(indicator: Indicator) -> PerformanceIndicator | None:
     """The indicator, if it judges an untrained network, draw by draw; None if it judges what is deployed."""
     return indicator if isinstance(indicator, PerformanceIndicator) else None

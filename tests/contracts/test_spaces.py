@@ -14,6 +14,7 @@ from micronas.network.deployed import cost, deploy
 from micronas.network.graph import Graph
 from micronas.network.identity import live_key
 from micronas.network.live import Disconnected
+from micronas.network.segments import parts_of
 from micronas.spaces.decisions import Choices
 from micronas.spaces.nasbench201.space import NasBench201
 from micronas.spaces.space import FORMS, ArchitectureError, Form, OpenDecisions, SearchSpace
@@ -153,6 +154,15 @@ def test_counts_are_those_of_the_layers(space: SearchSpace, form: Form) -> None:
         else:
             with pytest.raises(Disconnected):
                 space.counts(choices, SMALL, form)
+
+
+def test_parts_are_those_of_the_deployed_network(space: SearchSpace) -> None:
+    for choices in some(space, 20):
+        if is_connected(space, choices):
+            assert space.parts(choices, SMALL) == Counter(parts_of(deploy(space.lower(choices, SMALL))))
+        else:
+            with pytest.raises(Disconnected):
+                space.parts(choices, SMALL)
 
 
 def test_it_can_be_shown(space: SearchSpace) -> None:

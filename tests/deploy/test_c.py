@@ -18,8 +18,9 @@ from micronas.deploy.c import CModel, emit
 from micronas.deploy.int8 import Int8Network, logits
 from micronas.deploy.quantize import random_images, random_network
 from micronas.errors import UserError
-from micronas.hardware.indicators.memory import OUR_KERNELS, Sram
+from micronas.hardware.indicators.memory import Sram
 from micronas.hardware.planning.arena import place
+from micronas.hardware.planning.plan import OUR_KERNELS
 from micronas.mcu.cores import CORES
 from micronas.mcu.operators import NoKernelError
 from micronas.network.deployed import Deployed, deploy

@@ -20,7 +20,7 @@ from micronas.hardware.boards.target import Target, load_target
 from micronas.hardware.indicators.counted import network_signatures
 from micronas.hardware.indicators.flash import Flash, code_bytes
 from micronas.hardware.indicators.latency import Latency
-from micronas.hardware.indicators.memory import plan_memory
+from micronas.hardware.planning.plan import plan_memory
 from micronas.mcu.cores import CORES
 from micronas.mcu.layout import Region
 from micronas.network.deployed import deploy

@@ -16,8 +16,8 @@ import numpy as np
 
 from micronas.deploy.int8 import Int8Network, Quantization
 from micronas.errors import UserError
-from micronas.hardware.indicators.memory import MemoryPlan, plan_memory
 from micronas.hardware.planning.order import ALIGNMENT_BYTES
+from micronas.hardware.planning.plan import MemoryPlan, plan_memory
 from micronas.mcu.operators import HEADER, KERNELS, Array, Operator, operator
 from micronas.mcu.reference import Constants
 from micronas.network.graph import Layer

@@ -11,7 +11,7 @@ import numpy as np
 from micronas.candidate import Candidate
 from micronas.hardware.indicators.breakdown import Breakdown
 from micronas.hardware.indicators.latency import Latency
-from micronas.indicator import Indicator, PerformanceIndicator, untrained_of
+from micronas.indicator import Indicator, PerformanceIndicator, origin_of, untrained_of
 from micronas.network.graph import Graph
 from micronas.network.live import Disconnected
 from micronas.origin import Origin
@@ -38,7 +38,7 @@ def read_indicators(
         untrained = untrained_of(indicator)
         if untrained is None:
             value = indicator.measure(candidate.graph)
-            readings[indicator.name] = _reading(value, indicator.unit, indicator.origin)
+            readings[indicator.name] = _reading(value, indicator.unit, origin_of(indicator, candidate.graph))
         else:
             values = known.get(indicator.name)
             if values is None:  # only then: finding the representative takes a while

@@ -11,6 +11,7 @@ from micronas.errors import UserError
 from micronas.network.deployed import deploy
 from micronas.network.graph import Graph, Layers, check_plain
 from micronas.network.live import live
+from micronas.network.segments import Part, parts_of
 from micronas.network.signature import Signature
 from micronas.spaces.decisions import Choices
 from micronas.task import Probe, Task
@@ -125,6 +126,16 @@ class SearchSpace(Protocol):
             Disconnected: no path leads from the input to the output, so nothing is live.
         """
         return Counter(layer.signature for layer in FORMS[form](self.lower(choices, task)))
+
+    def parts(self, choices: Choices, task: Task) -> Counter[Part]:
+        """How often an architecture's deployed network has each part, cut where one tensor is live.
+
+        By default it is lowered and cut; see `counts`.
+
+        Raises:
+            Disconnected: as `counts`.
+        """
+        return Counter(parts_of(deploy(self.lower(choices, task))))
 
     def describe(self, choices: Choices, task: Task) -> str:  # noqa: ARG002 (other spaces need them)
         """What a page says of the network beside its notation: what is fixed, and the task."""

@@ -9,10 +9,13 @@ import pytest
 from tests.hardware.planning.test_arena import overlaps
 from tests.hardware.planning.test_order import OURS, PLAIN
 from tests.networks import lowered
+from tests.spaces.chain import Chain
 
-from micronas.hardware.indicators.memory import OUR_KERNELS, Sram, SramTflm, plan_memory
+from micronas.candidate import everything
+from micronas.hardware.indicators.memory import Sram, SramTflm
 from micronas.hardware.planning.arena import place
 from micronas.hardware.planning.order import aligned, live_bytes
+from micronas.hardware.planning.plan import OUR_KERNELS, plan_memory
 from micronas.mcu.operators import operator
 from micronas.network.builder import GraphBuilder
 from micronas.network.deployed import deploy
@@ -20,6 +23,13 @@ from micronas.network.graph import Graph
 from micronas.network.live import Disconnected
 from micronas.spaces.decisions import Choices
 from micronas.spaces.nasbench201.cell import OPERATIONS
+from micronas.spaces.nasbench201.space import NasBench201
+from micronas.spaces.space import SearchSpace
+from micronas.task import Task
+
+TASK = Task((16, 16, 3), 2)
+_SMALL = Chain(depths=(1, 2), kernels=(3,), expansions=(2, 3), stages=2)
+"""256 networks whose parts are all different."""
 
 
 def cells(count: int) -> list[Graph]:
@@ -50,7 +60,7 @@ def test_the_stem_of_one_convolution_needs_input_and_output() -> None:
     draw = GraphBuilder((8, 8, 3))
     draw.conv("only", "input", 5, kernel=3)
     assert Sram(kernels=PLAIN).measure(draw.graph()) == 8 * 8 * 3 + 8 * 8 * 5
-    assert SramTflm().measure(draw.graph()) == 8 * 8 * 3 + 8 * 8 * 5
+    assert SramTflm().arena(draw.graph()).head.size_bytes == 8 * 8 * 3 + 8 * 8 * 5
 
 
 def test_our_kernels_need_scratch_and_adds_overwrite_an_operand() -> None:
@@ -93,6 +103,26 @@ def test_the_arena_is_that_of_the_best_order_not_of_the_given() -> None:
 def test_tflm_pays_for_what_it_must_insert() -> None:
     for graph in cells(10):
         assert SramTflm().measure(graph) >= Sram(kernels=PLAIN).measure(graph)
+
+
+@pytest.mark.parametrize(
+    ("space", "task"),
+    [
+        (NasBench201(), Task()),
+        (NasBench201(channels=(4,), cells=(2,), stages=(2,)), Task((16, 8, 1), 3)),
+        (_SMALL, TASK),
+    ],
+    ids=["benchmark", "small", "chain"],
+)
+def test_the_arenas_of_a_space_are_those_of_its_networks(space: SearchSpace, task: Task) -> None:
+    arenas = Sram().of_all(everything(space, task))
+    assert arenas.shape == (space.size,)
+    for number in random.Random(space.size).sample(range(space.size), 25):
+        try:
+            slow = plan_memory(deploy(space.lower(space.sample(number), task))).arena_bytes
+        except Disconnected:
+            slow = math.inf
+        assert arenas[number] == slow
 
 
 @pytest.mark.parametrize("indicator", [Sram(kernels=OURS), SramTflm()], ids=["sram", "sram-tflm"])

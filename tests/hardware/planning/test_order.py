@@ -13,7 +13,7 @@ from tests.networks import lowered
 from micronas.hardware.planning.order import KernelNeeds, aligned, best_order, live_bytes, overwritten, tensor_bytes
 from micronas.network.deployed import Deployed, deploy
 from micronas.network.graph import Layer, Layers
-from micronas.network.segments import segments
+from micronas.network.segments import Part, segments
 from micronas.network.signature import Kind, Signature
 
 PLAIN = KernelNeeds(lambda _: 0)
@@ -112,10 +112,12 @@ def test_live_bytes_are_the_definitions(graph: Deployed) -> None:
 @settings(max_examples=60, deadline=None)
 @given(graph=graphs(9))
 def test_an_overwritten_tensor_is_never_read_again(graph: Deployed) -> None:
-    for name, operand in overwritten(graph, OURS).items():
-        at = graph.layers.index(graph[name])
-        assert not any(operand in layer.inputs for layer in graph.layers[at + 1 :])
-        assert operand != graph.output.name
+    found = overwritten(Part.of(graph.layers), OURS)
+    names = ["", *(layer.name for layer in graph)]  # of tensors: that from outside first
+    for made, operand in found.items():
+        assert names[operand] in graph[names[made]].inputs
+        assert not any(names[operand] in layer.inputs for layer in graph.layers[made:])
+        assert names[operand] != graph.output.name
 
 
 def test_a_network_of_130_layers_is_ordered_at_once() -> None:

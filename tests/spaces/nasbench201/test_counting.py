@@ -8,10 +8,12 @@ from dataclasses import replace
 
 import pytest
 
+from micronas.network.deployed import deploy
 from micronas.network.live import Disconnected
+from micronas.network.segments import parts_of
 from micronas.spaces.decisions import Choices
 from micronas.spaces.nasbench201.cell import CELLS, cell_drawer, read_cell
-from micronas.spaces.nasbench201.counting import counts
+from micronas.spaces.nasbench201.counting import counts, parts
 from micronas.spaces.nasbench201.skeleton import Skeleton
 from micronas.spaces.space import FORMS, Form
 from micronas.task import Task
@@ -45,6 +47,18 @@ def test_counts_are_those_of_the_whole_network(skeleton: Skeleton, task: Task, f
         assert counts(cell, skeleton, task, form) == expected
 
 
+@pytest.mark.parametrize(("skeleton", "task"), SKELETONS, ids=str)
+def test_parts_are_those_of_the_whole_network(skeleton: Skeleton, task: Task) -> None:
+    for cell in (*sampled(60, seed=5), IDENTITY, DEAD, read_cell(_FULL)):
+        try:
+            expected = Counter(parts_of(deploy(skeleton.lower(cell_drawer(cell), task))))
+        except Disconnected:
+            with pytest.raises(Disconnected):
+                parts(cell, skeleton, task)
+            continue
+        assert parts(cell, skeleton, task) == expected
+
+
 _FULL = "|nor_conv_3x3~0|+|nor_conv_1x1~0|avg_pool_3x3~1|+|skip_connect~0|avg_pool_3x3~1|nor_conv_1x1~2|"
 
 
@@ -52,7 +66,8 @@ _FULL = "|nor_conv_3x3~0|+|nor_conv_1x1~0|avg_pool_3x3~1|+|skip_connect~0|avg_po
 def test_what_is_counted_belongs_to_the_caller(form: Form) -> None:
     """Nobody's changes are seen by whoever asks next."""
     cell, skeleton, task = read_cell(_FULL), replace(Skeleton(), cells=2), Task()
-    first = counts(cell, skeleton, task, form)
-    kept = Counter(first)
-    first.clear()
-    assert counts(cell, skeleton, task, form) == kept
+    for ask in (counts, parts):
+        first = ask(cell, skeleton, task, form)
+        kept = Counter(first)
+        first.clear()
+        assert ask(cell, skeleton, task, form) == kept

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import Generic, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,9 @@ from micronas.indicator import Scores
 from micronas.network.deployed import deploy
 from micronas.network.graph import Graph
 from micronas.network.live import Disconnected
+from micronas.network.segments import Part
 from micronas.network.signature import Kind, Signature
+from micronas.spaces.decisions import Choices
 from micronas.spaces.kept import kept
 from micronas.spaces.space import Form, SearchSpace, check_small
 from micronas.task import Task
@@ -25,53 +28,66 @@ from micronas.task import Task
 Index = npt.NDArray[np.int32]
 
 
-@dataclass(frozen=True)
-class CountedSpace:
-    """The layers of every architecture of a space for a task, in one form of their networks.
+Thing = TypeVar("Thing")
 
-    `rows`, `columns` and `times` say, entry by entry: this architecture has this signature that often.
+
+@dataclass(frozen=True)
+class Counted(Generic[Thing]):
+    """What the networks of all architectures of a space are made of, and how often.
+
+    `rows`, `columns` and `times` say, entry by entry: this architecture has this thing that often.
 
     Attributes:
-        signatures: every layer's that any of them has, images included.
-        rows: (entries,), the architecture, by its place among the completions of `everything()`.
-        columns: (entries,), the signature, by its place in `signatures`.
+        things: all that any of them has.
+        rows: (entries,), the architecture, by its place among the completions of `everything()`; ascending.
+        columns: (entries,), the thing, by its place in `things`.
         times: (entries,).
         connected: (architectures,), False where no path leads to the output, and nothing is counted.
     """
 
-    signatures: tuple[Signature, ...]
+    things: tuple[Thing, ...]
     rows: Index
     columns: Index
     times: Index
     connected: npt.NDArray[np.bool_]
 
+    def counts(self, architecture: int) -> Counter[Thing]:
+        """How often one architecture has each thing."""
+        entries = slice(*self._starts[architecture : architecture + 2])
+        pairs = zip(self.columns[entries].tolist(), self.times[entries].tolist(), strict=True)
+        return Counter({self.things[column]: times for column, times in pairs})
+
+    @cached_property
+    def _starts(self) -> npt.NDArray[np.intp]:
+        return np.searchsorted(self.rows, np.arange(len(self.connected) + 1))
+
+
+@dataclass(frozen=True)
+class CountedSpace(Counted[Signature]):
+    """The layers of every architecture of a space for a task, in one form of their networks: images included."""
+
+    @property
+    def signatures(self) -> tuple[Signature, ...]:
+        """Every layer's that any architecture has."""
+        return self.things
+
     @property
     def operations(self) -> tuple[Signature, ...]:
         """The signatures that run: all but images."""
-        return tuple(signature for signature in self.signatures if signature.kind is not Kind.INPUT)
+        return tuple(signature for signature in self.things if signature.kind is not Kind.INPUT)
 
     def total(self, cost: Callable[[Signature], float]) -> Scores:
         """A cost added up over all that each architecture has, shape (architectures,); +infinity where disconnected."""
-        costs = np.array([cost(signature) for signature in self.signatures], dtype=np.float64)
+        costs = np.array([cost(signature) for signature in self.things], dtype=np.float64)
         sums = np.bincount(self.rows, self.times * costs[self.columns], minlength=len(self.connected))
         return np.where(self.connected, sums, np.inf)
 
     def having(self, wanted: Callable[[Signature], bool]) -> npt.NDArray[np.bool_]:
         """Whether each architecture has a layer of this sort, shape (architectures,)."""
-        chosen = np.array([wanted(signature) for signature in self.signatures], dtype=np.bool_)
+        chosen = np.array([wanted(signature) for signature in self.things], dtype=np.bool_)
         found = np.zeros(len(self.connected), dtype=np.bool_)
         found[self.rows[chosen[self.columns]]] = True
         return found
-
-    def counts(self, architecture: int) -> Counter[Signature]:
-        """How often one architecture has each layer."""
-        entries = slice(*self._starts[architecture : architecture + 2])
-        pairs = zip(self.columns[entries].tolist(), self.times[entries].tolist(), strict=True)
-        return Counter({self.signatures[column]: times for column, times in pairs})
-
-    @cached_property
-    def _starts(self) -> npt.NDArray[np.intp]:
-        return np.searchsorted(self.rows, np.arange(len(self.connected) + 1))
 
 
 @lru_cache(maxsize=8)
@@ -82,7 +98,34 @@ def count_space(space: SearchSpace, task: Task, form: Form = "deployed") -> Coun
         UserError: the space is too large to enumerate.
     """
     check_small(space)
-    return _unpacked(kept(space, task, f"{form} layers", __name__, lambda: _packed(_count(space, task, form))))
+
+    def counted() -> CountedSpace:
+        return layers_of(count_parts(space, task)) if form == "deployed" else _counted_layers(space, task, form)
+
+    return _unpacked(kept(space, task, f"{form} layers", __name__, lambda: _packed(counted())))
+
+
+@lru_cache(maxsize=1)
+def count_parts(space: SearchSpace, task: Task) -> Counted[Part]:
+    """The parts of every architecture's deployed network, cut where one tensor is live; not kept on disk.
+
+    Raises:
+        UserError: the space is too large to enumerate.
+    """
+    check_small(space)
+    return Counted(*_count(space, lambda choices: space.parts(choices, task)))
+
+
+def layers_of(counted: Counted[Part]) -> CountedSpace:
+    """The layers of the same networks."""
+    column: dict[Signature, int] = {}
+    layers = [[column.setdefault(its, len(column)) for its in part.signatures] for part in counted.things]
+    lengths = np.array([len(each) for each in layers])[counted.columns]  # layers that each entry stands for
+    columns = np.array([column for part in cast(list[int], counted.columns.tolist()) for column in layers[part]])
+    found, place = np.unique(np.repeat(counted.rows, lengths) * len(column) + columns, return_inverse=True)
+    times = np.bincount(place, np.repeat(counted.times, lengths)).astype(np.int32)
+    rows, columns = np.divmod(found.astype(np.int32), np.int32(len(column)))
+    return CountedSpace(tuple(column), rows, columns, times, counted.connected)
 
 
 def part_of(whole: Scores, start: Candidate) -> Scores:
@@ -104,20 +147,27 @@ def network_signatures(graph: Graph) -> tuple[Signature, ...]:
     return tuple(dict.fromkeys(layer.signature for layer in deploy(graph).operations))
 
 
-def _count(space: SearchSpace, task: Task, form: Form) -> CountedSpace:
+def _counted_layers(space: SearchSpace, task: Task, form: Form) -> CountedSpace:
+    return CountedSpace(*_count(space, lambda choices: space.counts(choices, task, form)))
+
+
+def _count(
+    space: SearchSpace, of: Callable[[Choices], Counter[Thing]]
+) -> tuple[tuple[Thing, ...], Index, Index, Index, npt.NDArray[np.bool_]]:
+    """The attributes of `Counted`, architecture by architecture."""
     everything = space.everything()
-    column: dict[Signature, int] = {}
+    column: dict[Thing, int] = {}
     entries: list[tuple[int, int, int]] = []
     connected = np.zeros(everything.size, dtype=np.bool_)
     for row, choices in enumerate(everything.completions()):
         try:
-            found = space.counts(choices, task, form)
+            found = of(choices)
         except Disconnected:
             continue
         connected[row] = True
-        entries.extend((row, column.setdefault(signature, len(column)), times) for signature, times in found.items())
+        entries.extend((row, column.setdefault(thing, len(column)), times) for thing, times in found.items())
     rows, columns, times = np.array(entries, dtype=np.int32).reshape(-1, 3).T
-    return CountedSpace(tuple(column), rows, columns, times, connected)
+    return tuple(column), rows, columns, times, connected
 
 
 # --- on disk ------------------------------------------------------------------------------------

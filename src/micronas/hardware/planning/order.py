@@ -8,19 +8,19 @@ no layer can cross them.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from micronas.network.graph import Layer, Layers
-from micronas.network.segments import segments
+from micronas.network.segments import OUTSIDE, Part, segments
 from micronas.network.signature import Kind, Shape, Signature
 
 ALIGNMENT_BYTES = 16
 """Every tensor and every scratch buffer starts at a multiple of this and is rounded up to it."""
 
 STATES = 20_000
-"""Sets of layers one search looks at before it settles for the best order found so far."""
+"""Sets of layers the search of one part looks at before it settles for the best order found so far."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +48,33 @@ def tensor_bytes(shape: Shape) -> int:
 
 
 @dataclass(frozen=True)
-class Order:
-    """The same network, its layers in the order found.
+class PartOrder:
+    """In which order the layers of a part run, each named by its place in the order given.
 
     `peak_bytes` is the most that is alive at any step; `lower_bound_bytes` is what no order can go
     below. They are equal unless the search met its cap.
     """
 
+    order: tuple[int, ...]
+    peak_bytes: int
+    lower_bound_bytes: int
+
+    @property
+    def is_optimal(self) -> bool:
+        """Whether no order needs less."""
+        return self.peak_bytes == self.lower_bound_bytes
+
+
+@dataclass(frozen=True)
+class Order:
+    """The same network, its layers in the order found.
+
+    `peak_bytes` and `lower_bound_bytes` as of `PartOrder`; `parts` are the layers, cut where one tensor is live
+    whatever the order.
+    """
+
     graph: Layers
+    parts: tuple[tuple[Layer, ...], ...]
     peak_bytes: int
     lower_bound_bytes: int
 
@@ -66,21 +85,21 @@ class Order:
 
 
 def best_order(graph: Layers, kernels: KernelNeeds, states: int = STATES) -> Order:
-    """An order with the lowest peak, or the best of those found within `states` sets of layers.
+    """An order with the lowest peak, or the best of those found within `states` sets of layers of each part.
 
     The graph is a deployed one. Ties keep close to the order given.
     """
-    layers: list[Layer] = []
-    peak_bytes = lower_bound_bytes = 0
-    outside: Layer | None = None
-    for part in segments(graph):
-        found = _search(_steps(part, outside, kernels), states)
-        states = max(1, states - found.states)
-        layers += [part[at] for at in found.order]
-        peak_bytes = max(peak_bytes, found.peak_bytes)
-        lower_bound_bytes = max(lower_bound_bytes, found.lower_bound_bytes)
-        outside = part[-1]
-    return Order(replace(graph, layers=tuple(layers)), peak_bytes, lower_bound_bytes)
+    parts = segments(graph)
+    found = [order_part(Part.of(part), kernels, states) for part in parts]
+    ordered = tuple(tuple(part[at] for at in its.order) for part, its in zip(parts, found, strict=True))
+    layers = tuple(layer for part in ordered for layer in part)
+    peak_bytes = max(its.peak_bytes for its in found)
+    return Order(replace(graph, layers=layers), ordered, peak_bytes, max(its.lower_bound_bytes for its in found))
+
+
+def order_part(part: Part, kernels: KernelNeeds, states: int = STATES) -> PartOrder:
+    """As `best_order`, of one part."""
+    return _search(_steps(part, kernels), states)
 
 
 def live_bytes(graph: Layers, kernels: KernelNeeds) -> tuple[int, ...]:
@@ -90,7 +109,7 @@ def live_bytes(graph: Layers, kernels: KernelNeeds) -> tuple[int, ...]:
     run, the operands and the result of the layer itself (once, where it writes in place) and its
     scratch; each rounded up to 16 bytes.
     """
-    steps = _steps(graph.layers, None, kernels)
+    steps = _steps(Part.of(graph.layers), kernels)
     sizes: list[int] = []
     ran, live = 1, 0
     for at in range(len(graph)):
@@ -100,21 +119,32 @@ def live_bytes(graph: Layers, kernels: KernelNeeds) -> tuple[int, ...]:
     return tuple(sizes)
 
 
-def overwritten(graph: Layers, kernels: KernelNeeds) -> dict[str, str]:
-    """For each layer that writes in place, the operand it overwrites: the first that dies there."""
-    last_reader = {name: layer.name for layer in graph for name in layer.inputs}
-    found: dict[str, str] = {}
-    for layer in graph:
-        if layer.signature.kind in kernels.in_place:
-            size = tensor_bytes(layer.signature.out_shape)
-            for name in layer.inputs:
-                if last_reader[name] == layer.name and tensor_bytes(graph[name].signature.out_shape) == size:
-                    found[layer.name] = name
-                    break
+def overwritten(part: Part, kernels: KernelNeeds) -> dict[int, int]:
+    """For each tensor that is written in place, the operand it overwrites: the first that dies there."""
+    sizes = sizes_of(part)
+    last_reader = {tensor: at for at, (_, reads) in enumerate(part.steps, 1) for tensor in reads}
+    found: dict[int, int] = {}
+    for at, (signature, reads) in enumerate(part.steps, 1):
+        if signature.kind in kernels.in_place:
+            dying = (each for each in reads if last_reader[each] == at and sizes[each] == sizes[at])
+            if (operand := next(dying, None)) is not None:
+                found[at] = operand
     return found
 
 
-# --- one segment --------------------------------------------------------------------------------
+def sizes_of(part: Part) -> tuple[int, ...]:
+    """Bytes of every tensor of a part, that from outside first (0 if it reads none)."""
+    outside = next((tensor_bytes(signature.in_shape) for signature, reads in part.steps if OUTSIDE in reads), 0)
+    return (outside, *[tensor_bytes(signature.out_shape) for signature, _ in part.steps])
+
+
+@lru_cache(maxsize=100_000)
+def room_of(part: Part, kernels: KernelNeeds) -> int:
+    """Bytes of all tensors and scratch of a part side by side: what it never needs more than."""
+    return sum(sizes_of(part)) + sum(aligned(kernels.scratch_bytes(signature)) for signature in part.signatures)
+
+
+# --- one part -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -163,34 +193,24 @@ def _members(bits: int) -> Iterator[int]:
         bits ^= low
 
 
-def _steps(part: Sequence[Layer], outside: Layer | None, kernels: KernelNeeds) -> _Steps:
-    position = {} if outside is None else {outside.name: 0}
-    position |= {layer.name: at + 1 for at, layer in enumerate(part)}
-    reads = [sum({1 << position[name] for name in layer.inputs}) for layer in part]
-    readers = [0] * (len(part) + 1)
+def _steps(part: Part, kernels: KernelNeeds) -> _Steps:
+    reads = [sum({1 << tensor for tensor in its}) for _, its in part.steps]
+    readers = [0] * (len(reads) + 1)
     for at, sources in enumerate(reads):
         for source in _members(sources):
             readers[source] |= 2 << at
-    readers[len(part)] |= 2 << len(part)  # whoever comes after
+    readers[len(reads)] |= 2 << len(reads)  # whoever comes after
     return _Steps(
-        tuple(0 if layer is None else tensor_bytes(layer.signature.out_shape) for layer in (outside, *part)),
-        tuple(aligned(kernels.scratch_bytes(layer.signature)) for layer in part),
-        tuple(layer.signature.kind in kernels.in_place for layer in part),
+        sizes_of(part),
+        tuple(aligned(kernels.scratch_bytes(signature)) for signature in part.signatures),
+        tuple(signature.kind in kernels.in_place for signature in part.signatures),
         tuple(reads),
         tuple(readers),
     )
 
 
-@dataclass(frozen=True)
-class _Found:
-    order: tuple[int, ...]
-    peak_bytes: int
-    lower_bound_bytes: int
-    states: int
-
-
 @lru_cache(maxsize=10_000)
-def _search(steps: _Steps, states: int) -> _Found:
+def _search(steps: _Steps, states: int) -> PartOrder:
     """Best-first: the set with the lowest peak on its way is looked at first, among equals the fullest."""
     everything = (2 << len(steps.reads)) - 1
     floor = max(map(steps.least, range(len(steps.reads))))
@@ -203,7 +223,7 @@ def _search(steps: _Steps, states: int) -> _Found:
         if peak > best[ran]:
             continue
         if ran == everything:
-            return _Found(_way_to(ran, came_from), peak, peak, looked_at)
+            return PartOrder(_way_to(ran, came_from), peak, peak)
         looked_at += 1
         if looked_at > states:
             return _settle(steps, ran, live, peak, _way_to(ran, came_from))
@@ -239,13 +259,13 @@ def _way_to(ran: int, came_from: dict[int, tuple[int, int]]) -> tuple[int, ...]:
     return tuple(reversed(order))
 
 
-def _settle(steps: _Steps, ran: int, live: int, bound: int, order: tuple[int, ...]) -> _Found:
+def _settle(steps: _Steps, ran: int, live: int, bound: int, order: tuple[int, ...]) -> PartOrder:
     """The cap is met: go on from here greedily, unless the order given is better. `bound` is what none can beat."""
     rest, peak = _greedily(steps, ran, live)
     given, given_peak = tuple(range(len(steps.reads))), _peak_as_given(steps)
     if given_peak < max(peak, bound):
-        return _Found(given, given_peak, bound, STATES)
-    return _Found(order + rest, max(peak, bound), bound, STATES)
+        return PartOrder(given, given_peak, bound)
+    return PartOrder(order + rest, max(peak, bound), bound)
 
 
 def _greedily(steps: _Steps, ran: int, live: int) -> tuple[tuple[int, ...], int]:

@@ -12,6 +12,7 @@ from typing import Any, cast
 from micronas.drawing import draw_cell
 from micronas.errors import UserError
 from micronas.network.graph import Graph
+from micronas.network.segments import Part
 from micronas.network.signature import Signature
 from micronas.spaces.decisions import Choices
 from micronas.spaces.nasbench201 import counting
@@ -121,6 +122,10 @@ class NasBench201(SearchSpace):
         """Counted on one cell, and multiplied."""
         skeleton, seen = self.skeleton(choices), self.seen(choices, task)
         return counting.counts(_cell(choices), skeleton, seen, form)
+
+    def parts(self, choices: Choices, task: Task) -> Counter[Part]:
+        """Cut on one cell, and multiplied."""
+        return counting.parts(_cell(choices), self.skeleton(choices), self.seen(choices, task))
 
     def describe(self, choices: Choices, task: Task) -> str:
         """`C=16 N=5 32x32x3 -> 10 classes`."""
