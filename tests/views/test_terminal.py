@@ -65,7 +65,7 @@ def test_nothing_is_cut_at_any_usual_width(width: int) -> None:
     text = shown(found(2, 2), width)
     assert max(map(cell_len, text.splitlines())) <= width
     assert "…" not in text
-    for word in ("conv 3x3", "avg pool 3x3", "skip connect", "reduce1", "TFLite-Micro's greedy", "depthwise 1x1"):
+    for word in ("conv 3x3", "avg pool 3x3", "skip connect", "reduce1", "persistent", "depthwise 1x1"):
         assert word in text
 
 
