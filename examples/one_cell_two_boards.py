@@ -12,4 +12,4 @@ for board in ("nucleo-f746zg", "nucleo-l4r5zi"):
     print(f"{board}: {latency.latency_ms:.0f} ms, expect {low:.0f} to {high:.0f} ({latency.origin})")
     for operation, cost_ms in list(latency.by_operation().items())[:3]:
         print(f"    {operation:10} {cost_ms:7.1f} ms")
-    print("   ", *outcome.misfits or ["fits the board"])
+    print("   ", outcome.verdict)

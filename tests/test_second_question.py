@@ -29,7 +29,7 @@ import json, sys
 from micronas.run.run import Run
 from micronas.run.running import search
 
-outcome = search(Run(search="exact", limits={"latency": 500.0}, target="raspberry-pi-pico"))
+outcome = search(Run(search="exact", limits={"latency": 5000.0}, target="raspberry-pi-pico"))
 heavy = [name for name in ("torch", "numba", "scipy", "unicorn") if name in sys.modules]
 print(json.dumps({"heavy": heavy, "outcome": outcome.to_dict()}))
 """
@@ -74,7 +74,7 @@ def ask(cache: Path) -> dict[str, Any]:
 
 def test_a_second_question_measures_nothing_and_needs_no_torch(cache: Path, census: Census) -> None:
     outcome = ask(cache)
-    assert outcome["latency_ms"] <= 500
+    assert outcome["latency_ms"] <= 5000
     assert outcome["measurements"] == 2 * RUN.repeats * (len(census) - 1)
     assert outcome["notes"] == []
     assert outcome["indicators"]["ntk"]["value"] == outcome["finalists"][0]["values"]["ntk"]

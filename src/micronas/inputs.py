@@ -112,6 +112,19 @@ class Images:
             return _Npz(path)
         raise InputError(f"{path} is neither a folder of images nor an .npz file; give one of these")
 
+    @cached_property
+    def channels(self) -> int:
+        """1 if all pictures looked at (up to 64, spread over the source) are grey, else 3."""
+        return max(pixels.shape[2] for pixels in self._read(_spread(len(self.images))))
+
+    @cached_property
+    def classes(self) -> int | None:
+        """How many classes the source says: folders that hold pictures, or labels in an .npz; None if it says nothing.
+
+        Of nested folders the innermost count by their names: `train/cat` and `test/cat` are one class.
+        """
+        return getattr(self.images, "classes", None)
+
     @property
     def digest(self) -> str:
         """Of a folder its names, sizes and times; of an .npz its checksums; else of up to 64 items."""
@@ -122,8 +135,8 @@ class Images:
         known = getattr(self.images, "digest", None)
         if isinstance(known, str):
             return known
-        picked = np.unique(np.linspace(0, len(self.images) - 1, 64).astype(int))
-        return _hash(str(len(self.images)), *(pixels.tobytes().hex() for pixels in self._read(picked)))
+        picked = self._read(_spread(len(self.images)))
+        return _hash(str(len(self.images)), *(pixels.tobytes().hex() for pixels in picked))
 
     def batch(self, shape: Shape, count: int, seed: int) -> Array:
         """Different pictures, resized if need be and normalised by each channel's mean and deviation.
@@ -169,7 +182,7 @@ class Images:
     def _pixels(self, at: int, item: Any) -> Pixels:
         while isinstance(item, tuple):
             item = cast(tuple[Any, ...], item)[0]
-        pixels = np.asarray(item.convert("RGB") if isinstance(item, Image.Image) else item)
+        pixels = _drawn(item) if isinstance(item, Image.Image) else np.asarray(item)
         if pixels.ndim == 3 and pixels.shape[2] not in (1, 3) and pixels.shape[0] in (1, 3):
             pixels = pixels.transpose(1, 2, 0)
         if pixels.ndim == 2:
@@ -200,6 +213,11 @@ class _Folder:
             raise InputError(f"cannot read the folder {self.root}: {error.strerror}") from error
 
     @cached_property
+    def classes(self) -> int | None:
+        folders = {path.parent for path in self.files}
+        return len({folder.name for folder in folders}) if folders - {self.root} else None
+
+    @cached_property
     def digest(self) -> str:
         stats = ((path.relative_to(self.root), path.stat()) for path in self.files)
         return _hash(*(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats))
@@ -210,7 +228,7 @@ class _Folder:
     def __getitem__(self, at: int) -> Pixels:
         try:
             with Image.open(self.files[at]) as image:
-                return np.asarray(image.convert("RGB"))
+                return _drawn(image)
         except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
             raise InputError(f"cannot read the image {self.files[at]}; remove or replace it") from error
 
@@ -242,6 +260,20 @@ class _Npz:
             raise InputError(f"{self.path} is no readable .npz file of arrays; write it with numpy.savez") from error
 
     @cached_property
+    def classes(self) -> int | None:
+        """Different numbers in the only array of whole numbers that is as long as there are pictures."""
+        labels = [
+            (name, dtype, start)
+            for name, shape, dtype, start in self._members()
+            if shape in ((len(self),), (len(self), 1)) and dtype.kind in "ui" and name != self.member[0]
+        ]
+        if len(labels) != 1:
+            return None
+        ((name, dtype, start),) = labels
+        with zipfile.ZipFile(self.path) as archive:
+            return len(np.unique(np.frombuffer(archive.read(name)[start:], dtype)))
+
+    @cached_property
     def digest(self) -> str:
         with zipfile.ZipFile(self.path) as archive:
             return _hash(*(f"{entry.filename} {entry.CRC} {entry.file_size}" for entry in archive.infolist()))
@@ -266,6 +298,17 @@ class _Npz:
         except (OSError, ValueError, EOFError, zlib.error, zipfile.BadZipFile) as error:
             raise InputError(f"{self.path} is damaged: cannot read its images {name}") from error
         return [found[at] for at in wanted]
+
+
+def _drawn(image: Image.Image) -> Pixels:
+    """A picture's pixels: one channel if it is grey, else red, green and blue."""
+    grey = image.mode in ("1", "L", "LA") or image.mode.startswith("I")
+    return np.asarray(image.convert("L" if grey else "RGB"))
+
+
+def _spread(length: int) -> npt.NDArray[np.intp]:
+    """Up to 64 places, the first and the last among them."""
+    return np.unique(np.linspace(0, length - 1, 64).astype(np.intp))
 
 
 def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:

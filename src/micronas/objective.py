@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
+from micronas.candidate import Candidate
 from micronas.errors import UserError
 from micronas.indicator import Better, Indicator, PerformanceIndicator, Scores
 
@@ -59,9 +60,17 @@ class Objective:
 
 
 class Unreachable(UserError):
-    """No architecture meets the limits; the message names the nearest one and its value."""
+    """No architecture meets the limits; the message names the nearest one and its value.
+
+    Attributes:
+        nearest: the architecture that comes nearest, where one is known.
+    """
 
     exit_code = 3
+
+    def __init__(self, message: str, nearest: Candidate | None = None) -> None:
+        super().__init__(message)
+        self.nearest = nearest
 
 
 def ranks(values: Scores, better: Better) -> Scores:

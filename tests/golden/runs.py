@@ -148,7 +148,7 @@ def judged(ended: Ended) -> Normal:
     return {
         "architecture": data["architecture"],
         "values": {name: one["value"] for name, one in data["indicators"].items()},
-        "too little": re.findall(r"KiB of (\w+),", " ".join(data["misfits"])),
+        "too little": [one["indicator"] for one in data["limits"] if one["verdict"] == "does not fit"],
         **_latency(data["latency"]),
         **_emulated(data),
     }
@@ -176,7 +176,8 @@ def found(ended: Ended) -> Normal:
     data = ended.data
     (kept,) = (ended.folder / "runs").glob("*/result.json")
     assert json.loads(kept.read_text(encoding="utf-8")) == data, "what is kept is not what was printed"
-    limits = [{name: limit[name] for name in ("indicator", "at_most", "reached")} for limit in data["limits"]]
+    enforced = [limit for limit in data["limits"] if limit["enforced"]]
+    limits = [{name: limit[name] for name in ("indicator", "at_most", "reached")} for limit in enforced]
     finalists = [{name: one[name] for name in ("architecture", "score", "values")} for one in data["finalists"]]
     factors = [one["hardware_factor"] for one in data["finalists"]]
     rounds = [{name: one[name] for name in ("candidates", "struck", "skipped")} for one in data["rounds"]]
@@ -250,6 +251,16 @@ def search(*arguments: str) -> Callable[[Path], Normal]:
     return command(found, "search", *arguments, "--runs", "RUNS", "--json")
 
 
+def pruning(*arguments: str) -> Callable[[Path], Normal]:
+    """The paper's search, without the board's memory."""
+    return search("--search", "pruning", "--no-fit", *arguments)
+
+
+def exact(*arguments: str) -> Callable[[Path], Normal]:
+    """The exact search, without the board's memory."""
+    return search("--search", "exact", "--no-fit", *arguments)
+
+
 def measure(architecture: str, *arguments: str) -> Callable[[Path], Normal]:
     return command(judged, "measure", architecture, *arguments, "--json")
 
@@ -286,26 +297,33 @@ def emitted(architecture: str, channels: int, cells: int, seed: int) -> Callable
 
 
 SCENARIOS = (
-    Scenario("pruning", search()),
-    Scenario("pruning within a limit", search("--max-latency", "300ms", *ONE_DRAW)),
-    Scenario("pruning by weights", search("--flops-weight", "0.5", "--latency-weight", "0.3", *ONE_DRAW)),
-    Scenario("pruning by naswot", search("--expressivity", "naswot", *ONE_DRAW, *SMALL)),
-    Scenario("pruning by zen-score", search("--expressivity", "zen-score", *ONE_DRAW, *SMALL)),
-    Scenario("pruning by synflow", search("--expressivity", "synflow", "--seed", "1", *ONE_DRAW, *SMALL)),
-    Scenario("pruning for another board", search("--target", "nrf5340dk", "--max-latency", "0.4s", *ONE_DRAW)),
-    Scenario("pruning another skeleton", search("--input", "24", "--classes", "4", "--seed", "2", *ONE_DRAW, *SMALL)),
-    Scenario("pruning on pictures", search("--images", "PICTURES", *ONE_DRAW)),
-    Scenario("pruning as a file says", search("--config", "CONFIG")),
-    Scenario("a limit out of reach", command(nearest, "search", "--max-latency", "1ms", "--runs", "RUNS")),
-    Scenario("exact", search("--search", "exact", *ONE_DRAW)),
-    Scenario("exact within a limit", search("--search", "exact", "--max-latency", "250ms", *ONE_DRAW), warm=True),
+    Scenario("pruning", pruning()),
+    Scenario("pruning within a limit", pruning("--max-latency", "300ms", *ONE_DRAW)),
+    Scenario("pruning by weights", pruning("--flops-weight", "0.5", "--latency-weight", "0.3", *ONE_DRAW)),
+    Scenario("pruning by naswot", pruning("--expressivity", "naswot", *ONE_DRAW, *SMALL)),
+    Scenario("pruning by zen-score", pruning("--expressivity", "zen-score", *ONE_DRAW, *SMALL)),
+    Scenario("pruning by synflow", pruning("--expressivity", "synflow", "--seed", "1", *ONE_DRAW, *SMALL)),
+    Scenario("pruning for another board", pruning("--target", "nrf5340dk", "--max-latency", "0.4s", *ONE_DRAW)),
+    Scenario("pruning another skeleton", pruning("--input", "24", "--classes", "4", "--seed", "2", *ONE_DRAW, *SMALL)),
+    Scenario("pruning on pictures", pruning("--images", "PICTURES", *ONE_DRAW)),
+    Scenario("pruning as a file says", pruning("--config", "CONFIG")),
+    Scenario("a limit out of reach", command(nearest, "search", "--max-latency", "1ms", "--no-fit", "--runs", "RUNS")),
+    Scenario("exact", exact(*ONE_DRAW)),
+    Scenario("exact within a limit", exact("--max-latency", "250ms", *ONE_DRAW), warm=True),
     Scenario(
         "exact by weights",
-        search("--search", "exact", "--ntk-weight", "2", "--flops-weight", "0.5", "--latency-weight", "1", *ONE_DRAW),
+        exact("--ntk-weight", "2", "--flops-weight", "0.5", "--latency-weight", "1", *ONE_DRAW),
         warm=True,
     ),
+    Scenario("what fits by default", search(*ONE_DRAW), warm=True),
+    Scenario(
+        "what fits a small board",
+        search("--target", "nrf5340dk", "--max-sram", "40KiB", "--max-flash", "300KiB", "--margin", "band", *ONE_DRAW),
+        warm=True,
+    ),
+    Scenario("pruning within the board", search("--search", "pruning", "--max-sram", "48KiB", *ONE_DRAW)),
     Scenario("scores", command(scored, "scores", "--seeds", "0", *ONE_DRAW, "--unique", "--out", "OUT"), warm=True),
-    Scenario("random", repeats("--search", "random", "--seed", "5", "--max-latency", "300ms", *ONE_DRAW)),
+    Scenario("random", repeats("--search", "random", "--no-fit", "--seed", "5", "--max-latency", "300ms", *ONE_DRAW)),
     Scenario("measure", measure(CELL)),
     Scenario("measure every performance", measure(CELL, "--indicators", "ntk,linear-regions,naswot,zen-score,synflow")),
     Scenario("measure the hardware", measure(POOLED, "--indicators", "latency,sram,flash")),

@@ -16,7 +16,7 @@ from tests.terminal import CELL, DEAD
 from micronas.candidate import Candidate
 from micronas.origin import Origin, Word
 from micronas.run import running
-from micronas.run.outcome import SCHEMA, Finalist, Outcome, Reading, Round
+from micronas.run.outcome import SCHEMA, Finalist, Kept, Outcome, Reading, Round, Verdict
 from micronas.run.readings import finalists
 from micronas.run.run import Run
 from micronas.search.search import Finalist as Compared
@@ -30,7 +30,7 @@ WEIGHTS = {"ntk": 1.0, "linear-regions": 1.0}
 
 
 def searched() -> Outcome:
-    outcome = running.search(replace(TINY, limits={"latency": 2.0}, terms=WEIGHTS | {"latency": 0.5}))
+    outcome = running.search(replace(TINY, search="pruning", limits={"latency": 2.0}, terms=WEIGHTS | {"latency": 0.5}))
     assert outcome.rounds
     assert outcome.limits
     return outcome
@@ -65,7 +65,7 @@ def unreachable() -> Outcome:
         measured=0,
         finalists=found,
         rounds=(Round(4, ((0, "none"),), ((1, "skip_connect"), (2, "none"))),),
-        misfits=("does not fit",),
+        limits=(Kept("sram", 1.0, None, "bytes", "SRAM", enforced=False), Kept("latency", 3.0, 2.0, "ms", upper=4.0)),
         notes=("one", "two"),
         indicators={"zen": Reading(1e300, "", Origin(Word.PUBLISHED, "a paper"), "a bound")},
     )
@@ -115,3 +115,20 @@ def test_a_mean_over_a_saturated_draw_is_flagged() -> None:
 
 def test_a_limit_that_was_not_measured_is_not_reported() -> None:
     assert running.measure(replace(TINY, limits={"latency": 2.0}), CELL, only=["params"]).limits == ()
+
+
+def test_a_verdict_is_that_of_the_limit_kept_least() -> None:
+    fits, tight, over = (
+        Kept("latency", 3.0, 2.0, "ms"),
+        Kept("latency", 3.0, 2.9, "ms", upper=3.5),
+        Kept("sram", 3.0, 4.0, "bytes"),
+    )
+    assert [one.verdict for one in (fits, tight, over)] == [Verdict.FITS, Verdict.IF_RIGHT, Verdict.NOT]
+    assert Kept("sram", 3.0, 3.0, "bytes").verdict is Verdict.FITS
+    assert Kept("sram", 3.0, None, "bytes").verdict is Verdict.NOT
+    assert Kept("latency", 3.0, 2.0, "ms", upper=3.0).verdict is Verdict.FITS
+    outcome = replace(measured(), limits=())
+    assert outcome.verdict is None
+    assert replace(outcome, limits=(fits,)).verdict is Verdict.FITS
+    assert replace(outcome, limits=(fits, tight)).verdict is Verdict.IF_RIGHT
+    assert replace(outcome, limits=(over, fits, tight)).verdict is Verdict.NOT

@@ -56,11 +56,12 @@ def test_strange_names_are_refused_and_those_of_an_earlier_version_translated(
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"input": "32"}, "input of a run must be a whole number, not '32'"),
-        ({"input": 32.5}, "input of a run must be a whole number, not 32.5"),
+        ({"input": 32.5}, 'input of a run must be a whole number, or a text like "96x96x1", not 32.5'),
+        ({"fit": 1}, "fit of a run must be true or false, not 1"),
+        ({"reserve_sram": "16KiB"}, "reserve_sram of a run must be a whole number, not '16KiB'"),
         ({"classes": True}, "classes of a run must be a whole number, not True"),
         ({"search": 1}, "search of a run must be a text, not 1"),
-        ({"search": None}, "search of a run must be a text, not None"),
+        ({"target": None}, "target of a run must be a text, not None"),
         ({"seeds": [0, 1]}, "seeds of a run must be a text, not [0, 1]"),
         ({"terms": {"ntk": "1"}}, "terms of a run must be a finite number for each indicator's name, not {'ntk': '1'}"),
         ({"terms": {"ntk": True}}, "terms of a run must be a finite number"),
@@ -87,3 +88,17 @@ def test_paths_of_an_anchored_run_read_from_any_folder(tmp_path: Path, monkeypat
     assert (run.target, run.images) == (str(tmp_path / "mine.toml"), str(tmp_path / "photos"))
     assert run.anchored() == run
     assert Run().anchored() == Run()
+
+
+@pytest.mark.parametrize(
+    ("said", "picture"),
+    [(96, (96, 96, None)), ("96", (96, 96, None)), ("96x64", (96, 64, None)), ("96X64x1", (96, 64, 1))],
+)
+def test_an_input_says_height_width_and_perhaps_channels(said: int | str, picture: tuple[int, int, int | None]) -> None:
+    assert Run(input=said).picture == picture
+
+
+@pytest.mark.parametrize("said", ["", "96x", "x96", "96x96x1x1", "96.5", "-3", "wide"])
+def test_another_input_is_refused_in_one_line(said: str) -> None:
+    with pytest.raises(UserError, match=r"cannot read the input from|must be a whole number, or a text"):
+        print(Run(input=said).picture)

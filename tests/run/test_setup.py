@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from micronas import catalog
 from micronas.errors import UserError
@@ -51,8 +54,8 @@ CELL = "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|none~1|nor_conv
             "samples of random must be a whole number of at least 1",
         ),
         ({"search": "random", "search_settings": {"sample": 9}}, "unknown setting of random 'sample'; did you mean"),
-        ({"search_settings": {"samples": 9}}, "pruning has no settings, so 'samples' is none"),
-        ({"search_settings": {"seed": 9}}, "pruning has no settings, so 'seed' is none"),
+        ({"search_settings": {"samples": 9}}, "exact has no settings, so 'samples' is none"),
+        ({"search_settings": {"seed": 9}}, "exact has no settings, so 'seed' is none"),
         ({"input": 30}, "choose a height and width that 4 divides"),
         ({"input": 0}, "the input's height must be a whole number of at least 1, not 0"),
         ({"classes": 0}, "classes must be a whole number of at least 1, not 0"),
@@ -89,25 +92,78 @@ def test_the_default_weights_are_those_decided_beforehand() -> None:
         assert weights(set_up(Run(search=search))) == regions
     (capacity,) = set_up(Run(search="exact")).objective.hardware
     assert capacity.better is Better.HIGHER
-    assert set_up(Run()).objective.limits == ()
+    assert set_up(Run(fit=False)).objective.limits == ()
 
 
 def test_terms_and_limits_are_any_of_the_catalog_by_name() -> None:
     ones = dict.fromkeys(catalog.INDICATORS, 1.0)
     parts = set_up(Run(search="exact", terms=ones, limits=ones))
     assert weights(parts) == ones
-    assert {limit.indicator.name: limit.at_most for limit in parts.objective.limits} == ones
+    assert {limit.indicator.name: limit.at_most for limit in parts.objective.limits} == ones  # less than the board has
     assert {term.indicator.name for term in parts.objective.performance} == {
         *("ntk", "linear-regions", "naswot", "zen-score", "synflow")
     }
 
 
 def test_seeds_and_repeats_reach_the_search() -> None:
-    exact, pruning = set_up(Run(search="exact", seeds="0-2")), set_up(Run(seed=4, repeats=2))
+    exact, pruning = set_up(Run(search="exact", seeds="0-2")), set_up(Run(search="pruning", seed=4, repeats=2))
     assert isinstance(exact.search, ExactSearch)
     assert (exact.search.seeds, exact.search.repeats, exact.draws) == ((0, 1, 2), 3, tuple(range(9)))
     assert isinstance(pruning.search, PruningSearch)
     assert (pruning.search.seed, pruning.search.repeats, pruning.draws) == (4, 2, (8, 9))
+
+
+def limits(run: Run) -> dict[str, float]:
+    return {limit.indicator.name: limit.at_most for limit in set_up(run).objective.limits}
+
+
+def test_the_board_limits_memory_less_what_is_reserved() -> None:
+    """By hand: 256 KiB is the largest region of the F746ZG, and 1 MiB its flash."""
+    assert limits(Run()) == {"sram": (256 - 16) * 1024, "flash": (1024 - 64) * 1024}
+    assert limits(Run(reserve_sram=0, reserve_flash=24 * 1024)) == {"sram": 256 * 1024, "flash": 1000 * 1024}
+    assert limits(Run(fit=False)) == {}
+    with pytest.raises(UserError, match=r"a reserve of 256.0 KiB leaves nothing of .*; give --reserve-sram less"):
+        set_up(Run(reserve_sram=256 * 1024))
+
+
+def test_of_two_limits_on_the_same_memory_the_lower_holds() -> None:
+    asked = {"sram": 1000.0, "flash": 5e6, "latency": 3.0}
+    assert limits(Run(limits=asked)) == {"latency": 3.0, "sram": 1000.0, "flash": 960 * 1024}
+    assert limits(Run(limits=asked, fit=False)) == asked
+
+
+def test_a_margin_is_that_of_the_latency_alone() -> None:
+    parts = set_up(Run(limits={"latency": 300.0}, margin="band"))
+    (latency,) = (limit.indicator for limit in parts.objective.limits if limit.indicator.name == "latency")
+    graph = graph_of(Run(), CELL, {})
+    low, high = Latency(parts.bench).breakdown(graph).range_ms
+    assert latency.measure(graph) == pytest.approx(high)
+    assert parts.indicator("latency").measure(graph) == pytest.approx((low + high) / 2)
+    with pytest.raises(UserError, match="unknown margin 'bands'; did you mean 'band'"):
+        set_up(Run(margin="bands"))
+
+
+def test_the_usual_search_is_exact_where_the_space_is_small_and_the_page_says_which() -> None:
+    assert set_up(Run()).run.search == "exact"
+    large = {"channels": tuple(range(4, 264, 4))}
+    assert set_up(Run(space_settings=large)).run.search == "random"  # widths cannot lie side by side
+
+
+def test_the_pictures_say_channels_and_classes(tmp_path: Path) -> None:
+    for number in range(6):
+        folder = tmp_path / "train" / ("cat", "dog", "owl")[number % 3]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((9, 7), 40 * number, np.uint8)).save(folder / f"{number}.png")
+    parts = set_up(Run(images=str(tmp_path)))
+    assert parts.start.task == Task((32, 32, 1), 3)
+    assert (parts.run.input, parts.run.classes) == ("32x32x1", 3)
+    assert parts.notes == (
+        f"{tmp_path} holds grey pictures, so the network reads one channel",
+        f"3 classes, as {tmp_path} has",
+    )
+    said = set_up(Run(images=str(tmp_path), input="16x8x3", classes=5))
+    assert said.start.task == Task((16, 8, 3), 5)
+    assert said.notes == (f"{tmp_path} has 3 classes, and 5 were asked for",)
 
 
 def test_settings_reach_space_and_search() -> None:

@@ -144,9 +144,31 @@ def test_of_several_limits_those_that_bind_are_named() -> None:
     with pytest.raises(Unreachable) as caught:
         limits(Limit(WEIGHT, 11), Limit(HEAVY, 100)).check(heavy)
     assert str(caught.value) == (
-        "no architecture reaches weight ≤ 11 kg and other ≤ 100 kg; "
-        "the nearest, nor_conv_3x3|none|avg_pool_3x3, needs weight 12 kg"
+        "no architecture reaches weight ≤ 11 kg; the cheapest, nor_conv_3x3|none|avg_pool_3x3, needs weight 12 kg"
     )
+
+
+def test_limits_that_only_together_are_out_of_reach_are_named_together() -> None:
+    """Each alone is met by some architecture, both by none; a third one is no part of it."""
+    both = (Limit(WEIGHT, 5), Limit(_Lightness(), 7))
+    for one in both:
+        limits(one).check(START)
+    with pytest.raises(Unreachable) as caught:
+        limits(Limit(HEAVY, 1000), *both).check(START)
+    assert str(caught.value).startswith("no architecture reaches weight ≤ 5 kg and lightness ≤ 7 kg; the nearest, ")
+    assert caught.value.nearest is not None
+    assert caught.value.nearest.text in str(caught.value)
+
+
+@dataclass(frozen=True)
+class _Lightness(Weight):
+    """What is left of 20 kg."""
+
+    name: str = "lightness"
+
+    def of_all(self, start: Candidate) -> Scores:
+        weights = super().of_all(start)
+        return np.where(np.isfinite(weights), 20 - weights, np.inf)
 
 
 def test_an_answer_is_the_cheapest_form_unless_only_the_cell_itself_is_allowed() -> None:

@@ -40,8 +40,27 @@ Repeats = Annotated[
 ImagesFrom = Annotated[str | None, _option("Folder of images or .npz; else seeded noise.", "--images")]
 Channels = Annotated[int | None, _option("C, channels of the first stage.", default=16)]
 Cells = Annotated[int | None, _option("N, cells per stage.", default=5)]
-Input = Annotated[int | None, _option("Height and width of the input image.", default=_DEFAULT.input)]
-Classes = Annotated[int | None, _option("Outputs of the network.", default=_DEFAULT.classes)]
+Stages = Annotated[int | None, _option("Stages of cells, each of half the resolution.", default=3, least=1)]
+StemStride = Annotated[int | None, _option("Stride of the first convolution: 1, 2 or 4.", default=1, least=1)]
+Input = Annotated[
+    str | None, _option("The pictures: 96, 96x64 or 96x96x1 (height, width, channels).", default="32x32, as the images")
+]
+Classes = Annotated[int | None, _option("Outputs of the network.", default="as --images has, else 10")]
+MaxLatency = Annotated[str | None, _option("Hard limit with its unit, like 300ms or 0.3s.")]
+MaxSram = Annotated[str | None, _option("Hard limit on the planned arena, like 128KiB.", default="the board's")]
+MaxFlash = Annotated[str | None, _option("Hard limit on weights and code, like 512KiB.", default="the board's")]
+MaxFlops = Annotated[str | None, _option("Hard limit on multiply-accumulates of live edges, like 50M.")]
+LimitOn = Annotated[
+    list[str] | None, _option("NAME=VALUE of any indicator, like params=500k; may be repeated.", "--limit")
+]
+Fit = Annotated[
+    bool | None, _option("Whether the board's own memory limits the search.", "--fit/--no-fit", default="fit")
+]
+ReserveSram = Annotated[str | None, _option("Left to the application.", default="16KiB, or an eighth if less")]
+ReserveFlash = Annotated[str | None, _option("Left to the application.", default="64KiB, or an eighth if less")]
+Margin = Annotated[
+    str | None, _option("none or band: keep a latency limit at the upper end of its error band.", default="none")
+]
 EXPRESSIVITIES = ("linear-regions", "naswot", "zen-score", "synflow")
 """What may stand beside the NTK: indicators of how much a network can express."""
 
@@ -58,7 +77,7 @@ Out = Annotated[
 ]
 
 
-def weight(words: str, default: object) -> Any:
+def weighs(words: str, default: object) -> Any:
     """An option for a weight: 0 or more."""
     return _option(words, default=default, least=0.0)
 
@@ -82,7 +101,12 @@ _EXPRESSIVITY, _FLOPS = "the expressivity", "the FLOPs"
 _FLAGS: Mapping[str, tuple[str, str | None]] = {
     "channels": ("space_settings", "channels"),
     "cells": ("space_settings", "cells"),
+    "stages": ("space_settings", "stages"),
+    "stem_stride": ("space_settings", "stem_stride"),
     "max_latency": ("limits", "latency"),
+    "max_sram": ("limits", "sram"),
+    "max_flash": ("limits", "flash"),
+    "max_flops": ("limits", "live-flops"),
     "ntk_weight": ("terms", "ntk"),
     "regions_weight": ("terms", _EXPRESSIVITY),
     "flops_weight": ("terms", _FLOPS),
@@ -103,6 +127,12 @@ _READ: Mapping[str, Callable[[str, str], Any]] = {
 """How a value of each mapping is read from text."""
 
 
+def flags_given(arguments: Mapping[str, object]) -> dict[str, object]:
+    """Of a command's arguments those that say something of its run."""
+    known = {*(one.name for one in fields(Run)), *_FLAGS, "expressivity"}
+    return {name: value for name, value in arguments.items() if name in known and value is not None}
+
+
 def asked_for(given: Mapping[str, object], *, config: Path | None = None, brought: Run | None = None) -> Run:
     """The run that flags ask for; `given` are fields of `Run` and flags of `_FLAGS`, None where a flag was not given.
 
@@ -114,6 +144,9 @@ def asked_for(given: Mapping[str, object], *, config: Path | None = None, brough
     said = {name: value for name, value in given.items() if value is not None}
     run = brought or (read_config(config) if config else _DEFAULT)
     own = {one.name: said[one.name] for one in fields(Run) if one.name in said}
+    for name in ("reserve_sram", "reserve_flash"):
+        if name in own:
+            own[name] = _reserve(str(own[name]), name)
     if "seed" in own and "seeds" not in own:
         own["seeds"] = None  # of an ensemble that the flag replaces
     run = replace(run, **cast(dict[str, Any], own))
@@ -128,6 +161,12 @@ def asked_for(given: Mapping[str, object], *, config: Path | None = None, brough
     if expressivity is None and not filled["terms"]:
         return run
     return replace(run, terms=_terms(run, expressivity, filled["terms"]))
+
+
+def _reserve(text: str, name: str) -> int:
+    """Bytes to leave free; none is as good an answer as any."""
+    flag = f"--{name.replace('_', '-')}"
+    return 0 if text.strip() in ("0", "0B", "0KiB") else int(parse_quantity(text, "bytes", flag))
 
 
 def _filled(said: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:

@@ -18,20 +18,32 @@ from micronas.commands.flags import (
     Classes,
     Config,
     Expressivity,
+    Fit,
     ImagesFrom,
     Input,
+    LimitOn,
+    Margin,
+    MaxFlash,
+    MaxFlops,
+    MaxLatency,
+    MaxSram,
     Repeats,
+    ReserveFlash,
+    ReserveSram,
     RunsFolder,
     Runtime,
     Seed,
     Space,
     SpaceSetting,
+    Stages,
+    StemStride,
     Target,
     asked_for,
     brought_by,
+    flags_given,
     stands_alone,
     to_write,
-    weight,
+    weighs,
 )
 from micronas.errors import UserError
 from micronas.run import results, running
@@ -41,41 +53,47 @@ from micronas.run.setup import every_indicator, usual_means
 from micronas.spaces.space import ArchitectureError
 from micronas.views import terminal
 
-_DEFAULT = Run()
 _RUNS = Path("runs")
 _A_RUN = "its folder or result.json, the start of its name, or last"
 
 
 def search(
     target: Target = None,
+    max_latency: MaxLatency = None,
+    max_sram: MaxSram = None,
+    max_flash: MaxFlash = None,
+    max_flops: MaxFlops = None,
+    limit: LimitOn = None,
+    fit: Fit = None,
+    reserve_sram: ReserveSram = None,
+    reserve_flash: ReserveFlash = None,
+    margin: Margin = None,
     search: Annotated[
-        str | None, typer.Option(help=f"One of: {', '.join(catalog.SEARCHES)}.", show_default=_DEFAULT.search)
+        str | None,
+        typer.Option(help=f"One of: {', '.join(catalog.SEARCHES)}.", show_default="exact where the space is small"),
     ] = None,
-    search_settings: Annotated[
+    search_setting: Annotated[
         list[str] | None, typer.Option("--search-setting", help="NAME=VALUE, like samples=200; may be repeated.")
     ] = None,
     space: Space = None,
-    space_settings: SpaceSetting = None,
-    max_latency: Annotated[str | None, typer.Option(help="Hard limit with its unit, like 300ms or 0.3s.")] = None,
-    limits: Annotated[
-        list[str] | None,
-        typer.Option("--limit", help="NAME=VALUE of any indicator, like sram=128KiB; repeatable."),
-    ] = None,
-    weights: Annotated[
+    space_setting: SpaceSetting = None,
+    weight: Annotated[
         list[str] | None, typer.Option("--weight", help="NAME=WEIGHT of any indicator, like naswot=2; may be repeated.")
     ] = None,
-    ntk_weight: Annotated[float | None, weight("Of trainability.", "1")] = None,
-    regions_weight: Annotated[float | None, weight("Of expressivity.", "1")] = None,
+    ntk_weight: Annotated[float | None, weighs("Of trainability.", "1")] = None,
+    regions_weight: Annotated[float | None, weighs("Of expressivity.", "1")] = None,
     expressivity: Expressivity = None,
-    flops_weight: Annotated[float | None, weight("A cost to pruning, capacity to exact.", "0; exact search 1")] = None,
-    latency_weight: Annotated[float | None, weight("Of latency, a cost.", "0")] = None,
+    flops_weight: Annotated[float | None, weighs("A cost to pruning, capacity to exact.", "0; exact search 1")] = None,
+    latency_weight: Annotated[float | None, weighs("Of latency, a cost.", "0")] = None,
     seed: Seed = None,
-    seeds: Annotated[str | None, typer.Option(help="An ensemble for --search exact, like 0-4.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="An ensemble for exact search, like 0-4.")] = None,
     repeats: Repeats = None,
     images: ImagesFrom = None,
     runtime: Runtime = None,
     channels: Channels = None,
     cells: Cells = None,
+    stages: Stages = None,
+    stem_stride: StemStride = None,
     input: Input = None,  # noqa: A002 (the flag is --input)
     classes: Classes = None,
     config: Config = None,
@@ -83,31 +101,8 @@ def search(
     runs_folder: RunsFolder = _RUNS,
     as_json: AsJson = False,
 ) -> None:
-    """Search the best cell for a board."""
-    given = {
-        "target": target,
-        "search": search,
-        "search_setting": search_settings,
-        "space": space,
-        "space_setting": space_settings,
-        "max_latency": max_latency,
-        "limit": limits,
-        "weight": weights,
-        "ntk_weight": ntk_weight,
-        "regions_weight": regions_weight,
-        "expressivity": expressivity,
-        "flops_weight": flops_weight,
-        "latency_weight": latency_weight,
-        "seed": seed,
-        "seeds": seeds,
-        "repeats": repeats,
-        "images": images,
-        "runtime": runtime,
-        "channels": channels,
-        "cells": cells,
-        "input": input,
-        "classes": classes,
-    }
+    """Search the best network that fits a board."""
+    given = flags_given(locals())
     if repeat is None:
         outcome = _searched(asked_for(given, config=config))
     else:
@@ -139,9 +134,11 @@ def measure(
     expressivity: Expressivity = None,
     runtime: Runtime = None,
     space: Space = None,
-    space_settings: SpaceSetting = None,
+    space_setting: SpaceSetting = None,
     channels: Channels = None,
     cells: Cells = None,
+    stages: Stages = None,
+    stem_stride: StemStride = None,
     input: Input = None,  # noqa: A002 (the flag is --input)
     classes: Classes = None,
     config: Config = None,
@@ -149,20 +146,7 @@ def measure(
     as_json: AsJson = False,
 ) -> None:
     """Judge one architecture by every indicator. A run brings its board, skeleton, seeds and images; flags win."""
-    given = {
-        "target": target,
-        "seed": seed,
-        "repeats": repeats,
-        "images": images,
-        "expressivity": expressivity,
-        "runtime": runtime,
-        "space": space,
-        "space_setting": space_settings,
-        "channels": channels,
-        "cells": cells,
-        "input": input,
-        "classes": classes,
-    }
+    given = flags_given(locals())
     earlier = results.find(architecture, runs_folder)
     if earlier is None:
         run = asked_for(given, config=config)
@@ -200,24 +184,16 @@ def scores(
     images: ImagesFrom = None,
     expressivity: Expressivity = None,
     space: Space = None,
-    space_settings: SpaceSetting = None,
+    space_setting: SpaceSetting = None,
     channels: Channels = None,
     cells: Cells = None,
+    stages: Stages = None,
+    stem_stride: StemStride = None,
     input: Input = None,  # noqa: A002 (the flag is --input)
     classes: Classes = None,
 ) -> None:
     """Export the score of every architecture of the space, and each seed's indicators (the mean of its draws)."""
-    given = {
-        "repeats": repeats,
-        "images": images,
-        "expressivity": expressivity,
-        "space": space,
-        "space_setting": space_settings,
-        "channels": channels,
-        "cells": cells,
-        "input": input,
-        "classes": classes,
-    }
+    given = flags_given(locals())
     run = replace(asked_for(given), search="exact", seeds=seeds)
     with progress() as watch:
         exported = running.export_scores(run, to_write(out), unique, watch)

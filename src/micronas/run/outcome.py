@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -13,7 +14,7 @@ from micronas.deploy.emulation import Emulation
 from micronas.hardware.indicators.breakdown import Breakdown, Cost
 from micronas.origin import Origin, Word
 
-SCHEMA = 1
+SCHEMA = 2
 """Of `Outcome.to_dict`; one more with every change after which an older reader would misread it."""
 
 
@@ -32,14 +33,42 @@ class Reading:
         return {"value": self.value, "unit": self.unit, **_words(self.origin), **caveat}
 
 
+class Verdict(StrEnum):
+    """Whether a network keeps a limit, as far as its number is known."""
+
+    FITS = "fits"
+    IF_RIGHT = "fits if the estimate is right"
+    NOT = "does not fit"
+
+
 @dataclass(frozen=True)
 class Kept:
-    """A limit that was asked for, and the value reached."""
+    """A limit, and what the network needs of it.
+
+    Attributes:
+        indicator: its name.
+        at_most: the limit, in `unit`.
+        reached: what the network needs by the estimate; None if it is disconnected.
+        unit: the indicator's.
+        whose: "asked", or what of the board it is: `SRAM1, 240.0 KiB less 16.0 reserved`.
+        enforced: whether the search had to keep it.
+        upper: the upper end of what it may need, where there is an error band.
+    """
 
     indicator: str
     at_most: float
-    reached: float
+    reached: float | None
     unit: str
+    whose: str = "asked"
+    enforced: bool = True
+    upper: float | None = None
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether it is kept."""
+        if self.reached is None or self.reached > self.at_most:
+            return Verdict.NOT
+        return Verdict.IF_RIGHT if (self.upper or self.reached) > self.at_most else Verdict.FITS
 
 
 @dataclass(frozen=True)
@@ -93,8 +122,7 @@ class Outcome:
         rounds: those that led to the answer, if the search has rounds.
         measured: how many numbers the performance indicators gave the search, None if there was none.
         seconds: the search alone (or the measuring), without start-up.
-        limits: what was asked and what was reached.
-        misfits: what the board has too little of.
+        limits: those asked for, and the board's own memory.
         made_from: digests of what the run names but does not hold: the images and the latencies.
         emulation: the whole network run as firmware, where that was asked for.
         notes: what else the user should be told, a line each.
@@ -116,11 +144,15 @@ class Outcome:
     measured: int | None = None
     seconds: float = 0.0
     limits: tuple[Kept, ...] = ()
-    misfits: tuple[str, ...] = ()
     made_from: Mapping[str, str] = field(default_factory=dict[str, str])
     emulation: Emulation | None = None
     notes: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=versions)
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """Of all limits that of the one kept least; None if there are none."""
+        return max((one.verdict for one in self.limits), key=[*Verdict].index, default=None)
 
     def to_dict(self) -> dict[str, object]:
         """Plain data for JSON, finite numbers only."""
@@ -139,8 +171,8 @@ class Outcome:
             "drawing": list(self.drawing),
             "latency": _latency(self.breakdown) if self.breakdown else None,
             "emulation": _emulation(self.emulation) if self.emulation else None,
-            "limits": [asdict(one) for one in self.limits],
-            "misfits": list(self.misfits),
+            "verdict": self.verdict,
+            "limits": [{**asdict(one), "verdict": str(one.verdict)} for one in self.limits],
             "notes": list(self.notes),
             "measurements": self.measured,
             "finalists": [asdict(one) for one in self.finalists],
@@ -172,13 +204,16 @@ class Outcome:
             rounds=tuple(_read_round(said) for said in data["rounds"]),
             measured=data["measurements"],
             seconds=data["seconds"],
-            limits=tuple(Kept(**said) for said in data["limits"]),
-            misfits=tuple(data["misfits"]),
+            limits=tuple(_read_limit(said) for said in data["limits"]),
             made_from=dict(data["made_from"]),
             emulation=_read_emulation(data["emulation"]) if data["emulation"] else None,
             notes=tuple(data["notes"]),
             versions=dict(data["versions"]),
         )
+
+
+def _read_limit(said: Mapping[str, Any]) -> Kept:
+    return Kept(**{name: value for name, value in said.items() if name != "verdict"})
 
 
 def _words(origin: Origin) -> dict[str, object]:

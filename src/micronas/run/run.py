@@ -41,14 +41,19 @@ class Run:
     Attributes:
         space: name in the catalog.
         space_settings: what is not as the space has it by default: `{"channels": 8, "cells": 3}`.
-        search: name in the catalog.
+        search: name in the catalog; None for what suits the space: exact where it can be enumerated, else pruning,
+            or random where a decision's options cannot lie side by side.
         search_settings: what is not as the search has it by default: `{"samples": 200}`.
         target: a board's name, or the path of its `.toml`.
         runtime: whose kernels are timed on the board; another's table comes of its own profile or calibration.
-        input: height and width of the pictures.
-        classes: outputs of the network.
+        input: height and width of the pictures, as one number or like "96x64" or "96x64x1"; where channels are not
+            said, those of the images, else 3.
+        classes: outputs of the network; None for as many as the images' folder has, else 10.
         terms: how much each indicator weighs, by its name in the catalog; None for what the search weighs by default.
         limits: hard limits, indicator ≤ number, in the indicator's unit (milliseconds, bytes, MACs).
+        fit: whether the board's own memory limits `sram` and `flash` too, less what is reserved for the application.
+        reserve_sram, reserve_flash: bytes; None for what `run.room` takes by default.
+        margin: "none": a latency limit is kept by the estimate; "band": by the upper end of its error band.
         images: folder of images or `.npz` for the indicators; None for a seeded Gaussian batch.
         seed, repeats: of weights and random inputs; a seed is as many draws as there are repeats (`draw_seeds`).
         seeds: of an ensemble, like "0-4" (exact search only); None for `seed` alone.
@@ -56,14 +61,18 @@ class Run:
 
     space: str = "nasbench201"
     space_settings: Mapping[str, Setting] = field(default_factory=dict[str, Setting])
-    search: str = "pruning"
+    search: str | None = None
     search_settings: Mapping[str, Setting] = field(default_factory=dict[str, Setting])
     target: str = "nucleo-f746zg"
     runtime: str = OUR_RUNTIME
-    input: int = 32
-    classes: int = 10
+    input: int | str = 32
+    classes: int | None = None
     terms: Mapping[str, float] | None = None
     limits: Mapping[str, float] = field(default_factory=dict[str, float])
+    fit: bool = True
+    reserve_sram: int | None = None
+    reserve_flash: int | None = None
+    margin: str = "none"
     images: str | None = None
     seed: int = 0
     seeds: str | None = None
@@ -81,6 +90,21 @@ class Run:
         for name in ("space_settings", "search_settings"):  # as files have them, several numbers are a list
             settings = cast(Mapping[str, Any], getattr(self, name))
             object.__setattr__(self, name, {setting: _frozen(value) for setting, value in settings.items()})
+
+    @property
+    def picture(self) -> tuple[int, int, int | None]:
+        """(height, width, channels) that `input` says; channels None where it does not say them.
+
+        Raises:
+            UserError: it says no such thing.
+        """
+        if isinstance(self.input, int):
+            return self.input, self.input, None
+        words = self.input.lower().split("x")
+        if len(words) > 3 or not all(word.strip().isdecimal() for word in words):
+            raise UserError(f"cannot read the input from {self.input!r}; write it like 96, 96x64 or 96x96x1")
+        height, width, *channels = (int(word) for word in (*words, *words[:1] * (len(words) == 1)))
+        return height, width, channels[0] if channels else None
 
     def anchored(self) -> Run:
         """The same with absolute paths, so that it can be repeated from any folder."""
@@ -115,6 +139,10 @@ def _wrong(value: object, annotated: str) -> str:
     match annotated.removesuffix(" | None"):
         case "int":
             return "" if type(value) is int else "a whole number"
+        case "bool":
+            return "" if type(value) is bool else "true or false"
+        case "int | str":
+            return "" if type(value) is int or isinstance(value, str) else 'a whole number, or a text like "96x96x1"'
         case "str":
             return "" if isinstance(value, str) and value else "a text"
         case "Mapping[str, float]":

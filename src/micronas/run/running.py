@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -12,14 +12,16 @@ from micronas import catalog
 from micronas.cache import atomic_write
 from micronas.candidate import Candidate
 from micronas.errors import UserError
-from micronas.hardware.boards.target import Target
+from micronas.hardware.indicators.breakdown import Breakdown
 from micronas.hardware.indicators.latency import Latency
 from micronas.indicator import untrained_of
 from micronas.network.live import Disconnected
-from micronas.objective import Limit
+from micronas.objective import Unreachable
+from micronas.run.advice import notes, smaller
 from micronas.run.outcome import Kept, Outcome, Reading
 from micronas.run.readings import break_down, finalists, read_indicators, rounds
 from micronas.run.results import THE_ANSWERS_LATENCIES, THE_TABLE
+from micronas.run.room import Room
 from micronas.run.run import Run
 from micronas.run.setup import Setup, look_up, set_up
 from micronas.search.exact import ExactSearch, score_rows
@@ -41,9 +43,12 @@ def search(run: Run, watch: Watch = unwatched) -> Outcome:
     parts = set_up(run, watch)
     parts.refuse_unfit_pictures()
     started = time.perf_counter()
-    result = parts.search.run(parts.start, parts.objective)
+    try:
+        result = parts.search.run(parts.start, parts.objective)
+    except Unreachable as error:
+        raise _advised(error, parts) from error
     seconds = time.perf_counter() - started
-    return _outcome(run, parts, result.candidate, seconds, None, result)
+    return _outcome(parts, result.candidate, seconds, None, result)
 
 
 def measure(
@@ -69,9 +74,19 @@ def measure(
     parts = set_up(run, watch)
     candidate = parts.start.of(parts.start.space.parse(architecture))
     started = time.perf_counter()
-    outcome = _outcome(run, parts, candidate, 0.0, only)
+    outcome = _outcome(parts, candidate, 0.0, only)
     emulation = _emulate(parts, candidate, run.seed, watch) if emulated else None
     return replace(outcome, emulation=emulation, seconds=round(time.perf_counter() - started, 3))
+
+
+def _advised(error: Unreachable, parts: Setup) -> Unreachable:
+    """The same with what would help."""
+    limits = parts.objective.limits
+    flags = error.nearest and smaller(error.nearest, limits)
+    if flags:
+        return Unreachable(f"{error}; {flags} would help", error.nearest)
+    board = parts.run.fit and any(limit.indicator.name not in parts.run.limits for limit in limits)
+    return Unreachable(f"{error}; --no-fit searches without the board's memory" if board else str(error), error.nearest)
 
 
 def _checked(run: object) -> Run:
@@ -91,7 +106,6 @@ def _emulate(parts: Setup, candidate: Candidate, seed: int, watch: Watch) -> Emu
 
 
 def _outcome(
-    run: Run,
     parts: Setup,
     candidate: Candidate,
     seconds: float,
@@ -114,17 +128,21 @@ def _outcome(
         target=parts.bench.target.name,
         indicators=readings,
         breakdown=breakdown,
-        seed=run.seed,
-        run=run.to_dict(),
-        search=run.search if result else None,
+        seed=parts.run.seed,
+        run=parts.run.anchored().to_dict(),
+        search=parts.run.search if result else None,
         finalists=finalists(result) if result else (),
         rounds=rounds(result) if result else (),
         measured=result.measured if result else None,
         seconds=round(seconds, 3),
-        limits=_kept(parts.objective.limits, candidate, readings, parts) if result else (),
-        misfits=_misfits(parts.bench.target, readings),
+        limits=_kept(parts, candidate, readings, breakdown, bool(result)),
         made_from={"the images": parts.means.inputs.digest, **_latencies(parts, searched)},
-        notes=(*(result.notes if result else ()), *measured.notes),
+        notes=(
+            *parts.notes,
+            *(notes(candidate, parts.start, parts.objective.limits) if result else ()),
+            *(result.notes if result else ()),
+            *measured.notes,
+        ),
     )
 
 
@@ -147,33 +165,38 @@ def _latencies(parts: Setup, searched: Collection[object]) -> dict[str, str]:
     return {THE_TABLE if searched else THE_ANSWERS_LATENCIES: parts.bench.target.latency.digest_of(used)}
 
 
-def _misfits(target: Target, readings: Mapping[str, Reading]) -> tuple[str, ...]:
-    """What the board has too little of for this network."""
-    region = target.arena_region
-    room = {
-        "sram": (region.size_bytes, f"its largest SRAM region, {region.name}"),
-        "flash": (target.flash_bytes, "its flash"),
-    }
+def _kept(
+    parts: Setup, candidate: Candidate, readings: Mapping[str, Reading], breakdown: Breakdown | None, searched: bool
+) -> tuple[Kept, ...]:
+    """Every limit, and what the network needs of it; of a given network those whose indicators were asked for."""
+    run, board = parts.run, {room.indicator: room for room in parts.rooms}
+    names = dict.fromkeys((*run.limits, *board))
     return tuple(
-        f"does not fit {target.name}: needs {reading.value / 1024:,.0f} KiB of {name}, {what} has {size / 1024:,.0f}"
-        for name, (size, what) in room.items()
-        if (reading := readings.get(name)) and reading.value is not None and reading.value > size
+        _kept_one(name, parts, board.get(name), _reached(name, parts, candidate, readings), breakdown, searched)
+        for name in names
+        if searched or name in readings
     )
 
 
-def _kept(
-    limits: Sequence[Limit], candidate: Candidate, readings: Mapping[str, Reading], parts: Setup
-) -> tuple[Kept, ...]:
-    """Every limit, and what the answer needs of it."""
-    kept: list[Kept] = []
-    for limit in limits:
-        name = limit.indicator.name
-        reached = readings[name].value if name in readings else None
-        if reached is None:
-            with Measured() as measured:
-                reached = float(measured.values(limit.indicator, [candidate], parts.draws)[0])
-        kept.append(Kept(name, limit.at_most, reached, limit.indicator.unit))
-    return tuple(kept)
+def _kept_one(
+    name: str, parts: Setup, room: Room | None, reached: float | None, breakdown: Breakdown | None, searched: bool
+) -> Kept:
+    run = parts.run
+    asked = run.limits.get(name)
+    if asked is not None and (room is None or not run.fit or asked <= room.at_most):
+        at_most, whose, enforced = asked, "asked", searched
+    else:
+        assert room is not None  # it was named by one of the two
+        at_most, whose, enforced = float(room.at_most), str(room), searched and run.fit
+    upper = breakdown.range_ms[1] if name == "latency" and breakdown and breakdown.band else None
+    return Kept(name, at_most, reached, parts.indicator(name).unit, whose, enforced, upper)
+
+
+def _reached(name: str, parts: Setup, candidate: Candidate, readings: Mapping[str, Reading]) -> float | None:
+    if name in readings:
+        return readings[name].value
+    with Measured() as measured:
+        return float(measured.values(parts.indicator(name), [candidate], parts.draws)[0])
 
 
 @dataclass(frozen=True)

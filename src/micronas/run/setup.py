@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar, cast
 
 from micronas import catalog
+from micronas.budget import budget_of
 from micronas.candidate import Candidate, everything
 from micronas.errors import UserError
 from micronas.hardware.boards.profiled import Bench
 from micronas.hardware.boards.target import load_target
+from micronas.hardware.indicators.latency import Latency
 from micronas.indicator import Indicator, PerformanceIndicator, untrained_of
 from micronas.inputs import Gaussian, Images
 from micronas.network.graph import Graph
 from micronas.objective import Limit, Objective, Term
 from micronas.run.reading import parse_seeds
+from micronas.run.room import Room, rooms_of
 from micronas.run.run import Run, Setting
 from micronas.search.search import Search, Watch, draw_seeds, unwatched
-from micronas.spaces.space import SearchSpace
+from micronas.spaces.space import OpenDecisions, SearchSpace
 from micronas.task import Task
 
 MOST_REPEATS = 1000
 """More draws for a seed are a typing mistake: each is measured anew."""
+
+USUAL_CLASSES = 10
+"""Outputs of a network for which neither the run nor its pictures say how many."""
 
 _Named = TypeVar("_Named")
 
@@ -33,18 +39,24 @@ class Setup:
     """A run's parts, ready to go.
 
     Attributes:
+        run: what was asked for, with nothing left to a default: the search, the input, the classes.
         start: all of the space, for the task.
         means: what indicators are made with: the pictures, and the board.
         objective: what is looked for.
         search: how.
         draws: what single draws of weights and inputs are seeded with.
+        rooms: what the board leaves a network.
+        notes: what of it was taken from the pictures, a line each.
     """
 
+    run: Run
     start: Candidate
     means: catalog.Means
     objective: Objective
     search: Search
     draws: tuple[int, ...]
+    rooms: tuple[Room, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def bench(self) -> Bench:
@@ -88,11 +100,53 @@ def set_up(run: Run, watch: Watch = unwatched) -> Setup:
         UserError: an unknown name, a bad value, unreadable images or board.
     """
     seeds = _seeds(run)
+    inputs = Images(run.images) if run.images else Gaussian()
+    asked, run = run, _pictured(run, inputs)
     start = everything(space_of(run), task_of(run))
+    run = run if run.search else replace(run, search=usual_search(start, run))
     bench = Bench(load_target(run.target, run.runtime), profiling(watch))
-    means = catalog.Means(Images(run.images) if run.images else Gaussian(), bench)
+    means = catalog.Means(inputs, bench)
     search = search_of(run, seeds, watch)
-    return Setup(start, means, _objective(run, means, search), search, draw_seeds(seeds, run.repeats))
+    rooms = rooms_of(bench.target, run.reserve_sram, run.reserve_flash)
+    objective = _objective(run, means, search, rooms)
+    notes = tuple(_taken_from_pictures(asked, inputs))
+    return Setup(run, start, means, objective, search, draw_seeds(seeds, run.repeats), rooms, notes)
+
+
+def _pictured(run: Run, inputs: Images | Gaussian) -> Run:
+    """The run with input and classes said, as it says them, the pictures do, or as usual."""
+    height, width, channels = run.picture
+    shown = isinstance(inputs, Images)
+    if channels is None:
+        channels = inputs.channels if shown else 3
+    classes = run.classes if run.classes is not None else (inputs.classes if shown else None) or USUAL_CLASSES
+    return replace(run, input=f"{height}x{width}x{channels}", classes=classes)
+
+
+def _taken_from_pictures(run: Run, inputs: Images | Gaussian) -> Iterator[str]:
+    if isinstance(inputs, Images):
+        if run.picture[2] is None and inputs.channels == 1:
+            yield f"{inputs.where} holds grey pictures, so the network reads one channel"
+        if run.classes is None and inputs.classes:
+            yield f"{inputs.classes} classes, as {inputs.where} has"
+        elif run.classes and inputs.classes and run.classes != inputs.classes:
+            yield f"{inputs.where} has {inputs.classes} classes, and {run.classes} were asked for"
+
+
+def usual_search(start: Candidate, run: Run) -> str:
+    """What searches a space unless a run says: exact where it can be enumerated, else pruning where it can prune.
+
+    Pruning draws all options of a decision side by side, and foresees limits; where one cannot be, random searches.
+    """
+    if start.is_small:
+        return "exact"
+    try:
+        start.graph  # noqa: B018 (lowering it is the test)
+    except OpenDecisions:
+        return "random"
+    usual = usual_means()
+    foreseen = (budget_of(look_up(catalog.INDICATORS, name, "indicator")(usual)) for name in run.limits)
+    return "pruning" if all(foreseen) else "random"
 
 
 def profiling(watch: Watch) -> catalog.Progress:
@@ -113,7 +167,10 @@ def space_of(run: Run) -> SearchSpace:
 
 def task_of(run: Run) -> Task:
     """What a run's networks are for."""
-    return Task((run.input, run.input, 3), run.classes)
+    height, width, channels = run.picture
+    return Task(
+        (height, width, 3 if channels is None else channels), USUAL_CLASSES if run.classes is None else run.classes
+    )
 
 
 def graph_of(run: Run, architecture: str, numbers: Mapping[str, int]) -> Graph:
@@ -135,13 +192,14 @@ def search_of(run: Run, seeds: tuple[int, ...], watch: Watch) -> Search:
     Raises:
         UserError: no such search or setting, or several seeds for a search that takes one.
     """
-    kind = look_up(catalog.SEARCHES, run.search, "search")
+    name = run.search or "exact"
+    kind = look_up(catalog.SEARCHES, name, "search")
     types = _types(kind)
     if len(seeds) > 1 and "seeds" not in types:
-        raise UserError(f"several seeds are for --search exact; {run.search} takes one: --seed")
+        raise UserError(f"several seeds are for --search exact; {name} takes one: --seed")
     seeded = {"seeds": seeds} if "seeds" in types else {"seed": min(seeds)}
     own = {name: annotated for name, annotated in types.items() if name not in _PLUMBING}
-    settings = _settings(run.search, own, run.search_settings)
+    settings = _settings(name, own, run.search_settings)
     return kind(**seeded, repeats=run.repeats, watch=watch, **settings)
 
 
@@ -197,6 +255,7 @@ def _fits(value: object, annotated: str) -> bool:
 
 def _seeds(run: Run) -> tuple[int, ...]:
     """What the parts would not see for themselves, checked; the seeds of the run."""
+    look_up(_MARGINS, run.margin, "margin")
     for name, number, least in (("seed", run.seed, 0), ("repeats", run.repeats, 1)):
         if number < least:
             raise UserError(f"{name} must be a whole number of at least {least}, not {number}")
@@ -205,7 +264,7 @@ def _seeds(run: Run) -> tuple[int, ...]:
     return (run.seed,) if run.seeds is None else parse_seeds(run.seeds)
 
 
-def _objective(run: Run, means: catalog.Means, search: Search) -> Objective:
+def _objective(run: Run, means: catalog.Means, search: Search, rooms: Sequence[Room]) -> Objective:
     weights = search.default_terms if run.terms is None else run.terms
     if not any(weights.values()):
         raise UserError("all weights are 0, so no network would be better than another; give one of them a weight")
@@ -217,10 +276,24 @@ def _objective(run: Run, means: catalog.Means, search: Search) -> Objective:
             untrained.append(Term(one, weight))
         else:
             deployed.append(Term(indicator, weight))
-    limits = (
-        Limit(look_up(catalog.INDICATORS, name, "indicator")(means), at_most) for name, at_most in run.limits.items()
-    )
-    return Objective(tuple(untrained), tuple(deployed), tuple(limits))
+    return Objective(tuple(untrained), tuple(deployed), _limits(run, means, rooms))
+
+
+def _limits(run: Run, means: catalog.Means, rooms: Sequence[Room]) -> tuple[Limit, ...]:
+    """What was asked for, and what the board leaves where the run is to fit; of two on one indicator the lower."""
+    board = {room.indicator: float(room.at_most) for room in rooms} if run.fit else {}
+    lowest = dict(run.limits) | {name: min(size, run.limits.get(name, size)) for name, size in board.items()}
+    return tuple(Limit(_limited(name, run, means), at_most) for name, at_most in lowest.items())
+
+
+def _limited(name: str, run: Run, means: catalog.Means) -> Indicator:
+    if name == "latency" and _MARGINS[run.margin]:
+        return Latency(means.bench, at_upper_end=True)
+    return look_up(catalog.INDICATORS, name, "indicator")(means)
+
+
+_MARGINS = {"none": False, "band": True}
+"""Whether a latency limit is kept by the upper end of the error band."""
 
 
 def unit_of(name: str) -> str:

@@ -55,14 +55,23 @@ class Census:
         return tuple(kept(self.start.space, self.start.task, f"keys {probe!r}", __name__, make)["keys"].tolist())
 
 
-def take_census(start: Candidate, watch: Watch = unwatched) -> Census:
-    """The census of a space, from the cache if this code took it before (counting takes seconds).
+def check_countable(start: Candidate) -> None:
+    """For whoever is about to take a census.
 
     Raises:
         UserError: the space is too large to enumerate, or something of it is struck already.
     """
     check_small(start.space)
     start.check_is_everything("exact search")
+
+
+def take_census(start: Candidate, watch: Watch = unwatched) -> Census:
+    """The census of a space, from the cache if this code took it before (counting takes seconds).
+
+    Raises:
+        UserError: as `check_countable`.
+    """
+    check_countable(start)
     found = kept(start.space, start.task, "census", __name__, lambda: _counted(start, watch))
     return Census(start, found["members"], found["first"], found["connected"])
 

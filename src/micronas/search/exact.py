@@ -16,7 +16,7 @@ from micronas.candidate import Candidate
 from micronas.indicator import Indicator, PerformanceIndicator, Scores, untrained_of
 from micronas.objective import Column, Objective, Unreachable, best_first, rank_score
 from micronas.search.answer import in_cheapest_form
-from micronas.search.census import Census, take_census
+from micronas.search.census import Census, check_countable, take_census
 from micronas.search.limits import LOOKING_AHEAD, Admitted, Limits
 from micronas.search.measured import Measured
 from micronas.search.search import REPEATS, Finalist, SearchResult, Watch, draw_seeds, unwatched
@@ -60,11 +60,12 @@ class ExactSearch:
             UserError: the space is too large to enumerate, or something of it is struck already.
             Unreachable: no connected network meets the limits.
         """
-        census = take_census(start, self.watch)
+        check_countable(start)
         with Measured(self.store, self.watch) as measured:
             limits = Limits(start, objective.limits, partial(measured.values, seeds=self._draws))
             self.watch(0, 1, LOOKING_AHEAD)
             limits.check(start)
+            census = take_census(start, self.watch)
             table = self._score(census, objective, measured)
             keeps = self._foreseen(table, limits, measured)
             best = [at for at, _ in zip(_admitted(table, limits, keeps), range(FINALISTS), strict=False)]

@@ -77,7 +77,7 @@ class Limits:
     def check(self, candidate: Candidate) -> None:
         """Raise `Unreachable`, naming the limits that bind and the nearest network, unless `allows`."""
         if not self.allows(candidate):
-            raise Unreachable(self._nearest(candidate))
+            raise Unreachable(*self._nearest(candidate))
 
     def admitted(self, many: Sequence[Candidate]) -> Admitted:
         """Whether each decided network is connected and meets every limit, shape (networks,)."""
@@ -151,31 +151,45 @@ class Limits:
     @cached_property
     def _foreseen(self) -> tuple[Bounded, ...]:
         """Limits that are known while decisions are open."""
-        pairs = ((budget_of(limit.indicator), limit.at_most) for limit in self.limits)
-        return tuple(Bounded(budget, at_most) for budget, at_most in pairs if budget is not None)
+        return _bounded(self.limits)
+
+    def _binding(self, candidate: Candidate) -> Sequence[Limit]:
+        """Of limits that cannot be met together as few as cannot: any one of these left out, the others can."""
+        binding = [limit for limit in self.limits if limit not in self.afterwards]
+        for limit in tuple(binding):
+            others = [each for each in binding if each is not limit]
+            if others and reach(self.start, _bounded(others), self.values_of).nearest(candidate.choices).excess > 1:
+                binding = others
+        return binding
 
     @cached_property
     def _reach(self) -> Reach:
         return reach(self.start, self._foreseen, self.values_of)
 
-    def _nearest(self, candidate: Candidate) -> str:
+    def _nearest(self, candidate: Candidate) -> tuple[str, Candidate | None]:
         """Which limits bind, and what comes nearest to them."""
-        nearest = self._reach.nearest(candidate.choices)
+        limits = self._binding(candidate)
+        found = reach(self.start, _bounded(limits), self.values_of)
+        nearest = found.nearest(candidate.choices)
         if np.isinf(nearest.values).any():
-            return "none of these architectures has a path from input to output"
-        limits = [limit for limit in self.limits if limit not in self.afterwards]
+            return "none of these architectures has a path from input to output", None
         needs = " and ".join(
             f"{limit.indicator.name} {value:.6g} {limit.indicator.unit}".strip()
             for limit, value in zip(limits, nearest.values, strict=True)
             if value > limit.at_most
         )
-        kind, text = "cheapest" if len(limits) == 1 else "nearest", candidate.of(nearest.choices).text
-        if self._reach.is_proven:
-            return f"no architecture reaches {_asked(limits)}; the {kind}, {text}, needs {needs}"
+        kind, near = "cheapest" if len(limits) == 1 else "nearest", candidate.of(nearest.choices)
+        if found.is_proven:
+            return f"no architecture reaches {_asked(limits)}; the {kind}, {near.text}, needs {needs}", near
         return (
-            f"no architecture was found that reaches {_asked(limits)}; the {kind} found, {text}, needs {needs}; "
+            f"no architecture was found that reaches {_asked(limits)}; the {kind} found, {near.text}, needs {needs}; "
             f"{self.start.space.name} has {self.start.space.size:,} networks, too many to prove that there is none"
-        )
+        ), near
+
+
+def _bounded(limits: Sequence[Limit]) -> tuple[Bounded, ...]:
+    pairs = ((budget_of(limit.indicator), limit.at_most) for limit in limits)
+    return tuple(Bounded(budget, at_most) for budget, at_most in pairs if budget is not None)
 
 
 def _asked(limits: Sequence[Limit]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal, Protocol
 
 from micronas.errors import UserError
@@ -136,6 +136,17 @@ class SearchSpace(Protocol):
             Disconnected: as `counts`.
         """
         return Counter(parts_of(deploy(self.lower(choices, task))))
+
+    def is_empty(self, choices: Choices) -> bool:  # noqa: ARG002 (other spaces need it)
+        """Whether an architecture adds nothing to what is fixed, such as a cell of skip connections alone."""
+        return False
+
+    def smaller(self, task: Task) -> Iterable[tuple[str, SearchSpace, Task]]:  # noqa: ARG002
+        """What else a user could ask for, so that all networks cost less: a flag, and the space and task it means.
+
+        The decisions stay the same. Of each number that is fixed the gentlest change comes first. By default none.
+        """
+        return ()
 
     def describe(self, choices: Choices, task: Task) -> str:  # noqa: ARG002 (other spaces need them)
         """What a page says of the network beside its notation: what is fixed, and the task."""

@@ -17,7 +17,7 @@ from micronas.deploy.emulation import Emulation
 from micronas.drawing import title
 from micronas.hardware.indicators.breakdown import Breakdown
 from micronas.origin import COMPUTED
-from micronas.run.outcome import Outcome, Reading
+from micronas.run.outcome import Kept, Outcome, Reading, Verdict
 
 _TITLES = {
     "ntk": "NTK condition number",
@@ -82,11 +82,11 @@ def band(share: float) -> str:
 def _parts(outcome: Outcome, width: int) -> Iterable[RenderableType]:
     yield heading(_headline(outcome), style="bold")
     yield Text()
+    if outcome.limits:
+        yield indented(Group(_verdict(outcome), _limit_bars(outcome, width)))
     yield indented(Text("\n".join(_lines(outcome.architecture, width)), style="bold", overflow="fold"))
     yield indented(Text("\n".join(outcome.drawing), no_wrap=True, overflow="crop"))
     yield indented(_readings(outcome))
-    if outcome.misfits:
-        yield indented(Text("\n".join(outcome.misfits), style="bold red"))
     if outcome.breakdown:
         yield heading("where the time goes")
         yield indented(_breakdown(outcome.breakdown, width))
@@ -95,9 +95,9 @@ def _parts(outcome: Outcome, width: int) -> Iterable[RenderableType]:
     if outcome.emulation:
         yield heading("run as firmware in the emulator")
         yield indented(facts(_emulated(outcome.emulation)))
-    if outcome.limits:
-        yield heading("what the limit allowed")
-        yield indented(Group(*map(Text, _limits(outcome))))
+    if outcome.rounds:
+        yield heading("how the search got there")
+        yield indented(Group(*map(Text, _rounds(outcome))))
     yield heading("how the numbers were obtained")
     yield indented(facts(_provenance(outcome)))
 
@@ -120,6 +120,53 @@ def _lines(architecture: str, width: int) -> list[str]:
             lines[-1] += "+"
             lines.append(node)
     return lines
+
+
+# --- whether it fits ----------------------------------------------------------------------------
+
+_STYLES = {Verdict.FITS: "bold green", Verdict.IF_RIGHT: "bold yellow", Verdict.NOT: "bold red"}
+
+
+def _verdict(outcome: Outcome) -> Text:
+    """`fits nucleo-f746zg`, `does not fit nucleo-f746zg: SRAM`: what of it is in question is named."""
+    verdict = outcome.verdict
+    assert verdict is not None
+    head, _, condition = str(verdict).partition(" if ")
+    words = f"{head} {outcome.target}" + (f" if {condition}" if condition else "")
+    if verdict is not Verdict.FITS:
+        culprits = (one.indicator for one in outcome.limits if one.verdict is verdict)
+        words += f": {', '.join(_LIMITED.get(name, name) for name in culprits)}"
+    return Text(words, style=_STYLES[verdict])
+
+
+def _limit_bars(outcome: Outcome, width: int) -> Table:
+    """What is used of what is allowed, a limit a line."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for justify in ("left", "right", "left"):
+        table.add_column(justify=justify, no_wrap=True)
+    table.add_column(width=max(6, min(20, width - 70)))
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(style="dim")
+    for one in outcome.limits:
+        reached, unit = quantity(one.reached, one.unit)
+        allowed, of_unit = quantity(one.at_most, one.unit)
+        share = "" if one.reached is None else f"{100 * one.reached / one.at_most:.0f} %"
+        colour = "red" if one.verdict is Verdict.NOT else "green"
+        bar = Bar(one.at_most, 0, min(one.reached or 0.0, one.at_most), color=colour)
+        said = Text(f"{reached} {unit}", style="bold")
+        table.add_row(_LIMITED.get(one.indicator, one.indicator), said, f"of {allowed} {of_unit}", bar, share, _of(one))
+    return table
+
+
+def _of(one: Kept) -> str:
+    """Whose limit it is, and what else must be said of it."""
+    upper = "" if one.upper is None else f"{quantity(one.upper, one.unit)[0]} {one.unit} at most"
+    own = "" if one.whose == "asked" else one.whose if one.enforced else f"{one.whose} (not a limit of the search)"
+    return "; ".join(words for words in (own, upper) if words)
+
+
+_LIMITED = {"sram": "SRAM", "flash": "flash", "live-flops": "FLOPs", "sram-tflm": "SRAM of TFLite-Micro"}
+"""What a limit is called."""
 
 
 # --- numbers ------------------------------------------------------------------------------------
@@ -212,19 +259,16 @@ def _share(share: float) -> str:
 # --- what was asked, and how we know ------------------------------------------------------------
 
 
-def _limits(outcome: Outcome) -> Iterable[str]:
-    for one in outcome.limits:
-        yield f"asked for {one.indicator} ≤ {one.at_most:.6g} {one.unit}; reached {one.reached:.6g} {one.unit}"
-    if outcome.rounds:
-        cells, skipped = len(outcome.finalists), sum(len(one.skipped) for one in outcome.rounds)
-        factor = f"(hardware weights x {outcome.finalists[0].hardware_factor:g})"
-        if cells == 1:
-            yield f"every hardware weight that was tried led to this cell {factor}"
-        else:
-            yield f"{cells} cells came of the hardware weights that were tried; this is the best by performance alone"
-            yield f"it was found with {factor[1:-1]}"
-        if skipped:
-            yield f"{count(skipped, 'removal')} skipped: the limit would have been out of reach"
+def _rounds(outcome: Outcome) -> Iterable[str]:
+    cells, skipped = len(outcome.finalists), sum(len(one.skipped) for one in outcome.rounds)
+    factor = f"(hardware weights x {outcome.finalists[0].hardware_factor:g})"
+    if cells == 1:
+        yield f"every hardware weight that was tried led to this cell {factor}"
+    else:
+        yield f"{cells} cells came of the hardware weights that were tried; this is the best by performance alone"
+        yield f"it was found with {factor[1:-1]}"
+    if skipped:
+        yield f"{count(skipped, 'removal')} skipped: the limit would have been out of reach"
 
 
 def _emulated(emulation: Emulation) -> Iterable[tuple[str, str]]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import random
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from tests.networks import lowered
 
+from micronas.candidate import everything
 from micronas.hardware.boards.table import LatencyTable, UntimedOperation
 from micronas.hardware.boards.target import load_target
 from micronas.hardware.indicators.latency import BAND, BAND_OF_MEMORY_BOUND, Latency
@@ -15,6 +18,8 @@ from micronas.network.deployed import Deployed, deploy
 from micronas.network.live import Disconnected
 from micronas.network.signature import Kind, Signature
 from micronas.origin import Word
+from micronas.spaces.nasbench201.space import NasBench201
+from micronas.task import Task
 
 ALL_CONV = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|"
 ALL_POOL = "|avg_pool_3x3~0|+|avg_pool_3x3~0|avg_pool_3x3~1|+|avg_pool_3x3~0|avg_pool_3x3~1|avg_pool_3x3~2|"
@@ -136,3 +141,25 @@ def test_many_are_measured_as_one_by_one() -> None:
 )
 def test_operation_classes_forget_shapes(signature: Signature, name: str) -> None:
     assert signature.operation == name
+
+
+@pytest.mark.parametrize("word", [Word.SIMULATED, Word.MEASURED])
+@pytest.mark.parametrize("calibrated", [False, True])
+def test_the_upper_end_of_a_whole_space_is_that_of_its_networks(word: Word, calibrated: bool) -> None:
+    """Cells of pools and of convolutions alike, so that both bands are met."""
+    start = everything(NasBench201(), Task())
+    target = load_target("nucleo-f746zg")
+    fitted = {"calibration": "x", "calibration_error": "0.04", "calibration_scales": "conv3x3=1.1 add2=0.9"}
+    provenance = {**target.latency.provenance, **(fitted if calibrated else {})}
+    board = target.with_latency(replace(target.latency, word=word, provenance=provenance))
+    upper, estimate = Latency(board, at_upper_end=True), Latency(board)
+    whole = upper.of_all(start)
+    for number in random.Random(2).sample(range(start.space.size), 40):
+        network = start.space.lower(start.space.sample(number), start.task)
+        assert whole[number] == pytest.approx(upper.measure(network), rel=1e-12)
+        if math.isfinite(whole[number]):
+            assert upper.measure(network) == pytest.approx(estimate.breakdown(network).range_ms[1], rel=1e-12)
+    if word is Word.SIMULATED and not calibrated:
+        connected = np.isfinite(whole)
+        ratios = whole[connected] / estimate.of_all(start)[connected]
+        assert {*np.round(ratios, 9).tolist()} == {1 + BAND, 1 + BAND_OF_MEMORY_BOUND}

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 
 from micronas.candidate import Candidate
 from micronas.hardware.boards.table import PICOSECONDS, LatencyTable
 from micronas.hardware.indicators.breakdown import Breakdown, Cost, total_ms
-from micronas.hardware.indicators.counted import count_space, part_of
+from micronas.hardware.indicators.counted import CountedSpace, count_space, part_of
 from micronas.hardware.indicators.prices import own_operations
 from micronas.indicator import Better, Scores
 from micronas.network.deployed import deploy
@@ -45,11 +45,16 @@ class Timed(Protocol):
 class Latency:
     """Milliseconds of one inference on a board, skeleton included; a disconnected network takes +infinity.
 
+    Attributes:
+        board: where it runs.
+        at_upper_end: the most that the error band allows for, in place of the estimate.
+
     Raises (on measuring):
         UntimedOperation: the board's table lacks an operation of the network.
     """
 
     board: Timed
+    at_upper_end: bool = False
     name: str = "latency"
     unit: str = "ms"
     better: Better = Better.LOWER
@@ -69,13 +74,15 @@ class Latency:
         table = self.board.table_of(signature for its in networks for signature in its or ())
         return np.array(
             [
-                self.better.worst
-                if its is None
-                else total_ms(table.overhead_of(graph.input_shape), map(table.__getitem__, its))
+                self.better.worst if its is None else self._of(table, table.overhead_of(graph.input_shape), its)
                 for graph, its in zip(graphs, networks, strict=True)
             ],
             dtype=np.float64,
         )
+
+    def _of(self, table: LatencyTable, overhead_ms: float, its: Sequence[Signature]) -> float:
+        estimate = total_ms(overhead_ms, map(table.__getitem__, its))
+        return _upper_end(estimate, band(table, its) or 0.0) if self.at_upper_end else estimate
 
     def prices(self, start: Candidate, removals: Sequence[Removal]) -> Scores:
         """Milliseconds the board pays for each option, at every place where it stands.
@@ -99,7 +106,8 @@ class Latency:
         def cost(signature: Signature) -> float:
             return table.overhead_of(signature.out_shape) if signature.kind is Kind.INPUT else table[signature]
 
-        return part_of(np.round(counted.total(cost), PICOSECONDS), start)
+        estimates = np.round(counted.total(cost), PICOSECONDS)
+        return part_of(_upper_end(estimates, _bands(table, counted)) if self.at_upper_end else estimates, start)
 
     def breakdown(self, graph: Graph) -> Breakdown:
         """Where the latency of a network goes.
@@ -113,6 +121,40 @@ class Latency:
         overhead_ms = table.overhead_of(graph.input_shape)
         error = band(table, [layer.signature for layer in layers])
         return Breakdown(costs, overhead_ms, table.origin, error, table.is_calibrated)
+
+
+_Milliseconds = TypeVar("_Milliseconds", float, Scores)
+
+
+def _upper_end(estimate: _Milliseconds, error: _Milliseconds) -> _Milliseconds:
+    return estimate * (1 + error)
+
+
+def _bands(table: LatencyTable, counted: CountedSpace) -> Scores:
+    """`band` of every architecture, shape (architectures,); 0 for a table of measurements.
+
+    A band depends on the milliseconds of four sorts of operations, so it is summed up sort by sort.
+    """
+    if table.word is Word.MEASURED:
+        return np.zeros(len(counted.connected))
+
+    def summed(wanted: Callable[[Signature], bool]) -> Scores:
+        return counted.total(lambda its: table[its] if its.kind is not Kind.INPUT and wanted(its) else 0.0)
+
+    def uncalibrated(wanted: Callable[[Signature], bool]) -> Scores:
+        light = summed(lambda its: wanted(its) and its.kind in _MEMORY_BOUND)
+        return np.where(light > summed(wanted) / 2, BAND_OF_MEMORY_BOUND, BAND)
+
+    if not table.is_calibrated:
+        return uncalibrated(lambda _: True)
+
+    def strange(its: Signature) -> bool:
+        return its.operation not in table.measured_classes
+
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.nan_to_num(summed(strange) / summed(lambda _: True))
+    known = (1 - share) * float(table.provenance["calibration_error"])
+    return np.maximum(LEAST_BAND, known + share * uncalibrated(strange))
 
 
 def _operations(graph: Graph) -> Sequence[Signature] | None:

@@ -18,8 +18,9 @@ from micronas.spaces.nasbench201.skeleton import DrawCell, Skeleton
 from micronas.spaces.space import ArchitectureError
 from micronas.task import Task
 
+SKIP = "skip_connect"
 POOL = "avg_pool_3x3"
-OPERATIONS = (NONE, "skip_connect", "nor_conv_1x1", "nor_conv_3x3", POOL)
+OPERATIONS = (NONE, SKIP, "nor_conv_1x1", "nor_conv_3x3", POOL)
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 """(from node, to node) of every decision, in the order of the notation."""
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, cast
 
@@ -14,16 +14,19 @@ from micronas.errors import UserError
 from micronas.network.graph import Graph
 from micronas.network.segments import Part
 from micronas.network.signature import Signature
-from micronas.spaces.decisions import Choices
+from micronas.spaces.decisions import NONE, Choices
 from micronas.spaces.nasbench201 import counting
 from micronas.spaces.nasbench201.cell import (
     CELLS,
     EDGES,
+    SKIP,
     cell_drawer,
     cell_edges,
     cheapest_form,
+    options_of,
     read_cell,
     representative,
+    without_dead_edges,
     write_cell,
 )
 from micronas.spaces.nasbench201.skeleton import Skeleton
@@ -126,6 +129,23 @@ class NasBench201(SearchSpace):
     def parts(self, choices: Choices, task: Task) -> Counter[Part]:
         """Cut on one cell, and multiplied."""
         return counting.parts(_cell(choices), self.skeleton(choices), self.seen(choices, task))
+
+    def is_empty(self, choices: Choices) -> bool:
+        """Whether nothing but skip connections leads to the cell's output."""
+        return {*options_of(without_dead_edges(_cell(choices)))} <= {NONE, SKIP}
+
+    def smaller(self, task: Task) -> Iterator[tuple[str, NasBench201, Task]]:
+        """Fewer channels or cells, a stem that strides, smaller pictures; of what is no decision already."""
+        for name, options in (("channels", self.channels), ("cells", self.cells), ("stem_stride", self.stem_stride)):
+            powers = [2**power for power in range(1, options[0].bit_length())]
+            numbers = [options[0] // power for power in powers] if name != "stem_stride" else [2, 4]
+            for number in numbers if len(options) == 1 else ():
+                if number != options[0]:
+                    yield f"--{name.replace('_', '-')} {number}", replace(self, **{name: (number,)}), task
+        height, width, channels = task.input_shape
+        while not self.input and height % 2 == 0 and width % 2 == 0 and min(height, width) > 1:
+            height, width = height // 2, width // 2
+            yield f"--input {height}x{width}x{channels}", self, replace(task, input_shape=(height, width, channels))
 
     def describe(self, choices: Choices, task: Task) -> str:
         """`C=16 N=5 32x32x3 -> 10 classes`."""
