@@ -23,8 +23,8 @@ from torch import Tensor, nn
 from micronas.network.graph import Graph
 from micronas.network.live import live
 from micronas.network.signature import Kind
-from micronas.proxies.coupled import coupled_kernel
 from micronas.proxies.engine.compiled.numba_backend import NumbaBackend
+from micronas.proxies.engine.tensors.coupled import coupled_kernels
 from micronas.proxies.engine.tensors.torch_backend import TorchBackend
 from micronas.proxies.ntk import Ntk, condition_numbers
 from micronas.spaces.nasbench201.space import NasBench201
@@ -100,9 +100,7 @@ def loops(engine: NumbaBackend, folded: TorchBackend, graphs: list[Graph], image
         "ours, torch": lambda: folded.tangent_kernels(graphs, images[None], [SEED])[0],
         "frozen: 32 retained backwards": lambda: np.stack([frozen_loop(graph, images) for graph in graphs]),
         "batch-1: 32 forwards, 32 backwards": lambda: np.stack([batch_1_loop(graph, images) for graph in graphs]),
-        "coupled: 32 retained backwards": lambda: np.stack(
-            [coupled_kernel(graph, images, SEED, "float32", "cpu") for graph in graphs]
-        ),
+        "coupled: 32 retained backwards": lambda: coupled_kernels(graphs, images[None], [SEED], "float32", "cpu")[0],
     }
 
 

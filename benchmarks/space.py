@@ -82,7 +82,7 @@ def score(cells: Sequence[Choices], ntk: Ntk, regions: LinearRegions, seeds: Seq
     clock.append(time.perf_counter())
     kappas = ntk.measure_draws(graphs, seeds)
     clock.append(time.perf_counter())
-    counts = regions.counts_of_draws(small, seeds)
+    counts = regions.raw(small, seeds)
     clock.append(time.perf_counter())
     return Scored(kappas, counts, [after - before for before, after in pairwise(clock)])
 

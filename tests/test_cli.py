@@ -62,6 +62,7 @@ MISTAKES = {
     "weight NaN": (["search", "--regions-weight", "nan"], "weight"),
     "weight infinite": (["search", "--latency-weight", "inf"], "must be 0 or more, not 'inf'"),
     "two limits": (["search", "--max-latency", "9ms", "--limit", "latency=1s"], "latency is given twice, as 9.0"),
+    "a batch of one": (["measure", CELL, "--batch", "1"], "Invalid value for '--batch'"),
     "two weights": (["search", "--weight", "ntk=1", "--weight", "ntk=2"], "ntk is given twice, as 1.0 and as 2.0"),
     "no weights": (["search", "--search", "random", "--ntk-weight", "0", "--regions-weight", "0"], "weights are 0"),
     "no channels": (["measure", CELL, "--channels", "0"], "channels of nasbench201 must be one or several"),
@@ -234,6 +235,15 @@ def test_lists_can_be_read_by_programs() -> None:
     indicators = {each["name"]: each for each in json.loads(micronas("indicators", "--json").out)}
     assert indicators["latency"]["unit"] == "ms"
     assert indicators["linear-regions"]["better"] == "higher"
+
+
+def test_a_batch_is_kept_with_the_run_and_shown_again() -> None:
+    usual, small = (
+        json.loads(micronas("measure", CELL, "--indicators", "ntk", "--repeats", "1", *batch, "--json").out)
+        for batch in ((), ("--batch", "8"))
+    )
+    assert (usual["run"]["batch"], small["run"]["batch"]) == (None, 8)
+    assert usual["indicators"]["ntk"]["value"] != small["indicators"]["ntk"]["value"]
 
 
 def test_flags_win_over_a_config_file(tmp_path: Path) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from micronas.hardware.boards.profiled import Bench, Progress
 from micronas.hardware.indicators.compute import Flops, LiveFlops, Parameters, WeightedLayers
@@ -39,6 +40,9 @@ SEARCHES: Mapping[str, Callable[..., Search]] = {
 """Frozen dataclasses with the fields `seed` (or `seeds`), `repeats`, `watch`; further ones are settings."""
 
 
+_Proxy = TypeVar("_Proxy", Ntk, Naswot, ZenScore)
+
+
 @dataclass(frozen=True)
 class Means:
     """What indicators are made with.
@@ -46,17 +50,23 @@ class Means:
     Attributes:
         inputs: the pictures untrained networks are shown.
         bench: the board, which times what is asked for.
+        batch: images a draw, of indicators that draw a batch; None for each one's own.
     """
 
     inputs: Inputs
     bench: Bench
+    batch: int | None = None
+
+    def with_batch(self, proxy: _Proxy) -> _Proxy:
+        """A proxy, with this batch if there is one."""
+        return proxy if self.batch is None else replace(proxy, batch=self.batch)
 
 
 INDICATORS: Mapping[str, Callable[[Means], Indicator]] = {
-    "ntk": lambda means: Ntk(inputs=means.inputs),
+    "ntk": lambda means: means.with_batch(Ntk(inputs=means.inputs)),
     "linear-regions": lambda means: LinearRegions(inputs=means.inputs),
-    "naswot": lambda means: Naswot(inputs=means.inputs),
-    "zen-score": lambda means: ZenScore(inputs=means.inputs),
+    "naswot": lambda means: means.with_batch(Naswot(inputs=means.inputs)),
+    "zen-score": lambda means: means.with_batch(ZenScore(inputs=means.inputs)),
     "synflow": lambda _: SynFlow(),
     "flops": lambda _: Flops(),
     "live-flops": lambda _: LiveFlops(),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Protocol, Self, runtime_checkable
 
@@ -10,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from micronas.network.graph import Graph
-from micronas.origin import Origin
-from micronas.task import Probe
+from micronas.origin import COMPUTED, Origin
+from micronas.task import REDUCED, Probe
 
 Scores = npt.NDArray[np.float64]
 
@@ -109,11 +111,51 @@ def origin_of(indicator: Indicator, graph: Graph) -> Origin:
     return indicator.origin_of(graph) if isinstance(indicator, Itemised) else indicator.origin
 
 
+@dataclass(frozen=True, kw_only=True)
+class Untrained(ABC):
+    """A performance indicator but for its number: what all of them have alike.
+
+    Attributes:
+        seed: of the weights, which are drawn by (seed, layer name), and of all else that is random.
+        probe: what the networks are meant to be; any graph can be measured.
+    """
+
+    seed: int = 0
+    probe: Probe = REDUCED
+
+    name = ""
+    unit = ""
+    better = Better.LOWER
+    origin = COMPUTED
+    worst_means = "disconnected"
+    """Which networks are `better.worst`."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Everything its numbers depend on but the network and the code."""
+        return f"seed {self.seed}"
+
+    def with_seed(self, seed: int) -> Self:
+        """The same with fresh weights, and fresh inputs where these are random."""
+        return replace(self, seed=seed)
+
+    def caveat(self, value: float) -> str:
+        """What must be said beside a number, "" if nothing."""
+        return self.worst_means if value == self.better.worst else ""
+
+    def measure(self, graph: Graph) -> float:
+        """The number of one network."""
+        return float(self.measure_many([graph])[0])
+
+    def measure_many(self, graphs: Sequence[Graph]) -> Scores:
+        """The number of each network, shape (graphs,)."""
+        return self.measure_draws(graphs, [self.seed])[0]
+
+    @abstractmethod
+    def measure_draws(self, graphs: Sequence[Graph], seeds: Sequence[int]) -> Scores:
+        """The number of each network for each draw, shape (seeds, graphs)."""
+
+
 def untrained_of(indicator: Indicator) -> PerformanceIndicator | None:
     """The indicator, if it judges an untrained network, draw by draw; None if it judges what is deployed."""
     return indicator if isinstance(indicator, PerformanceIndicator) else None
-
-
-def draw_by_draw(indicator: PerformanceIndicator, graphs: Sequence[Graph], seeds: Sequence[int]) -> Scores:
-    """`measure_draws` where draws share nothing: one after the other, shape (seeds, graphs)."""
-    return np.array([indicator.with_seed(seed).measure_many(graphs) for seed in seeds])

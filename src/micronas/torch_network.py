@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor, nn
 
 from micronas.network.graph import Graph, Layer
-from micronas.network.signature import Kind, Signature
-from micronas.weights import draw_bias, draw_weight
+from micronas.network.signature import LEARNED, Kind, Signature
+from micronas.weights import Array, draw_bias, draw_weight
 
 
 class TorchNetwork(nn.Module):
@@ -81,6 +83,30 @@ def _fill(module: nn.Module, layer: Layer, seed: int) -> None:
     module.weight = nn.Parameter(torch.from_numpy(draw_weight(seed, layer)))
     if bias is not None:
         module.bias = nn.Parameter(torch.from_numpy(bias))
+
+
+def values_of(graph: Graph, images: Tensor, weight_of: Callable[[Layer], Array]) -> dict[str, Tensor]:
+    """The output of every layer by name with given weights, no bias and no batch norm: nothing is made a module."""
+    values: dict[str, Tensor] = {}
+    for layer in graph:
+        inputs = [values[name] for name in layer.inputs]
+        if layer.signature.kind in LEARNED:
+            values[layer.name] = _convolved(
+                layer.signature, inputs[0], torch.from_numpy(weight_of(layer)).to(images.dtype)
+            )
+        elif layer.signature.kind is Kind.BATCH_NORM:
+            values[layer.name] = inputs[0]
+        else:
+            values[layer.name] = _compute(layer.signature, inputs, images)
+    return values
+
+
+def _convolved(signature: Signature, images: Tensor, weight: Tensor) -> Tensor:
+    """The output of a convolution, a depthwise convolution or a linear layer of that weight, without bias."""
+    if signature.kind is Kind.LINEAR:
+        return F.linear(images.flatten(1), weight)[:, :, None, None]
+    groups = signature.in_shape[2] if signature.kind is Kind.DEPTHWISE else 1
+    return F.conv2d(F.pad(images, sides(signature)), weight, None, signature.stride, groups=groups)
 
 
 def _compute(signature: Signature, inputs: list[Tensor], images: Tensor) -> Tensor:

@@ -24,7 +24,8 @@ def test_kernels_and_scores_are_the_definitions(backend: BackendName):
     graphs = [lower(cell) for cell in cells]
     images, repeated = Gaussian().batch((8, 8, 3), 7, 1), 0
     measured = Naswot(batch=7, seed=1, precision="float64", backend=backend)
-    for graph, kernel, score in zip(graphs, measured.kernels(graphs), measured.measure_many(graphs), strict=True):
+    kernels, scores = measured.raw(graphs, [1])[0], measured.measure_many(graphs)
+    for graph, kernel, score in zip(graphs, kernels, scores, strict=True):
         try:
             expected = agreeing(live(graph), images, 1)
         except Disconnected:
@@ -40,14 +41,14 @@ def test_kernels_and_scores_are_the_definitions(backend: BackendName):
 def test_an_image_agrees_with_itself_in_every_relu(backend: BackendName):
     """Counted by hand: of the dead cell only its skip is live, so ReLUs are in the two reductions and at the end."""
     first, second = (8 * 8 * 3) + (4 * 4 * 6), (4 * 4 * 6) + (2 * 2 * 12)
-    kernel = Naswot(batch=5, backend=backend).kernels([lower(DEAD)])[0]
+    kernel = Naswot(batch=5, backend=backend).raw([lower(DEAD)], [0])[0, 0]
     assert kernel.diagonal().tolist() == [first + second + 2 * 2 * 12] * 5
 
 
 def test_engines_agree_exactly():
     chance = random.Random(9)
     graphs = [lower(random_cell(chance, open_decisions=True)) for _ in range(5)]
-    first, second = (Naswot(batch=9, precision="float64", backend=name).kernels(graphs) for name in BACKENDS)
+    first, second = (Naswot(batch=9, precision="float64", backend=name).raw(graphs, [0])[0] for name in BACKENDS)
     assert (first == second).all()
 
 

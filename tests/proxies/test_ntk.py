@@ -37,7 +37,7 @@ def lower(cell: str | Choices = CELLS) -> Graph:
 
 
 def assert_oracle(graphs: list[Graph], ntk: Ntk, tolerance: float) -> None:
-    for graph, kernel in zip(graphs, ntk.kernels(graphs), strict=True):
+    for graph, kernel in zip(graphs, ntk.raw(graphs, [ntk.seed])[0], strict=True):
         images = ntk.inputs.batch(graph.layers[0].signature.out_shape, ntk.batch, ntk.seed)
         expected = tangent_kernel(graph, images, ntk.seed)
         assert np.abs(kernel - expected).max() <= tolerance * np.abs(expected).max()
@@ -143,7 +143,7 @@ class TestScore:
 
     def test_disconnected_is_infinite(self):
         assert list(Ntk(batch=4).measure_many([lower(DISCONNECTED), lower(DEAD)]) == np.inf) == [True, False]
-        assert np.isnan(Ntk(batch=4).kernels([lower(DISCONNECTED)])).all()
+        assert np.isnan(Ntk(batch=4).raw([lower(DISCONNECTED)], [0])).all()
 
     def test_singular_is_infinite(self):
         """More samples than weights leave eigenvalues that are zero but for rounding."""
@@ -216,7 +216,7 @@ class TestCoupled:
     def test_is_the_jacobian_of_the_network_in_train_mode(self):
         ntk, graph = Ntk(batch=5, mode="coupled", precision="float64"), lower(DEAD)
         rows = jacobian(TorchNetwork(live(graph), 0, torch.float64), Gaussian().batch((8, 8, 3), 5, 0))
-        np.testing.assert_allclose(ntk.kernels([graph])[0], (rows @ rows.T).numpy(), rtol=1e-9)
+        np.testing.assert_allclose(ntk.raw([graph], [ntk.seed])[0][0], (rows @ rows.T).numpy(), rtol=1e-9)
 
     def test_is_another_quantity_than_frozen(self):
         graph = lower(DEAD)

@@ -13,7 +13,7 @@ from typing import Self
 import numpy as np
 
 from micronas.candidate import Candidate, everything
-from micronas.indicator import Better, Scores, draw_by_draw
+from micronas.indicator import Better, Scores
 from micronas.network.builder import GraphBuilder
 from micronas.network.deployed import cost, deploy
 from micronas.network.graph import Graph
@@ -143,7 +143,7 @@ class Drawn:
         return np.array([self.measure(graph) for graph in graphs])
 
     def measure_draws(self, graphs: Sequence[Graph], seeds: Sequence[int]) -> Scores:
-        return draw_by_draw(self, graphs, seeds)
+        return np.array([self.with_seed(seed).measure_many(graphs) for seed in seeds])
 
 
 @dataclass(frozen=True)

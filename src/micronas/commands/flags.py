@@ -38,6 +38,9 @@ Repeats = Annotated[
     int | None, _option("Draws of weights and inputs for a seed, averaged.", default=_DEFAULT.repeats, least=1)
 ]
 ImagesFrom = Annotated[str | None, _option("Folder of images or .npz; else seeded noise.", "--images")]
+Batch = Annotated[
+    int | None, _option("Images a draw, of NTK, NASWOT and Zen-score.", default="32; Zen-score 16", least=2)
+]
 Channels = Annotated[int | None, _option("C, channels of the first stage.", default=16)]
 Cells = Annotated[int | None, _option("N, cells per stage.", default=5)]
 Stages = Annotated[int | None, _option("Stages of cells, each of half the resolution.", default=3, least=1)]

@@ -13,6 +13,7 @@ from micronas import catalog
 from micronas.commands.console import console, print_json, progress, remark
 from micronas.commands.flags import (
     AsJson,
+    Batch,
     Cells,
     Channels,
     Classes,
@@ -89,6 +90,7 @@ def search(
     seeds: Annotated[str | None, typer.Option(help="An ensemble for exact search, like 0-4.")] = None,
     repeats: Repeats = None,
     images: ImagesFrom = None,
+    batch: Batch = None,
     runtime: Runtime = None,
     channels: Channels = None,
     cells: Cells = None,
@@ -131,6 +133,7 @@ def measure(
     seed: Seed = None,
     repeats: Repeats = None,
     images: ImagesFrom = None,
+    batch: Batch = None,
     expressivity: Expressivity = None,
     runtime: Runtime = None,
     space: Space = None,
@@ -182,6 +185,7 @@ def scores(
     repeats: Repeats = None,
     unique: Annotated[bool, typer.Option("--unique", help="One row for each distinct network.")] = False,
     images: ImagesFrom = None,
+    batch: Batch = None,
     expressivity: Expressivity = None,
     space: Space = None,
     space_setting: SpaceSetting = None,

@@ -47,6 +47,9 @@ class Kind(StrEnum):
 WINDOWED = frozenset({Kind.CONV, Kind.DEPTHWISE, Kind.AVG_POOL, Kind.MAX_POOL})
 """Kinds that move a window of `kernel` by `stride` over their padded operand."""
 
+LEARNED = (Kind.CONV, Kind.DEPTHWISE, Kind.LINEAR)
+"""Kinds with weights to learn; batch norm's affine pair is not counted among them."""
+
 SUMS = frozenset({Kind.ADD, Kind.MEAN})
 """Kinds that read any number of operands of one shape."""
 

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal, Self
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from micronas.errors import UserError
 from micronas.indicator import Better, Scores
-from micronas.inputs import Gaussian, Inputs
 from micronas.network.graph import Graph
-from micronas.network.live import Disconnected, live
-from micronas.origin import COMPUTED, Origin
-from micronas.proxies.alike import by_input_shape
-from micronas.proxies.engine.backend import BackendName, Device, Grams, Precision
-from micronas.proxies.engine.choose import choose
-from micronas.task import REDUCED, Probe
-
-_EPSILON = {"float32": float(np.finfo(np.float32).eps), "float64": float(np.finfo(np.float64).eps)}
+from micronas.proxies.engine.backend import Backend, Images
+from micronas.proxies.proxy import Proxy, Raw
 
 
-@dataclass(frozen=True)
-class Ntk:
+@dataclass(frozen=True, kw_only=True)
+class Ntk(Proxy):
     """Condition number κ = λmax / λmin of the empirical NTK (TE-NAS, Chen et al. 2021, §3.1): lower trains better.
 
     The kernel is Θ[a, b] = Σ over weights of ∂f(a)/∂w · ∂f(b)/∂w, with f the sum of the logits and w every
@@ -35,99 +28,42 @@ class Ntk:
 
     Attributes:
         batch: samples; more rank better and cost more.
-        seed: of weights and inputs.
-        inputs: where images come from.
-        mode: "frozen": batch norm's statistics are those of the batch, then held constant, so that gradients
-            are truly per sample. "coupled": gradients pass through the statistics as TE-NAS has it; a different
-            quantity that ranks equally well and costs 10 to 20 times more.
-        precision: of everything but the eigenvalues. κ of float32 is within 1 % where κ < 1e4.
-        device: "cpu" or "cuda".
-        backend: "auto", "numba" or "torch"; all agree. The coupled mode is torch's.
+        mode: "frozen" to rank: batch norm's statistics are those of the batch, then held constant, so that gradients
+            are truly per sample. "coupled" to compare with TE-NAS: gradients pass through the statistics; a different
+            quantity that ranks equally well and costs 10 to 20 times more. It is torch's.
+        precision: κ of float32 is within 1 % where κ < 1e4.
     """
 
     batch: int = 32
-    seed: int = 0
-    inputs: Inputs = field(default_factory=Gaussian)
     mode: Literal["frozen", "coupled"] = "frozen"
-    precision: Precision = "float32"
-    device: Device = "cpu"
-    backend: BackendName = "auto"
-    name: str = "ntk"
-    unit: str = ""
-    better: Better = Better.LOWER
-    origin: Origin = COMPUTED
-    probe: Probe = REDUCED
-    """What the networks are meant to be; any graph can be measured."""
+
+    name = "ntk"
+    better = Better.LOWER
+    worst_means = "disconnected or singular"
+    settings = "batch {batch}, {mode}"
 
     def __post_init__(self) -> None:
-        if self.batch < 2:
-            raise UserError(f"the NTK needs a batch of at least 2 samples, not {self.batch}")
+        super().__post_init__()
         if self.mode not in ("frozen", "coupled"):
             raise UserError(f"no NTK mode {self.mode!r}; there are frozen and coupled")
 
-    @property
-    def fingerprint(self) -> str:
-        """Everything its numbers depend on but the network and the code."""
-        settings = f"batch {self.batch}, {self.mode}, {self.precision}"
-        return f"{settings}, seed {self.seed}, {self.inputs.digest}"
+    def shown(self, engine: Backend, graphs: Sequence[Graph], images: Images, seeds: Sequence[int]) -> Raw:
+        """Θ of each network, (draws, graphs, batch, batch); NaN throughout for a disconnected one."""
+        if self.mode == "frozen":
+            return engine.tangent_kernels(graphs, images, seeds)
+        from micronas.proxies.engine.tensors.coupled import coupled_kernels
 
-    def with_seed(self, seed: int) -> Self:
-        """The same with fresh weights, and fresh inputs where these are random."""
-        return replace(self, seed=seed)
+        return coupled_kernels(graphs, images, seeds, self.precision, self.device)
 
-    def caveat(self, value: float) -> str:
-        """What must be said beside a number, "" if nothing."""
-        return "disconnected or singular" if value == self.better.worst else ""
-
-    def measure(self, graph: Graph) -> float:
-        """κ of one network."""
-        return float(self.measure_many([graph])[0])
-
-    def measure_many(self, graphs: Sequence[Graph]) -> Scores:
-        """κ of each network, shape (graphs,)."""
-        return self.measure_draws(graphs, [self.seed])[0]
-
-    def measure_draws(self, graphs: Sequence[Graph], seeds: Sequence[int]) -> Scores:
-        """κ of each network for each draw, shape (seeds, graphs)."""
-        epsilon = _EPSILON[self.precision]
-        return np.stack([condition_numbers(draw, epsilon) for draw in self.kernels_of_draws(graphs, seeds)])
-
-    def kernels(self, graphs: Sequence[Graph]) -> Grams:
-        """Θ of each network, (graphs, batch, batch); NaN throughout for a disconnected one."""
-        return self.kernels_of_draws(graphs, [self.seed])[0]
-
-    def kernels_of_draws(self, graphs: Sequence[Graph], seeds: Sequence[int]) -> Grams:
-        """Θ of each network for each draw, (seeds, graphs, batch, batch); NaN throughout for a disconnected one.
-
-        Graphs of different input shapes are measured apart.
-        """
-        kernels = np.full((len(seeds), len(graphs), self.batch, self.batch), np.nan)
-        for shape, alike in by_input_shape(graphs):
-            images = np.stack([self.inputs.batch(shape, self.batch, seed) for seed in seeds])
-            chosen = [graphs[at] for at in alike]
-            if self.mode == "frozen":
-                backend = choose(self.backend, self.device, self.precision)
-                kernels[:, alike] = backend.tangent_kernels(chosen, images, seeds)
-            else:
-                draws = zip(images, seeds, strict=True)
-                kernels[:, alike] = [[self._coupled(graph, *draw) for graph in chosen] for draw in draws]
-        return kernels
-
-    def _coupled(self, graph: Graph, images: np.ndarray, seed: int) -> np.ndarray:
-        from micronas.proxies.coupled import coupled_kernel
-
-        try:
-            return coupled_kernel(live(graph), images, seed, self.precision, self.device)
-        except Disconnected:
-            return np.full((self.batch, self.batch), np.nan)
+    def scored(self, raw: Raw) -> Scores:
+        """λmax / λmin."""
+        return condition_numbers(raw, float(np.finfo(self.precision).eps))
 
 
 def condition_numbers(kernels: np.ndarray, epsilon: float) -> Scores:
-    """λmax / λmin of (kernels, batch, batch), shape (kernels,); infinite for one of NaN, or singular by `epsilon`."""
-    scores = np.full(len(kernels), Better.LOWER.worst)
-    finite = np.isfinite(kernels).all(axis=(1, 2))
-    eigenvalues = np.linalg.eigvalsh(kernels[finite])  # ascending
-    lowest, highest = eigenvalues[:, 0], eigenvalues[:, -1]
-    regular = lowest > kernels.shape[1] * epsilon * highest
-    scores[np.flatnonzero(finite)[regular]] = highest[regular] / lowest[regular]
-    return scores
+    """λmax / λmin of (…, batch, batch), shape (…); infinite for a kernel of NaN, or singular by `epsilon`."""
+    finite = np.isfinite(kernels).all(axis=(-2, -1), keepdims=True)
+    eigenvalues = np.linalg.eigvalsh(np.where(finite, kernels, 0.0))  # ascending
+    lowest, highest = eigenvalues[..., 0], eigenvalues[..., -1]
+    regular = lowest > kernels.shape[-1] * epsilon * highest
+    return np.divide(highest, lowest, out=np.full(regular.shape, Better.LOWER.worst), where=regular)

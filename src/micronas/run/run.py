@@ -55,6 +55,7 @@ class Run:
         reserve_sram, reserve_flash: bytes; None for what `run.room` takes by default.
         margin: "none": a latency limit is kept by the estimate; "band": by the upper end of its error band.
         images: folder of images or `.npz` for the indicators; None for a seeded Gaussian batch.
+        batch: images a draw, of indicators that draw a batch; None for each one's own. More rank better and cost more.
         seed, repeats: of weights and random inputs; a seed is as many draws as there are repeats (`draw_seeds`).
         seeds: of an ensemble, like "0-4" (exact search only); None for `seed` alone.
     """
@@ -74,6 +75,7 @@ class Run:
     reserve_flash: int | None = None
     margin: str = "none"
     images: str | None = None
+    batch: int | None = None
     seed: int = 0
     seeds: str | None = None
     repeats: int = REPEATS

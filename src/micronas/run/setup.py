@@ -105,7 +105,7 @@ def set_up(run: Run, watch: Watch = unwatched) -> Setup:
     start = everything(space_of(run), task_of(run))
     run = run if run.search else replace(run, search=usual_search(start, run))
     bench = Bench(load_target(run.target, run.runtime), profiling(watch))
-    means = catalog.Means(inputs, bench)
+    means = catalog.Means(inputs, bench, run.batch)
     search = search_of(run, seeds, watch)
     rooms = rooms_of(bench.target, run.reserve_sram, run.reserve_flash)
     objective = _objective(run, means, search, rooms)

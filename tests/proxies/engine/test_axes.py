@@ -96,19 +96,19 @@ class TestByAxis:
     def test_tangent_kernels(self, backend: BackendName):
         """Also one by one: the border around tensors is then as narrow as the one network allows."""
         ntk = Ntk(batch=5, seed=2, precision="float64", backend=backend)
-        for graph, together in zip(GRAPHS, ntk.kernels(GRAPHS), strict=True):
+        for graph, together in zip(GRAPHS, ntk.raw(GRAPHS, [ntk.seed])[0], strict=True):
             expected = tangent_kernel(graph, ntk.inputs.batch(graph.input_shape, 5, 2), 2)
-            for kernel in (together, ntk.kernels([graph])[0]):
+            for kernel in (together, ntk.raw([graph], [ntk.seed])[0][0]):
                 assert np.abs(kernel - expected).max() <= 1e-10 * np.abs(expected).max(), graph
 
     def test_region_counts(self, backend: BackendName):
         regions = LinearRegions(samples=60, seed=1, precision="float64", backend=backend)
-        for graph, count in zip(GRAPHS, regions.counts(GRAPHS), strict=True):
+        for graph, count in zip(GRAPHS, regions.raw(GRAPHS, [regions.seed])[0], strict=True):
             assert count == pairwise_regions(signs(graph, Gaussian().patches(graph.input_shape, 60, 1), 1))
 
     def test_agreements(self, backend: BackendName):
         measured = Naswot(batch=6, seed=4, precision="float64", backend=backend)
-        for graph, kernel in zip(GRAPHS, measured.kernels(GRAPHS), strict=True):
+        for graph, kernel in zip(GRAPHS, measured.raw(GRAPHS, [measured.seed])[0], strict=True):
             pattern = signs(graph, Gaussian().batch(graph.input_shape, 6, 4), 4)
             np.testing.assert_array_equal(kernel, [[(a == b).sum() for b in pattern] for a in pattern])
 

@@ -7,10 +7,7 @@ from dataclasses import dataclass, field
 
 from micronas.network.graph import Graph, Layer
 from micronas.network.live import Disconnected, live
-from micronas.network.signature import Kind, Signature
-
-LEARNED = (Kind.CONV, Kind.DEPTHWISE, Kind.LINEAR)
-"""Layers whose weights the kernels differentiate by. An untrained batch norm is no function of its name."""
+from micronas.network.signature import LEARNED, Kind, Signature
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from micronas.network.graph import Layer
-from micronas.network.signature import Kind, Shape, Signature
-from micronas.proxies.engine.values import LEARNED
+from micronas.network.signature import LEARNED, Kind, Shape, Signature
 from micronas.weights import Draw, draw_bias, draw_weight
 
 LANES = 16

@@ -10,10 +10,9 @@ import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor
 
 from micronas.network.graph import Layer
-from micronas.network.signature import Kind, Signature
+from micronas.network.signature import LEARNED, Kind, Signature
 from micronas.proxies.engine.tensors.forward import Forward, groups
 from micronas.proxies.engine.tensors.schedule import Index, by_step
-from micronas.proxies.engine.values import LEARNED
 from micronas.torch_network import sides
 
 

@@ -11,11 +11,11 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from micronas.network.signature import SUMS, Kind, Shape
+from micronas.network.signature import LEARNED, SUMS, Kind, Shape
 from micronas.proxies.engine.compiled.program.forward import Forward
 from micronas.proxies.engine.compiled.program.instructions import Op
 from micronas.proxies.engine.compiled.program.plan import Plan
-from micronas.proxies.engine.values import LEARNED, Member
+from micronas.proxies.engine.values import Member
 
 
 def _op(kind: Kind) -> Op:

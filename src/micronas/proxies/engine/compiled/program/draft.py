@@ -6,11 +6,10 @@ from array import array
 
 import numpy as np
 
-from micronas.network.signature import Kind
+from micronas.network.signature import LEARNED, Kind
 from micronas.proxies.engine.compiled.layout import Store
 from micronas.proxies.engine.compiled.program.instructions import COLUMNS, Op, Program, Response
 from micronas.proxies.engine.compiled.program.plan import Plan
-from micronas.proxies.engine.values import LEARNED
 
 _WEIGHTED = (*LEARNED, Kind.AVG_POOL)
 

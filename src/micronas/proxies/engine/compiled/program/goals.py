@@ -11,14 +11,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Literal, Protocol
 
-from micronas.network.signature import Kind
+from micronas.network.signature import LEARNED, Kind
 from micronas.proxies.engine.compiled.layout import Store
 from micronas.proxies.engine.compiled.program.backward import Backward, trained
 from micronas.proxies.engine.compiled.program.draft import Draft
 from micronas.proxies.engine.compiled.program.forward import Forward
 from micronas.proxies.engine.compiled.program.instructions import Op, Program, Response
 from micronas.proxies.engine.compiled.program.plan import Plan
-from micronas.proxies.engine.values import LEARNED, Member, Merged
+from micronas.proxies.engine.values import Member, Merged
 
 Goal = Literal["tangent kernels", "region counts", "agreements", "responses"]
 

@@ -13,8 +13,8 @@ from collections import Counter
 from collections.abc import Iterable
 
 from micronas.network.graph import Layer
-from micronas.network.signature import SUMS, Kind
-from micronas.proxies.engine.values import LEARNED, Member, Merged
+from micronas.network.signature import LEARNED, SUMS, Kind
+from micronas.proxies.engine.values import Member, Merged
 
 _NEVER_FOLDED = (Kind.INPUT, Kind.RELU)  # goals look at these
 

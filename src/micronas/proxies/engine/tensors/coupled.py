@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
 from micronas.network.graph import Graph
-from micronas.proxies.engine.backend import Device, Precision
-from micronas.proxies.engine.values import LEARNED
+from micronas.network.live import Disconnected, live
+from micronas.network.signature import LEARNED
+from micronas.proxies.engine.backend import Device, Grams, Images, Precision
 from micronas.torch_network import TorchNetwork
 
 
-def coupled_kernel(graph: Graph, images: np.ndarray, seed: int, precision: Precision, device: Device) -> np.ndarray:
-    """Θ of one live network with batch norm in train mode, (samples, samples).
+def coupled_kernels(
+    graphs: Sequence[Graph], images: Images, seeds: Sequence[int], precision: Precision, device: Device
+) -> Grams:
+    """Θ with batch norm in train mode, (draws, graphs, samples, samples); NaN throughout for a disconnected network.
 
     Row a of the Jacobian is the gradient of sample a's summed logits, batch statistics included
     (TE-NAS, `lib/procedures/ntk.py`); TE-NAS also counts batch norm's affine weights, we do not.
     """
+    samples = images.shape[1]
+    kernels = np.full((len(seeds), len(graphs), samples, samples), np.nan)
+    for draw, (batch, seed) in enumerate(zip(images, seeds, strict=True)):
+        for at, graph in enumerate(graphs):
+            try:
+                kernels[draw, at] = _kernel(live(graph), batch, seed, precision, device)
+            except Disconnected:
+                continue
+    return kernels
+
+
+def _kernel(graph: Graph, images: np.ndarray, seed: int, precision: Precision, device: Device) -> np.ndarray:
     dtype = getattr(torch, precision)
     network = TorchNetwork(graph, seed, dtype).to(device)
     weights = [
