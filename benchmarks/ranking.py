@@ -23,7 +23,7 @@ from scipy import stats
 from micronas.candidate import everything
 from micronas.catalog import INDICATORS
 from micronas.hardware.indicators.compute import Flops, LiveFlops
-from micronas.indicator import Better, Scores, untrained_of
+from micronas.indicators import Better, Scores, untrained_of
 from micronas.objective import Column, Objective, Term, rank_score, ranks
 from micronas.run.reading import parse_seeds
 from micronas.run.setup import look_up, usual_means

@@ -18,7 +18,7 @@ from scipy import stats
 
 from micronas.candidate import everything
 from micronas.hardware.indicators.compute import LiveFlops
-from micronas.indicator import Better, Scores
+from micronas.indicators import Better, Scores
 from micronas.objective import Column, Objective, Term, rank_score, ranks
 from micronas.proxies.linear_regions import LinearRegions
 from micronas.proxies.ntk import Ntk

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from micronas.indicator import Scores
+from micronas.indicators import Scores
 from micronas.proxies.linear_regions import LinearRegions
 from micronas.proxies.ntk import Ntk
 from micronas.spaces.decisions import Choices

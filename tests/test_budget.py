@@ -7,7 +7,6 @@ import random
 from pathlib import Path
 
 import pytest
-from tests.search.doubles import Drawn, Weight
 
 from micronas.budget import budget_of, priced
 from micronas.cache import cache_dir
@@ -20,6 +19,7 @@ from micronas.inputs import Gaussian
 from micronas.spaces.decisions import Choices
 from micronas.spaces.nasbench201.space import NasBench201
 from micronas.task import Task
+from micronas.testing.doubles import Drawn, Weight
 
 UNTRAINED = ("ntk", "linear-regions", "naswot", "zen-score", "synflow")
 OF_WHOLE_SPACES = ("flops", "live-flops", "params", "layers", "latency", "sram", "flash")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import pytest
-from tests.search.doubles import OPTIONS, PROBE, START, TASK, Triangle
 
 from micronas.candidate import Candidate, everything
 from micronas.errors import UserError
@@ -14,6 +13,7 @@ from micronas.spaces.decisions import NONE, Choices, Removal
 from micronas.spaces.nasbench201.space import NasBench201
 from micronas.spaces.space import SMALL, OpenDecisions
 from micronas.task import Task
+from micronas.testing.doubles import OPTIONS, PROBE, START, TASK, Triangle
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.search.doubles import Drawn
 from tests.spaces.chain import Chain
 
 from micronas.cache import cache_dir
@@ -26,7 +25,7 @@ from micronas.hardware.boards.target import load_target
 from micronas.hardware.indicators.compute import Flops
 from micronas.hardware.indicators.latency import Latency
 from micronas.hardware.indicators.memory import Sram
-from micronas.indicator import untrained_of
+from micronas.indicators import untrained_of
 from micronas.inputs import Gaussian
 from micronas.network.deployed import deploy
 from micronas.objective import Limit, Objective, Term, Unreachable
@@ -36,6 +35,7 @@ from micronas.search.limits import Limits
 from micronas.search.pruning import PruningSearch
 from micronas.search.random import RandomSearch
 from micronas.task import Probe, Task
+from micronas.testing.doubles import Drawn
 
 TASK = Task((16, 16, 3), classes=4)
 START = everything(Chain(), TASK)

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.search.doubles import Drawn, Weight
 
 from micronas.errors import UserError
 from micronas.hardware.indicators.compute import Flops, LiveFlops
-from micronas.indicator import Better
+from micronas.indicators import Better
 from micronas.objective import Column, Limit, Objective, Term, best_first, rank_score, ranks
+from micronas.testing.doubles import Drawn, Weight
 
 INFINITY = math.inf
 

@@ -215,7 +215,7 @@ from micronas.search import measured
 from micronas.search.census import take_census
 from micronas.search.measured import Measured
 from micronas.store import ScoreStore
-from tests.search.doubles import START, Drawn
+from micronas.testing.doubles import START, Drawn
 
 measure = Drawn.measure
 Drawn.measure = lambda self, graph: time.sleep({pause}) or measure(self, graph)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from micronas.candidate import Candidate as Candidate
     from micronas.errors import UserError as UserError
+    from micronas.functions import indicator as indicator
     from micronas.hardware.boards.table import LatencyTable as LatencyTable
     from micronas.hardware.boards.target import Target as Target
     from micronas.hardware.boards.target import load_target as load_target
@@ -45,6 +46,7 @@ __all__ = [
     "UserError",
     "count_space",
     "find",
+    "indicator",
     "load_target",
     "measure",
     "target_names",
@@ -65,6 +67,7 @@ _HOME = {
     "Task": "task",
     "UserError": "errors",
     "count_space": "hardware.indicators.counted",
+    "indicator": "functions",
     "load_target": "hardware.boards.target",
     "measure": "run.running",
     "target_names": "hardware.boards.target",

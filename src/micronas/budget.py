@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 from micronas.candidate import Candidate
-from micronas.indicator import Indicator, Scores
+from micronas.indicators import Indicator, Scores
 from micronas.spaces.decisions import Removal
 
 

@@ -33,7 +33,10 @@ class Candidate:
             OpenDecisions: a decision is open whose options cannot lie side by side.
             UserError: the task's pictures do not fit.
         """
-        return self.space.lower(self.choices, self.task)
+        graph = self.space.lower(self.choices, self.task)
+        if not isinstance(graph, Graph):  # pyright: ignore[reportUnnecessaryIsInstance] (a plug-in's may be anything)
+            raise UserError(f"{self.space.name}: lower must make a Graph, not {type(graph).__name__}")
+        return graph
 
     def probe(self, probe: Probe) -> Graph:
         """The reduced network that an indicator judges."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from micronas.candidate import Candidate
 from micronas.errors import UserError
-from micronas.indicator import Better, Indicator, PerformanceIndicator, Scores
+from micronas.indicators import Better, Indicator, PerformanceIndicator, Scores
 
 AnIndicator_co = TypeVar("AnIndicator_co", bound=Indicator, covariant=True)
 

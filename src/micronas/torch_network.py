@@ -85,6 +85,11 @@ def _fill(module: nn.Module, layer: Layer, seed: int) -> None:
         module.bias = nn.Parameter(torch.from_numpy(bias))
 
 
+def tensor_of(images: Array) -> Tensor:
+    """Images as modules read them, in float32."""
+    return torch.from_numpy(images).float()
+
+
 def values_of(graph: Graph, images: Tensor, weight_of: Callable[[Layer], Array]) -> dict[str, Tensor]:
     """The output of every layer by name with given weights, no bias and no batch norm: nothing is made a module."""
     values: dict[str, Tensor] = {}

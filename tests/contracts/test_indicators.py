@@ -1,4 +1,4 @@
-"""The laws every indicator keeps: all of the catalog, and those that come in several settings in small ones."""
+"""Every indicator of the catalog keeps the public laws, in every setting; and points where theory says it does."""
 
 from __future__ import annotations
 
@@ -8,24 +8,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from micronas.catalog import Means
+from micronas.catalog import INDICATORS, Means
 from micronas.hardware.boards.profiled import Bench
 from micronas.hardware.boards.target import load_target
-from micronas.indicator import Better, Indicator, PerformanceIndicator, untrained_of
+from micronas.indicators import Indicator, PerformanceIndicator
 from micronas.inputs import Gaussian
-from micronas.network.deployed import deploy
-from micronas.network.graph import Graph
-from micronas.network.legalised import legalise
-from micronas.network.signature import GraphError
-from micronas.origin import Origin
 from micronas.proxies.linear_regions import LinearRegions
 from micronas.proxies.naswot import Naswot
 from micronas.proxies.ntk import Ntk
 from micronas.proxies.synflow import SynFlow
 from micronas.proxies.zen import ZenScore
-from micronas.run.setup import every_indicator
-from micronas.spaces.nasbench201.space import NasBench201
-from micronas.task import Probe, Task
+from micronas.task import Probe
+from micronas.testing import IndicatorContract
+from micronas.testing.indicators import CELLS, DISCONNECTED, SPACE
 
 SETTINGS: Sequence[PerformanceIndicator] = (
     Ntk(batch=6, backend="torch"),
@@ -39,114 +34,25 @@ SETTINGS: Sequence[PerformanceIndicator] = (
     ZenScore(batch=4),
     SynFlow(),
 )
-INDICATORS = (
+_MEANS = Means(Gaussian(), Bench(load_target("nucleo-f746zg")))
+EVERY: Sequence[Indicator] = (
     *SETTINGS,
-    *(
-        one
-        for one in every_indicator(Means(Gaussian(), Bench(load_target("nucleo-f746zg"))))
-        if one.name not in {its.name for its in SETTINGS}
-    ),
+    *(make(_MEANS) for name, make in INDICATORS.items() if name not in {one.name for one in SETTINGS}),
 )
-PERFORMANCE: Sequence[PerformanceIndicator] = tuple(one for one in map(untrained_of, INDICATORS) if one is not None)
-COUNTS_WHAT_IS_DEAD = {"flops", "params"}
-"""Indicators that score a disconnected network for what it is: its layers are there, and cost."""
-SCORES_NOTHING_AS_ZERO = {"live-flops", "layers"}
-
-SPACE, TASK = NasBench201(cells=(1,)), Task()
-DISCONNECTED = "|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|none~0|none~1|none~2|"
-CELLS = (
-    "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_1x1~1|+|skip_connect~0|avg_pool_3x3~1|nor_conv_3x3~2|",
-    DISCONNECTED,
-    "|avg_pool_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|none~1|nor_conv_3x3~2|",
-    "|none~0|+|none~0|nor_conv_3x3~1|+|nor_conv_1x1~0|none~1|none~2|",
-)
-
-
-def lower(indicator: Indicator, *cells: str) -> list[Graph]:
-    """On the reduced network the indicator is meant for, if it names one."""
-    untrained = untrained_of(indicator)
-    parsed = map(SPACE.parse, cells)
-    return [SPACE.probe(cell, untrained.probe) if untrained else SPACE.lower(cell, TASK) for cell in parsed]
 
 
 def label(indicator: Indicator) -> str:
     return "-".join([indicator.name, *(str(getattr(indicator, at, "")) for at in ("mode", "backend"))]).strip("-")
 
 
-@pytest.fixture(params=INDICATORS, ids=label)
-def indicator(request: pytest.FixtureRequest) -> Indicator:
-    return request.param
-
-
-def test_names_and_units_are_text_and_there_is_a_direction(indicator: Indicator):
-    assert indicator.name
-    assert indicator.name == indicator.name.lower().strip()
-    assert isinstance(indicator.unit, str)
-    assert isinstance(indicator.better, Better)
-    assert isinstance(indicator.origin, Origin)
-
-
-def test_deterministic(indicator: Indicator):
-    first, second = indicator.measure_many(lower(indicator, *CELLS)), indicator.measure_many(lower(indicator, *CELLS))
-    assert first.tobytes() == second.tobytes()
-    assert first.dtype == np.float64
-
-
-def test_many_answer_as_one_by_one(indicator: Indicator):
-    many = indicator.measure_many(lower(indicator, *CELLS))
-    np.testing.assert_allclose(many, [indicator.measure(graph) for graph in lower(indicator, *CELLS)], rtol=1e-5)
-
-
-@pytest.mark.parametrize("measured", PERFORMANCE, ids=label)
-def test_draws_answer_as_one_by_one(measured: PerformanceIndicator):
-    """To the last bit: how networks are merged does not depend on how many draws there are."""
-    graphs, seeds = lower(measured, *CELLS), (5, 0, 2)
-    draws = measured.measure_draws(graphs, seeds)
-    assert draws.tolist() == [measured.with_seed(seed).measure_many(graphs).tolist() for seed in seeds]
-    assert len(set(map(tuple, draws.tolist()))) == len(seeds)
-    assert measured.measure_draws([], seeds).shape == (3, 0)
-
-
-def test_order_and_company_do_not_matter(indicator: Indicator):
-    forward, backward = (
-        indicator.measure_many(lower(indicator, *CELLS)),
-        indicator.measure_many(lower(indicator, *CELLS[::-1])),
-    )
-    np.testing.assert_allclose(forward, backward[::-1], rtol=1e-5)
-
-
-def test_nothing_to_measure(indicator: Indicator):
-    assert indicator.measure_many([]).shape == (0,)
-
-
-def test_disconnected_has_a_defined_value_and_never_nan(indicator: Indicator):
-    score = indicator.measure(*lower(indicator, DISCONNECTED))
-    if indicator.name in COUNTS_WHAT_IS_DEAD:
-        assert score > 0
-    elif indicator.name in SCORES_NOTHING_AS_ZERO:
-        assert score == 0
-    else:
-        assert score == indicator.better.worst
-
-
-def test_dead_edges_change_nothing_that_reaches_the_output(indicator: Indicator):
-    if indicator.name in COUNTS_WHAT_IS_DEAD:
-        pytest.skip("counts the plain graph, dead edges included")
-    dead = "|none~0|+|none~0|nor_conv_3x3~1|+|nor_conv_1x1~0|none~1|none~2|"
-    without = "|none~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|"
-    measured = indicator.measure_many(lower(indicator, dead, without))
-    np.testing.assert_allclose(measured[0], measured[1], rtol=1e-5)
-
-
-def test_finite_for_every_connected_network(indicator: Indicator):
-    assert np.isfinite(indicator.measure_many(lower(indicator, *CELLS))[[0, 2, 3]]).all()
-
-
-def test_only_a_plain_graph_is_judged(indicator: Indicator) -> None:
-    (graph,) = lower(indicator, CELLS[0])
-    for form in (deploy(graph), legalise(deploy(graph))):
-        with pytest.raises(GraphError, match=f"only a plain graph will do, not a {type(form).__name__}"):
-            indicator.measure(form)  # pyright: ignore[reportArgumentType]
+for _one in EVERY:
+    _class = f"Test_{label(_one).replace('-', '_')}"
+    _facts = {
+        "indicator": _one,
+        "dead_counts": _one.name in ("flops", "params"),
+        "disconnected_is_zero": _one.name in ("live-flops", "layers"),
+    }
+    globals()[_class] = type(_class, (IndicatorContract,), _facts)
 
 
 # --- directions, where theory says something -----------------------------------------------------

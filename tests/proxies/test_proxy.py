@@ -13,7 +13,7 @@ from micronas.catalog import INDICATORS, Means
 from micronas.errors import UserError
 from micronas.hardware.boards.profiled import Bench
 from micronas.hardware.boards.target import load_target
-from micronas.indicator import PerformanceIndicator, untrained_of
+from micronas.indicators import PerformanceIndicator, untrained_of
 from micronas.inputs import Gaussian
 from micronas.proxies.linear_regions import LinearRegions
 from micronas.proxies.naswot import Naswot

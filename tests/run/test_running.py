@@ -8,11 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.search.doubles import Drawn
 from tests.terminal import CELL
 
 from micronas import catalog
-from micronas.indicator import untrained_of
+from micronas.indicators import untrained_of
 from micronas.network import deployed as deployed_module
 from micronas.network import legalised as legalised_module
 from micronas.network import live as live_module
@@ -23,6 +22,7 @@ from micronas.run.running import measure
 from micronas.run.running import search as find
 from micronas.run.setup import usual_means
 from micronas.spaces.nasbench201.space import NasBench201
+from micronas.testing.doubles import Drawn
 
 
 @pytest.mark.parametrize("search", list(catalog.SEARCHES))

@@ -13,7 +13,7 @@ from PIL import Image
 from micronas import catalog
 from micronas.errors import UserError
 from micronas.hardware.indicators.latency import Latency
-from micronas.indicator import Better
+from micronas.indicators import Better
 from micronas.run.run import Run
 from micronas.run.setup import MOST_REPEATS, Setup, graph_of, set_up, unit_of
 from micronas.search.exact import ExactSearch

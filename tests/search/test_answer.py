@@ -8,11 +8,10 @@ from functools import cache
 
 import numpy as np
 import pytest
-from tests.search.doubles import Drawn
 
 from micronas.candidate import Candidate, everything
 from micronas.catalog import SEARCHES
-from micronas.indicator import Better, Scores
+from micronas.indicators import Better, Scores
 from micronas.network.deployed import cost, deploy
 from micronas.network.graph import Graph
 from micronas.network.identity import function_key, weights_key
@@ -23,6 +22,7 @@ from micronas.search.random import RandomSearch
 from micronas.search.search import Search
 from micronas.spaces.nasbench201.space import NasBench201
 from micronas.task import Task
+from micronas.testing.doubles import Drawn
 
 START = everything(NasBench201(channels=(2,), cells=(1,), stages=(1,)), Task((4, 4, 3), 2))
 

@@ -6,7 +6,6 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from tests.search.doubles import PROBE, START
 
 from micronas.candidate import everything
 from micronas.errors import UserError
@@ -14,6 +13,7 @@ from micronas.network.identity import DISCONNECTED, live_key, weights_key
 from micronas.search.census import Census, take_census
 from micronas.spaces.nasbench201.space import NasBench201
 from micronas.task import REDUCED, Task
+from micronas.testing.doubles import PROBE, START
 
 
 @pytest.fixture

@@ -9,17 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.search.doubles import START, TASK, Drawn, Weight
 from tests.test_objective import slowly_ranked
 
 from micronas.candidate import Candidate, everything
 from micronas.errors import UserError
 from micronas.hardware.indicators.compute import LiveFlops
-from micronas.indicator import Better
+from micronas.indicators import Better
 from micronas.objective import Limit, Objective, Term, Unreachable
 from micronas.search.exact import FINALISTS, ExactSearch, score_rows
 from micronas.spaces.nasbench201.space import NasBench201
 from micronas.store import ScoreStore
+from micronas.testing.doubles import START, TASK, Drawn, Weight
 
 NINE = (0, 1, 2, 3, 4, 5, 6, 7, 8)
 LOWER, HIGHER = Drawn("lower"), Drawn("higher", Better.HIGHER)

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from tests.search.doubles import OPTIONS, START, TASK, Drawn, Triangle, Weight
 
 from micronas.candidate import Candidate, everything
 from micronas.errors import UserError
 from micronas.hardware.boards.target import load_target
 from micronas.hardware.indicators.compute import Flops
 from micronas.hardware.indicators.latency import Latency
-from micronas.indicator import Better, Indicator, Scores
+from micronas.indicators import Better, Indicator, Scores
 from micronas.network.graph import Graph
 from micronas.objective import Limit, Objective, Term, Unreachable
 from micronas.origin import COMPUTED
@@ -29,6 +28,7 @@ from micronas.search.random import RandomSearch
 from micronas.spaces.decisions import NONE, Choices
 from micronas.spaces.nasbench201.space import NasBench201
 from micronas.task import Task
+from micronas.testing.doubles import OPTIONS, START, TASK, Drawn, Triangle, Weight
 
 WEIGHT, HEAVY = Weight(), Weight(heavy=0.5, name="other")
 DEAD = START.of(START.space.parse("none|none|skip_connect"))

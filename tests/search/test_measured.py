@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
-from tests.search.doubles import START, Drawn, Weight
 
 from micronas.candidate import Candidate
-from micronas.indicator import Scores
+from micronas.indicators import Scores
 from micronas.network.graph import Graph
 from micronas.network.identity import weights_key
 from micronas.search import measured
@@ -19,6 +18,7 @@ from micronas.search.measured import DRAWS, Measured
 from micronas.sources import version_of
 from micronas.spaces.decisions import NONE, Removal
 from micronas.store import ScoreStore, Series
+from micronas.testing.doubles import START, Drawn, Weight
 
 
 @pytest.fixture(scope="module")

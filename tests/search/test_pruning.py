@@ -7,14 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from tests.search.doubles import START, Drawn, Weight
 from tests.test_objective import slowly_ranked
 
 from micronas.candidate import Candidate, everything
 from micronas.hardware.boards.target import load_target
 from micronas.hardware.indicators.compute import Flops
 from micronas.hardware.indicators.latency import Latency
-from micronas.indicator import Better, PerformanceIndicator, Scores
+from micronas.indicators import Better, PerformanceIndicator, Scores
 from micronas.network.graph import Graph
 from micronas.objective import Limit, Objective, Term, Unreachable
 from micronas.proxies.linear_regions import LinearRegions
@@ -24,6 +23,7 @@ from micronas.search.pruning import HARDWARE_FACTORS, PruningSearch
 from micronas.spaces.decisions import NONE, Choices, Removal
 from micronas.spaces.nasbench201.space import NasBench201
 from micronas.task import Task
+from micronas.testing.doubles import START, Drawn, Weight
 
 CELLS = everything(NasBench201(), Task())
 LOWER, HIGHER = Drawn("lower"), Drawn("higher", Better.HIGHER)

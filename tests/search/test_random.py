@@ -6,14 +6,14 @@ import re
 
 import numpy as np
 import pytest
-from tests.search.doubles import START, Drawn, Weight
 
 from micronas.candidate import Candidate, everything
-from micronas.indicator import Better
+from micronas.indicators import Better
 from micronas.objective import Column, Limit, Objective, Term, Unreachable, rank_score
 from micronas.search.random import RandomSearch
 from micronas.spaces.nasbench201.space import NasBench201
 from micronas.task import Task
+from micronas.testing.doubles import START, Drawn, Weight
 
 LOWER, HIGHER = Drawn("lower"), Drawn("higher", Better.HIGHER)
 DRAWN = Objective((Term(LOWER), Term(HIGHER, 0.5)))

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from micronas.cache import atomic_write, cache_dir
-from micronas.commands.console import console, print_json, progress
+from micronas.commands.console import console, print_json, progress, remark
 from micronas.commands.flags import (
     AsJson,
     Cells,
@@ -32,7 +32,7 @@ from micronas.hardware.boards.calibration import Calibration, fit, read_measurem
 from micronas.hardware.boards.profiled import Progress, complete, extended, keep
 from micronas.hardware.boards.profiled import profile as profile_in_emulator
 from micronas.hardware.boards.table import OUR_RUNTIME, LatencyTable
-from micronas.hardware.boards.target import Target, load_target, load_untimed, target_names
+from micronas.hardware.boards.target import Target, broken_boards, load_target, load_untimed, target_names
 from micronas.hardware.indicators.counted import count_space
 from micronas.network.signature import Signature
 from micronas.origin import Word
@@ -142,6 +142,8 @@ def calibrate(
 def targets(as_json: AsJson = False) -> None:
     """List the boards."""
     found = [load_target(name) for name in target_names()]
+    for line in broken_boards():
+        remark(f"note: {line}")
     if as_json:
         print_json([_target_data(one) for one in found])
         return

@@ -47,10 +47,11 @@ from micronas.commands.flags import (
     weighs,
 )
 from micronas.errors import UserError
+from micronas.indicators import Indicator
 from micronas.run import results, running
 from micronas.run.outcome import Outcome
 from micronas.run.run import Run
-from micronas.run.setup import every_indicator, usual_means
+from micronas.run.setup import usual_means
 from micronas.spaces.space import ArchitectureError
 from micronas.views import terminal
 
@@ -207,20 +208,27 @@ def scores(
 
 
 def indicators(as_json: AsJson = False) -> None:
-    """List what a network can be judged by."""
-    found = [(one, (type(one).__doc__ or "").strip().splitlines()[0]) for one in every_indicator(usual_means())]
+    """List what a network can be judged by, plug-ins' too."""
+    found: list[tuple[str, str, str, str]] = []
+    for name in catalog.names("indicator"):
+        try:
+            one = catalog.indicator(name, usual_means())
+        except UserError as error:
+            remark(f"note: {error}")
+            continue
+        found.append((one.name, one.unit, one.better.name.lower(), _what(name, one)))
     if as_json:
-        print_json(
-            [
-                {"name": one.name, "unit": one.unit, "better": one.better.name.lower(), "what": what}
-                for one, what in found
-            ]
-        )
+        print_json([dict(zip(("name", "unit", "better", "what"), row, strict=True)) for row in found])
         return
     table = Table("indicator", "unit", "better", "what it is", box=None, header_style="bold", pad_edge=False)
-    for one, what in found:
-        table.add_row(one.name, one.unit, one.better.name.lower(), what)
+    for row in found:
+        table.add_row(*row)
     console().print(table)
+
+
+def _what(name: str, one: Indicator) -> str:
+    brought = catalog.used("indicator", name)
+    return str(brought) if brought else (type(one).__doc__ or "").strip().splitlines()[0]
 
 
 def _searched(run: Run) -> Outcome:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from micronas.indicator import Better, Scores
+from micronas.indicators import Better, Scores
 from micronas.inputs import Array
 from micronas.network.graph import Graph
 from micronas.network.signature import Shape

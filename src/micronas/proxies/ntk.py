@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from micronas.errors import UserError
-from micronas.indicator import Better, Scores
+from micronas.indicators import Better, Scores
 from micronas.network.graph import Graph
 from micronas.proxies.engine.backend import Backend, Images
 from micronas.proxies.proxy import Proxy, Raw

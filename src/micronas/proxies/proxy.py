@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from micronas.errors import UserError
-from micronas.indicator import Scores, Untrained
+from micronas.indicators import Scores, Untrained
 from micronas.inputs import Array, Gaussian, Inputs
 from micronas.network.graph import Graph
 from micronas.network.signature import Shape

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from micronas.indicator import Better, Scores, Untrained
+from micronas.indicators import Better, Scores, Untrained
 from micronas.network.graph import Graph
 from micronas.network.live import Disconnected, live
 from micronas.network.signature import LEARNED

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from micronas.errors import UserError
-from micronas.indicator import Better, Scores
+from micronas.indicators import Better, Scores
 from micronas.network.graph import Graph
 from micronas.proxies.engine.backend import Backend, Images
 from micronas.proxies.proxy import Proxy, Raw

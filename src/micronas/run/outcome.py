@@ -90,10 +90,14 @@ class Round:
     skipped: tuple[tuple[int, str], ...] = ()
 
 
+OWN_PROGRAMS = ("python", "micronas", "numpy", "numba", "torch")
+"""What of `versions` is no plug-in's."""
+
+
 def versions() -> dict[str, str]:
     """Of the programs that made the numbers."""
     found = {"python": platform.python_version()}
-    for name in ("micronas", "numpy", "numba", "torch"):
+    for name in OWN_PROGRAMS[1:]:
         try:
             found[name] = version(name)
         except PackageNotFoundError:

@@ -11,7 +11,7 @@ import numpy as np
 from micronas.candidate import Candidate
 from micronas.hardware.indicators.breakdown import Breakdown
 from micronas.hardware.indicators.latency import Latency
-from micronas.indicator import Indicator, PerformanceIndicator, origin_of, untrained_of
+from micronas.indicators import Indicator, PerformanceIndicator, origin_of, untrained_of
 from micronas.network.graph import Graph
 from micronas.network.live import Disconnected
 from micronas.origin import Origin

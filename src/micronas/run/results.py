@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from micronas.cache import atomic_write
 from micronas.errors import UserError
-from micronas.run.outcome import SCHEMA, Outcome
+from micronas.run.outcome import OWN_PROGRAMS, SCHEMA, Outcome
 
 RESULT = "result.json"
 """The file in a run's folder."""
@@ -185,5 +185,10 @@ def differences(before: Outcome, after: Outcome, path: Path) -> list[str]:
         f"{what} changed since {path} was written, so the answer may differ"
         for what, digest in after.made_from.items()
         if before.made_from.get(what, digest) != digest and (same or what != THE_ANSWERS_LATENCIES)
+    ]
+    lines += [
+        f"{name} is {after.versions.get(name, 'not there')} now, and was {version} when {path} was written"
+        for name, version in before.versions.items()
+        if name not in OWN_PROGRAMS and after.versions.get(name) != version
     ]
     return lines if same else [*lines, f"the answer differs from that of {path}: {before.architecture}"]

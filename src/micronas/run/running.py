@@ -12,18 +12,19 @@ from micronas import catalog
 from micronas.cache import atomic_write
 from micronas.candidate import Candidate
 from micronas.errors import UserError
+from micronas.hardware.boards.target import board_plugin
 from micronas.hardware.indicators.breakdown import Breakdown
 from micronas.hardware.indicators.latency import Latency
-from micronas.indicator import untrained_of
+from micronas.indicators import untrained_of
 from micronas.network.live import Disconnected
 from micronas.objective import Unreachable
 from micronas.run.advice import notes, smaller
-from micronas.run.outcome import Kept, Outcome, Reading
+from micronas.run.outcome import Kept, Outcome, Reading, versions
 from micronas.run.readings import break_down, finalists, read_indicators, rounds
 from micronas.run.results import THE_ANSWERS_LATENCIES, THE_TABLE
 from micronas.run.room import Room
 from micronas.run.run import Run
-from micronas.run.setup import Setup, look_up, set_up
+from micronas.run.setup import Setup, set_up
 from micronas.search.exact import ExactSearch, score_rows
 from micronas.search.measured import Measured
 from micronas.search.search import SearchResult, Watch, unwatched
@@ -136,6 +137,7 @@ def _outcome(
         measured=result.measured if result else None,
         seconds=round(seconds, 3),
         limits=_kept(parts, candidate, readings, breakdown, bool(result)),
+        versions=versions() | _plugins_of(parts.run),
         made_from={"the images": parts.means.inputs.digest, **_latencies(parts, searched)},
         notes=(
             *parts.notes,
@@ -151,10 +153,19 @@ def _wanted(parts: Setup, only: Collection[str] | None) -> Collection[str]:
     if only is None:
         weighing = [term.indicator.name for term in parts.objective.performance]
         deployed = [name for name in catalog.INDICATORS if untrained_of(parts.indicator(name)) is None]
-        return [*weighing, *deployed]
+        named = [name for name in (*(parts.run.terms or ()), *parts.run.limits) if name not in catalog.INDICATORS]
+        return [*dict.fromkeys((*weighing, *deployed, *named))]
     for name in only:
-        look_up(catalog.INDICATORS, name, "indicator")
-    return [name for name in catalog.INDICATORS if name in only]
+        parts.indicator(name)
+    return [name for name in catalog.names("indicator") if name in only]
+
+
+def _plugins_of(run: Run) -> dict[str, str]:
+    """The versions of the distributions whose plug-ins a run names."""
+    named = [("space", run.space), ("search", run.search or "exact")]
+    named += [("indicator", name) for name in (*(run.terms or ()), *run.limits)]
+    found = [catalog.used(family, name) for family, name in named] + [board_plugin(run.target)]
+    return {one.distribution: one.version for one in found if one}
 
 
 def _latencies(parts: Setup, searched: Collection[object]) -> dict[str, str]:

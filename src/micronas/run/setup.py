@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
 
 from micronas import catalog
@@ -14,7 +13,7 @@ from micronas.errors import UserError
 from micronas.hardware.boards.profiled import Bench
 from micronas.hardware.boards.target import load_target
 from micronas.hardware.indicators.latency import Latency
-from micronas.indicator import Indicator, PerformanceIndicator, untrained_of
+from micronas.indicators import Indicator, PerformanceIndicator, untrained_of
 from micronas.inputs import Gaussian, Images
 from micronas.network.graph import Graph
 from micronas.objective import Limit, Objective, Term
@@ -77,7 +76,7 @@ class Setup:
         Raises:
             UserError: there is none of that name.
         """
-        return look_up(catalog.INDICATORS, name, "indicator")(self.means)
+        return catalog.indicator(name, self.means)
 
 
 def look_up(names: Mapping[str, _Named], name: str, what: str) -> _Named:
@@ -88,9 +87,7 @@ def look_up(names: Mapping[str, _Named], name: str, what: str) -> _Named:
     """
     if name in names:
         return names[name]
-    near = difflib.get_close_matches(name, names, 1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise UserError(f"unknown {what} {name!r}; {hint}there are {', '.join(names)}")
+    raise catalog.unknown(name, what, names)
 
 
 def set_up(run: Run, watch: Watch = unwatched) -> Setup:
@@ -145,7 +142,7 @@ def usual_search(start: Candidate, run: Run) -> str:
     except OpenDecisions:
         return "random"
     usual = usual_means()
-    foreseen = (budget_of(look_up(catalog.INDICATORS, name, "indicator")(usual)) for name in run.limits)
+    foreseen = (budget_of(catalog.indicator(name, usual)) for name in run.limits)
     return "pruning" if all(foreseen) else "random"
 
 
@@ -160,9 +157,8 @@ def space_of(run: Run) -> SearchSpace:
     Raises:
         UserError: no such space or setting.
     """
-    kind = look_up(catalog.SPACES, run.space, "space")
-    types = _types(kind)
-    return kind(**_settings(run.space, types, run.space_settings))
+    types = catalog.fields_of("space", run.space)
+    return catalog.space(run.space, **_settings(run.space, types, run.space_settings))
 
 
 def task_of(run: Run) -> Task:
@@ -193,23 +189,18 @@ def search_of(run: Run, seeds: tuple[int, ...], watch: Watch) -> Search:
         UserError: no such search or setting, or several seeds for a search that takes one.
     """
     name = run.search or "exact"
-    kind = look_up(catalog.SEARCHES, name, "search")
-    types = _types(kind)
+    types = catalog.fields_of("search", name)
     if len(seeds) > 1 and "seeds" not in types:
         raise UserError(f"several seeds are for --search exact; {name} takes one: --seed")
     seeded = {"seeds": seeds} if "seeds" in types else {"seed": min(seeds)}
+    plumbing = {"repeats": run.repeats, "watch": watch, **seeded}
     own = {name: annotated for name, annotated in types.items() if name not in _PLUMBING}
     settings = _settings(name, own, run.search_settings)
-    return kind(**seeded, repeats=run.repeats, watch=watch, **settings)
+    return catalog.search(name, **{each: value for each, value in plumbing.items() if each in types}, **settings)
 
 
 _PLUMBING = ("seed", "seeds", "repeats", "watch", "store", "name")
 """Fields of a search that are no settings."""
-
-
-def _types(kind: Callable[..., object]) -> dict[str, str]:
-    """The fields of a dataclass, as they are annotated."""
-    return {one.name: str(one.type) for one in fields(cast(Any, kind))}
 
 
 def _settings(what: str, types: Mapping[str, str], given: Mapping[str, Setting]) -> dict[str, Setting]:
@@ -271,7 +262,7 @@ def _objective(run: Run, means: catalog.Means, search: Search, rooms: Sequence[R
     untrained: list[Term[PerformanceIndicator]] = []
     deployed: list[Term[Indicator]] = []
     for name, weight in weights.items():
-        indicator = look_up(catalog.INDICATORS, name, "indicator")(means)
+        indicator = catalog.indicator(name, means)
         if (one := untrained_of(indicator)) is not None:
             untrained.append(Term(one, weight))
         else:
@@ -289,7 +280,7 @@ def _limits(run: Run, means: catalog.Means, rooms: Sequence[Room]) -> tuple[Limi
 def _limited(name: str, run: Run, means: catalog.Means) -> Indicator:
     if name == "latency" and _MARGINS[run.margin]:
         return Latency(means.bench, at_upper_end=True)
-    return look_up(catalog.INDICATORS, name, "indicator")(means)
+    return catalog.indicator(name, means)
 
 
 _MARGINS = {"none": False, "band": True}
@@ -302,7 +293,7 @@ def unit_of(name: str) -> str:
     Raises:
         UserError: there is none of that name.
     """
-    return look_up(catalog.INDICATORS, name, "indicator")(usual_means()).unit
+    return catalog.indicator(name, usual_means()).unit
 
 
 def usual_means() -> catalog.Means:
@@ -311,5 +302,5 @@ def usual_means() -> catalog.Means:
 
 
 def every_indicator(means: catalog.Means) -> tuple[Indicator, ...]:
-    """One of each in the catalog."""
+    """One of each that is built in."""
     return tuple(make(means) for make in catalog.INDICATORS.values())

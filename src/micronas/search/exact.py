@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from micronas.budget import budget_of
 from micronas.candidate import Candidate
-from micronas.indicator import Indicator, PerformanceIndicator, Scores, untrained_of
+from micronas.indicators import Indicator, PerformanceIndicator, Scores, untrained_of
 from micronas.objective import Column, Objective, Unreachable, best_first, rank_score
 from micronas.search.answer import in_cheapest_form
 from micronas.search.census import Census, check_countable, take_census

@@ -6,13 +6,13 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar, cast
 
 import numpy as np
 
 from micronas.candidate import Candidate
 from micronas.errors import UserError
-from micronas.indicator import Indicator, PerformanceIndicator, Scores, untrained_of
+from micronas.indicators import Indicator, PerformanceIndicator, Scores, untrained_of
 from micronas.network.graph import Graph
 from micronas.network.identity import weights_key
 from micronas.search.search import Watch, unwatched
@@ -83,7 +83,9 @@ class Measured:
         Untrained, the class's representative is judged: isomorphic networks draw other weights.
         """
         if (untrained := untrained_of(indicator)) is None:
-            return indicator.measure_many([candidate.graph for candidate in many])
+            values = indicator.measure_many([candidate.graph for candidate in many])
+            _check_shape(indicator, values, (len(many),))
+            return values
         return self.of(untrained, [candidate.canonical for candidate in many], seeds).mean(axis=0)
 
     def of_keys(
@@ -101,6 +103,7 @@ class Measured:
         place = {key: at for at, key in reversed([*enumerate(keys)])}
         for chunk in self._watched(indicator.name, _chunks(by_missing_draws(known, keys))):
             values = indicator.measure_draws([graph(place[key]) for key in chunk.keys], chunk.draws)
+            _check_shape(indicator, values, (len(chunk.draws), len(chunk.keys)))
             for seed, row in zip(chunk.draws, values.tolist(), strict=True):
                 self._keep(series[seed], dict(zip(chunk.keys, row, strict=True)))
         return np.array([[known[seed][key] for key in keys] for seed in seeds])
@@ -162,6 +165,12 @@ def by_missing_draws(known: Mapping[int, Container[_Key]], keys: Iterable[_Key])
         for start in range(0, len(missing), DRAWS):
             found[tuple(missing[start : start + DRAWS])].append(key)
     return found
+
+
+def _check_shape(indicator: Indicator, values: object, shape: tuple[int, ...]) -> None:
+    """Refuse what an indicator of somebody else's answers, where it is no array of numbers of that shape."""
+    if np.shape(cast(Any, values)) != shape or np.isnan(np.asarray(values, dtype=np.float64)).any():
+        raise UserError(f"{indicator.name} must answer with numbers of shape {shape}, none NaN, not {values!r:.80}")
 
 
 def _series(indicator: PerformanceIndicator) -> Series:

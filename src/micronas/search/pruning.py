@@ -16,7 +16,7 @@ import numpy as np
 from micronas.budget import priced
 from micronas.candidate import Candidate
 from micronas.errors import UserError
-from micronas.indicator import Better, Indicator, PerformanceIndicator, Scores
+from micronas.indicators import Better, Indicator, PerformanceIndicator, Scores
 from micronas.objective import Objective, Term, best_first, ranks
 from micronas.search.answer import in_cheapest_form
 from micronas.search.limits import LOOKING_AHEAD, Limits

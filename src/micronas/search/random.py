@@ -11,7 +11,7 @@ from itertools import islice
 import numpy as np
 
 from micronas.candidate import Candidate
-from micronas.indicator import Scores
+from micronas.indicators import Scores
 from micronas.objective import Column, Objective, Unreachable, best_first, rank_score
 from micronas.search.answer import in_cheapest_form
 from micronas.search.limits import LOOKING_AHEAD, Limits

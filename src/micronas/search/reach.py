@@ -12,7 +12,7 @@ import numpy as np
 
 from micronas.budget import Budget
 from micronas.candidate import Candidate
-from micronas.indicator import Indicator, Scores
+from micronas.indicators import Indicator, Scores
 from micronas.spaces.decisions import Choices
 
 ValuesOf = Callable[[Indicator, Sequence[Candidate]], Scores]

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import pytest
 from tests.networks import lowered
-from tests.search.doubles import Drawn
 
 from micronas.candidate import Candidate, everything
 from micronas.errors import UserError
@@ -21,6 +20,7 @@ from micronas.spaces.nasbench201.skeleton import Skeleton
 from micronas.spaces.nasbench201.space import NasBench201
 from micronas.spaces.space import ArchitectureError, OpenDecisions
 from micronas.task import ONE_CELL, REDUCED, Probe, Task
+from micronas.testing.doubles import Drawn
 
 PLAIN, TASK = NasBench201(), Task()
 OPEN = NasBench201(channels=(8, 16), cells=(1, 3), input=(16, 32))

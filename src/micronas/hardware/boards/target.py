@@ -17,6 +17,7 @@ from micronas.mcu.cores import Core, core_named
 from micronas.mcu.layout import Region
 from micronas.mcu.memory import MemoryModel
 from micronas.network.signature import Signature
+from micronas.plugins import Plugin, PluginError, plugins
 
 BUNDLED = Path(__file__).parents[1] / "targets"
 """The folder of the boards that come with the package."""
@@ -89,8 +90,33 @@ def user_folder() -> Path:
 
 
 def target_names() -> tuple[str, ...]:
-    """Every board that can be named: bundled ones, then the user's own."""
-    return tuple(dict.fromkeys(path.stem for path in (*_boards(BUNDLED), *_boards(user_folder()))))
+    """Every board that can be named: bundled ones, the user's own, then plug-ins' (but those of a broken one)."""
+    own = (path.stem for path in (*_boards(BUNDLED), *_boards(user_folder())))
+    return tuple(dict.fromkeys((*own, *(name for one in plugins("board").values() for name in _names_of(one)))))
+
+
+def board_plugin(name: str) -> Plugin | None:
+    """The plug-in that a board's name stands for, None if it is bundled, the user's own or a path."""
+    if name.endswith(".toml") or any(name == path.stem for path in (*_boards(BUNDLED), *_boards(user_folder()))):
+        return None
+    return next((one for one in plugins("board").values() if name in _names_of(one)), None)
+
+
+def broken_boards() -> tuple[str, ...]:
+    """A line for each plug-in whose boards cannot be found."""
+    return tuple(str(error) for one in plugins("board").values() if isinstance(error := _folder_of(one), PluginError))
+
+
+def _names_of(plugin: Plugin) -> tuple[str, ...]:
+    folder = _folder_of(plugin)
+    return () if isinstance(folder, PluginError) else tuple(path.stem for path in _boards(folder))
+
+
+def _folder_of(plugin: Plugin) -> Path | PluginError:
+    try:
+        return plugin.folder()
+    except PluginError as error:
+        return error
 
 
 def load_target(name_or_path: str | Path, runtime: str = OUR_RUNTIME) -> Target:
@@ -162,9 +188,13 @@ def find_target(name_or_path: str | Path) -> Path:
     for folder in (user_folder(), BUNDLED):
         if text in (path.stem for path in _boards(folder)):
             return folder / f"{text}.toml"
+    if (plugin := board_plugin(text)) is not None:
+        return plugin.folder() / f"{text}.toml"
     near = difflib.get_close_matches(text, target_names(), 1, cutoff=0.4)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    raise TargetError(f"unknown board {text!r}; {hint}there are {', '.join(target_names())}, or the path of a .toml")
+    listed = ", ".join(target_names())
+    also = "".join(f" ({line})" for line in broken_boards())
+    raise TargetError(f"unknown board {text!r}; {hint}there are {listed}, or the path of a .toml{also}")
 
 
 def _boards(folder: Path) -> list[Path]:

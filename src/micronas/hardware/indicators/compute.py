@@ -12,7 +12,7 @@ import numpy as np
 from micronas.candidate import Candidate
 from micronas.hardware.indicators.counted import count_space, part_of
 from micronas.hardware.indicators.prices import own_layers
-from micronas.indicator import Better, Scores
+from micronas.indicators import Better, Scores
 from micronas.network.graph import Graph
 from micronas.network.live import Disconnected
 from micronas.network.signature import Kind, Signature

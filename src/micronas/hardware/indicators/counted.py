@@ -14,7 +14,7 @@ import numpy.typing as npt
 from micronas.cache import Arrays
 from micronas.candidate import Candidate
 from micronas.hardware.boards.table import FIELDS, decode, encode
-from micronas.indicator import Scores
+from micronas.indicators import Scores
 from micronas.network.deployed import deploy
 from micronas.network.graph import Graph
 from micronas.network.live import Disconnected

@@ -18,7 +18,7 @@ from micronas.candidate import Candidate
 from micronas.errors import UserError
 from micronas.hardware.indicators.counted import count_space, part_of
 from micronas.hardware.indicators.prices import own_operations
-from micronas.indicator import Better, Scores
+from micronas.indicators import Better, Scores
 from micronas.mcu.operators import operator
 from micronas.mcu.samples import sample
 from micronas.network.deployed import deploy

@@ -13,7 +13,7 @@ from micronas.hardware.boards.table import PICOSECONDS, LatencyTable
 from micronas.hardware.indicators.breakdown import Breakdown, Cost, total_ms
 from micronas.hardware.indicators.counted import CountedSpace, count_space, part_of
 from micronas.hardware.indicators.prices import own_operations
-from micronas.indicator import Better, Scores
+from micronas.indicators import Better, Scores
 from micronas.network.deployed import deploy
 from micronas.network.graph import Graph
 from micronas.network.live import Disconnected

@@ -13,7 +13,7 @@ from micronas.hardware.indicators.prices import own_operations
 from micronas.hardware.planning.order import KernelNeeds, aligned, tensor_bytes
 from micronas.hardware.planning.plan import OUR_KERNELS, arena_of_parts, plan_memory
 from micronas.hardware.planning.tflm import SNAPSHOT, TflmArena, tflm_arena
-from micronas.indicator import Better, Scores
+from micronas.indicators import Better, Scores
 from micronas.network.deployed import deploy
 from micronas.network.graph import Graph
 from micronas.network.legalised import legalise

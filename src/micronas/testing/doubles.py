@@ -13,7 +13,7 @@ from typing import Self
 import numpy as np
 
 from micronas.candidate import Candidate, everything
-from micronas.indicator import Better, Scores
+from micronas.indicators import Better, Scores
 from micronas.network.builder import GraphBuilder
 from micronas.network.deployed import cost, deploy
 from micronas.network.graph import Graph
@@ -38,24 +38,31 @@ class Triangle(SearchSpace):
 
     @property
     def name(self) -> str:
+        """What a user types."""
         return "triangle"
 
     def everything(self) -> Choices:
+        """Every operation on every edge."""
         return Choices((OPTIONS,) * 3)
 
     def parse(self, text: str) -> Choices:
+        """Options parted by bars."""
         options = text.split("|")
         if len(options) != 3 or not set(options) <= set(OPTIONS):
             raise ArchitectureError(f"no triangle: {text!r}")
         return Choices(tuple((option,) for option in options))
 
     def format(self, choices: Choices) -> str:
+        """Options parted by bars."""
         return "|".join(option for (option,) in choices.alive)
 
     def canonical(self, choices: Choices) -> Choices:
+        """The cheapest of the live class."""
         return _classes(self)[live_key(self.lower(choices, TASK))]
 
     def lower(self, choices: Choices, task: Task) -> Graph:
+        """One cell of two channels behind a stem."""
+
         def draw_cell(draw: GraphBuilder, name: str, source: str) -> str:
             shape, nodes = draw.shape(source), [source]
             for node in (1, 2):
@@ -98,6 +105,7 @@ def _classes(space: Triangle) -> dict[str, Choices]:
         classes.setdefault(live_key(space.lower(choices, TASK)), []).append(choices)
 
     def price(choices: Choices) -> tuple[int, int]:
+        """."""
         try:
             return cost(deploy(space.lower(choices, TASK)))
         except Disconnected:
@@ -123,15 +131,19 @@ class Drawn:
 
     @property
     def fingerprint(self) -> str:
+        """Probe and seed."""
         return f"{self.probe}, seed {self.seed}"
 
     def caveat(self, value: float) -> str:
+        """Nothing is ever to be said."""
         return ""
 
     def with_seed(self, seed: int) -> Self:
+        """The same with another seed."""
         return replace(self, seed=seed)
 
     def measure(self, graph: Graph) -> float:
+        """The number of one network."""
         self.asked.append((self.seed, graph))
         try:
             names = [layer.name for layer in live(graph)]
@@ -140,9 +152,11 @@ class Drawn:
         return 1.0 + sum(zlib.crc32(f"{self.name} {self.seed} {name}".encode()) % 1000 for name in names) / len(names)
 
     def measure_many(self, graphs: Sequence[Graph]) -> Scores:
+        """The number of each network, shape (graphs,)."""
         return np.array([self.measure(graph) for graph in graphs])
 
     def measure_draws(self, graphs: Sequence[Graph], seeds: Sequence[int]) -> Scores:
+        """The number of each network for each draw, shape (seeds, graphs)."""
         return np.array([self.with_seed(seed).measure_many(graphs) for seed in seeds])
 
 
@@ -157,6 +171,7 @@ class Weight:
     origin: Origin = COMPUTED
 
     def measure(self, graph: Graph) -> float:
+        """The number of one network."""
         try:
             names = [layer.name for layer in live(graph)]
         except Disconnected:
@@ -164,12 +179,15 @@ class Weight:
         return 1.0 + sum(self._of(name) for name in names if ".edge" in name and not name.endswith((".bn", ".relu")))
 
     def measure_many(self, graphs: Sequence[Graph]) -> Scores:
+        """The number of each network, shape (graphs,)."""
         return np.array([self.measure(graph) for graph in graphs])
 
     def prices(self, start: Candidate, removals: Sequence[Removal]) -> Scores:
+        """Of the option of each removal alone."""
         return np.array([self._of(removal.option) for removal in removals])
 
     def of_all(self, start: Candidate) -> Scores:
+        """Of every completion; infinite where disconnected."""
         values = self.measure_many([one.graph for one in start.completions()])
         return np.where(np.isfinite(values), values, np.inf)
 
