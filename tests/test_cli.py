@@ -259,7 +259,9 @@ def test_flags_win_over_a_config_file(tmp_path: Path) -> None:
 
 
 def test_a_search_is_kept_and_repeats_to_the_same_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    said = micronas("search", "--max-latency", "0.25s", "--repeats", "1", "--seed", "3", "--json")
+    said = micronas(
+        "search", "--search", "pruning", "--no-fit", "--max-latency", "0.25s", "--repeats", "1", "--seed", "3", "--json"
+    )
     first = json.loads(said.out)
     assert said.err.count("\n") == 1
     (path,) = Path("runs").rglob("result.json")

@@ -124,7 +124,20 @@ def test_an_indicator_weighs_and_limits(mine: Installed, search: str) -> None:
 
 
 def test_pruning_weighs_both_kinds(mine: Installed) -> None:
-    words = ("--search", "pruning", "--ntk-weight", "0", "--regions-weight", "0", "--weight", "grad-norm=1")
+    words = (
+        "--search",
+        "pruning",
+        "--ntk-weight",
+        "0",
+        "--regions-weight",
+        "0",
+        "--weight",
+        "grad-norm=1",
+        "--cells",
+        "1",
+        "--batch",
+        "4",
+    )
     large, small = (mine.found(*words, "--weight", f"traffic={weight}") for weight in (0, 50))
     assert small["indicators"]["traffic"]["value"] < large["indicators"]["traffic"]["value"]
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from micronas.objective import Unreachable
+from micronas.hardware.indicators.memory import Sram
+from micronas.objective import Limit, Unreachable
 from micronas.run.advice import notes, smaller
 from micronas.run.run import Run
 from micronas.run.running import search
@@ -21,22 +22,20 @@ FULL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_con
 
 
 def test_a_flag_that_is_said_to_help_does() -> None:
-    """Memory out of reach: every flag that is named is asked for, and the same limit is kept."""
-    limits = {"sram": 1500.0, "flash": 1e6}
+    """Memory out of reach: with every flag that is named, the nearest network keeps the same limit."""
     with pytest.raises(Unreachable) as caught:
-        search(replace(TINY, limits=limits))
+        search(replace(TINY, limits={"sram": 1500.0}))
+    assert "sram ≤ 1500 bytes" in str(caught.value)
+    assert "flash" not in str(caught.value)  # the board's, and no part of it
     flags = re.findall(r"--([a-z-]+) (\d+)", str(caught.value))
     assert {name for name, _ in flags} == {"stem-stride", "input"}
-    assert "sram ≤ 1500 bytes" in str(caught.value)
-    assert "flash" not in str(caught.value)
+    assert caught.value.nearest is not None
     for name, number in flags:
-        if name == "input":
-            run = replace(TINY, limits=limits, input=int(number))
-        else:
-            run = replace(
-                TINY, limits=limits, space_settings={**TINY.space_settings, name.replace("-", "_"): int(number)}
-            )
-        assert search(run).indicators["sram"].value <= 1500  # type: ignore[operator]
+        side = int(number) if name == "input" else 16
+        stride = int(number) if name == "stem-stride" else 1
+        space = NasBench201(channels=(4,), cells=(1,), stem_stride=(stride,))
+        network = space.lower(caught.value.nearest.choices, Task((side, side, 3)))
+        assert Sram().measure(network) <= 1500
 
 
 def test_the_gentlest_change_is_named() -> None:
@@ -60,17 +59,16 @@ def test_nothing_is_promised_where_nothing_is_known_to_help() -> None:
 
 def test_an_empty_cell_never_goes_unsaid() -> None:
     """The latency of the cheapest network is the limit, so there is one answer."""
-    parts = set_up(TINY)
+    parts = set_up(replace(TINY, limits={"latency": 1.0}))
     cheapest = parts.start.of(parts.start.space.parse(EMPTY))
-    least = parts.indicator("latency").measure(cheapest.graph)
-    outcome = search(replace(TINY, search="exact", limits={"latency": least}, terms={"live-flops": 1.0, "ntk": 1.0}))
-    assert outcome.architecture == EMPTY
-    empty, *rest = [note for note in outcome.notes if "empty" in note or "smallest" in note]
+    limit = Limit(parts.indicator("latency"), parts.indicator("latency").measure(cheapest.graph))
+    empty, skeleton = notes(cheapest, parts.start, [limit])
     assert empty.startswith("the cell that was found is empty, skip connections alone")
-    assert rest == [
+    assert skeleton == (
         "even the smallest network takes 100 % of the limit on latency; --channels, --stem-stride, --input leave more "
         "to the search"
-    ]
+    )
+    assert [*notes(cheapest, parts.start, [Limit(limit.indicator, 2 * limit.at_most)])][1:] == []
 
 
 def test_a_full_cell_within_wide_limits_needs_no_word() -> None:

@@ -22,15 +22,17 @@ from micronas.run.running import measure
 from micronas.run.running import search as find
 from micronas.run.setup import usual_means
 from micronas.spaces.nasbench201.space import NasBench201
-from micronas.testing.doubles import Drawn
+from micronas.testing.doubles import Drawn, Triangle
 
 
 @pytest.mark.parametrize("search", list(catalog.SEARCHES))
 def test_a_result_file_alone_repeats_the_search(search: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = {name: lambda _, name=name: Drawn(name) for name in ("ntk", "linear-regions")}
     monkeypatch.setattr(catalog, "INDICATORS", {**catalog.INDICATORS, **drawn})
-    terms = {"ntk": 1, "linear-regions": 1, "latency": 0.5}
-    run = Run(search=search, seed=5, repeats=1, limits={"latency": 150.0}, target="nucleo-f446re", terms=terms)
+    monkeypatch.setattr(catalog, "SPACES", {"triangle": Triangle})
+    terms = {"ntk": 1, "linear-regions": 1, "flops": 0.5}
+    run = Run("triangle", search=search, fit=False, seed=5, repeats=1, limits={"layers": 4.0}, terms=terms)
+    run = replace(run, target="raspberry-pi-pico")
     first = find(run)
     path = keep(first, tmp_path)
     kept = run_of(read_back(path).run, str(path))

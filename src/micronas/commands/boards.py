@@ -79,6 +79,8 @@ def profile(
     )
     target, compiler = load_untimed(board), _command(cc)
     file = to_write(out) if out else None
+    if port is not None:
+        _refuse_beside_port(adapter, memory)
     signatures = _signatures(run)
     with progress() as watch:
         if port is None:
@@ -87,7 +89,6 @@ def profile(
                 target, signatures, compiler=compiler, adapter=adapter, with_memory=memory, progress=told
             )
         else:
-            _refuse_beside_port(adapter, memory)
             table = _measured(target, signatures, port, compiler, watch)
     path = _kept(table, file) if memory or file else None
     missing = [str(signature) for signature in table.missing(signatures)]

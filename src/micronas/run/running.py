@@ -74,6 +74,7 @@ def measure(
         raise UserError(f"only is a list of indicators' names, like [{only!r}], not a text")
     parts = set_up(run, watch)
     candidate = parts.start.of(parts.start.space.parse(architecture))
+    candidate.graph  # noqa: B018 (lowering it is the test of its pictures, before anything is measured)
     started = time.perf_counter()
     outcome = _outcome(parts, candidate, 0.0, only)
     emulation = _emulate(parts, candidate, run.seed, watch) if emulated else None
@@ -228,6 +229,7 @@ def export_scores(run: Run, path: Path, unique: bool, watch: Watch = unwatched) 
         UserError: the file cannot be written.
     """
     parts = set_up(replace(run, search="exact"), watch)
+    parts.refuse_unfit_pictures()
     exact = cast(ExactSearch, parts.search)
     table, notes = exact.score(parts.start, parts.objective)
     try:

@@ -9,7 +9,14 @@ from pathlib import Path
 from micronas.cache import atomic_write, cache_dir
 from micronas.errors import UserError
 from micronas.hardware.boards.calibration import Calibration
-from micronas.hardware.boards.table import OUR_RUNTIME, OVERHEAD_INPUT_BYTES, LatencyTable, TableError, read_table
+from micronas.hardware.boards.table import (
+    OUR_RUNTIME,
+    OVERHEAD_INPUT_BYTES,
+    LatencyTable,
+    TableError,
+    read_table,
+    rounded,
+)
 from micronas.hardware.boards.target import Target, table_path
 from micronas.network.signature import Signature
 from micronas.origin import Word
@@ -70,7 +77,7 @@ def profile(
         kernels.version,
         Word.SIMULATED,
         frame * to_ms,
-        {signature: count * to_ms for signature, count in cycles.items()},
+        {signature: rounded(count * to_ms) for signature, count in cycles.items()},
         provenance=_provenance(target, kernels.compiler, with_memory),
         overhead_ms_per_input_byte=(twice - frame) / OVERHEAD_INPUT_BYTES * to_ms,
     )

@@ -175,8 +175,13 @@ class LatencyTable:
 
 
 def _written(milliseconds: float) -> str:
-    """A figure as files have it: rounded so that a table just made and the same read back are one."""
+    """A figure as files have it."""
     return f"{milliseconds:.7g}"
+
+
+def rounded(milliseconds: float) -> float:
+    """A figure as it is read back from a file, so that a table just made answers as the same one later."""
+    return float(_written(milliseconds))
 
 
 def untimed(board: str, runtime: str = OUR_RUNTIME) -> LatencyTable:
