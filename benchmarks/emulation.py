@@ -15,7 +15,8 @@ import sys
 from collections.abc import Iterator
 
 from micronas.deploy.emulate import default_toolchain, emulate
-from micronas.hardware.boards.target import Target, load_target
+from micronas.hardware.boards.board import Target
+from micronas.hardware.boards.target import load_target
 from micronas.hardware.indicators.flash import Flash
 from micronas.hardware.planning.plan import plan_memory
 from micronas.mcu.profile import BuiltKernels, frame_cycles, our_kernels, time_operation

@@ -18,8 +18,9 @@ from collections.abc import Callable
 import numpy as np
 
 from micronas.candidate import everything
+from micronas.hardware.boards.board import Target
 from micronas.hardware.boards.profiled import profile
-from micronas.hardware.boards.target import Target, load_target
+from micronas.hardware.boards.target import load_target
 from micronas.hardware.indicators.counted import CountedSpace, count_space
 from micronas.hardware.indicators.latency import Latency
 from micronas.network.live import Disconnected

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from micronas.candidate import Candidate as Candidate
     from micronas.errors import UserError as UserError
     from micronas.functions import indicator as indicator
+    from micronas.hardware.boards.board import Target as Target
     from micronas.hardware.boards.table import LatencyTable as LatencyTable
-    from micronas.hardware.boards.target import Target as Target
     from micronas.hardware.boards.target import load_target as load_target
     from micronas.hardware.boards.target import target_names as target_names
     from micronas.hardware.indicators.counted import count_space as count_space
@@ -63,7 +63,7 @@ _HOME = {
     "Outcome": "run.outcome",
     "Run": "run.run",
     "SearchSpace": "spaces.space",
-    "Target": "hardware.boards.target",
+    "Target": "hardware.boards.board",
     "Task": "task",
     "UserError": "errors",
     "count_space": "hardware.indicators.counted",

@@ -15,8 +15,9 @@ from micronas.deploy.emulation import Emulation
 from micronas.deploy.firmware import MPS2_AN500, Chip, build_once, build_serial
 from micronas.deploy.quantize import random_images, random_network
 from micronas.errors import UserError
+from micronas.hardware.boards.board import Target
 from micronas.hardware.boards.profiled import profile
-from micronas.hardware.boards.target import Target, load_target
+from micronas.hardware.boards.target import load_target
 from micronas.hardware.indicators.counted import network_signatures
 from micronas.hardware.indicators.flash import Flash, code_bytes
 from micronas.hardware.indicators.latency import Latency

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from micronas.errors import UserError
+from micronas.quantity import parse_quantity
 from micronas.run.reading import (
     MOST_SEEDS,
     parse_pair,
-    parse_quantity,
     parse_seeds,
     parse_setting,
     parse_weight,

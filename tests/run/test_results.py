@@ -13,7 +13,8 @@ import pytest
 from tests.terminal import CELL
 
 from micronas.errors import UserError
-from micronas.hardware.boards.target import Target, load_target
+from micronas.hardware.boards.board import Target
+from micronas.hardware.boards.target import load_target
 from micronas.hardware.indicators.counted import count_space, network_signatures
 from micronas.network.signature import Kind, Signature
 from micronas.run import results, running

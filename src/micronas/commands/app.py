@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from micronas.commands import boards, networks
+from micronas.commands import boards, networks, targets
 from micronas.run.outcome import versions
 
 app = typer.Typer(
@@ -24,10 +24,12 @@ for command in (
     networks.scores,
     boards.profile,
     boards.calibrate,
-    boards.targets,
     networks.indicators,
 ):
     app.command()(command)
+
+
+app.add_typer(targets.app, name="targets")
 
 
 def _print_version(asked: bool) -> None:

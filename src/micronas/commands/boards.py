@@ -1,4 +1,4 @@
-"""Commands about boards: profile, calibrate, targets."""
+"""Commands that time a board: profile, calibrate."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from micronas.cache import atomic_write, cache_dir
-from micronas.commands.console import console, print_json, progress, remark
+from micronas.commands.console import console, print_json, progress
 from micronas.commands.flags import (
     AsJson,
     Cells,
@@ -28,11 +28,12 @@ from micronas.commands.flags import (
 )
 from micronas.drawing import title
 from micronas.errors import UserError
+from micronas.hardware.boards.board import Target
 from micronas.hardware.boards.calibration import Calibration, fit, read_measurements
 from micronas.hardware.boards.profiled import Progress, complete, extended, keep
 from micronas.hardware.boards.profiled import profile as profile_in_emulator
 from micronas.hardware.boards.table import OUR_RUNTIME, LatencyTable
-from micronas.hardware.boards.target import Target, broken_boards, load_target, load_untimed, target_names
+from micronas.hardware.boards.target import load_target, load_untimed
 from micronas.hardware.indicators.counted import count_space
 from micronas.network.signature import Signature
 from micronas.origin import Word
@@ -138,28 +139,6 @@ def calibrate(
         print_json(_calibration_data(calibration, target, path))
     else:
         _show_calibration(calibration, target, path)
-
-
-def targets(as_json: AsJson = False) -> None:
-    """List the boards."""
-    found = [load_target(name) for name in target_names()]
-    for line in broken_boards():
-        remark(f"note: {line}")
-    if as_json:
-        print_json([_target_data(one) for one in found])
-        return
-    table = Table(
-        "board", "core", "clock", "SRAM KiB", "flash KiB", "latencies", box=None, header_style="bold", pad_edge=False
-    )
-    for column in (2, 3, 4):
-        table.columns[column].justify = "right"
-    for column in range(5):
-        table.columns[column].no_wrap = True
-    for one in found:
-        sram = " + ".join(f"{region.size_bytes / 1024:.0f}" for region in one.sram)
-        clock, flash = f"{one.clock_hz / 1e6:.0f} MHz", f"{one.flash_bytes / 1024:,.0f}"
-        table.add_row(one.name, one.core.name, clock, sram, flash, _timed(one.latency))
-    console().print(table)
 
 
 # --- profile ------------------------------------------------------------------------------------
@@ -311,28 +290,3 @@ def _show_calibration(calibration: Calibration, target: Target, path: Path) -> N
     errors += [("outlier, no say", f"{name}: {error:.0%} off") for name, error in calibration.outliers.items()]
     screen.print(terminal.indented(terminal.facts(errors)))
     _show_path(path)
-
-
-# --- targets ------------------------------------------------------------------------------------
-
-
-def _timed(table: LatencyTable) -> str:
-    """In few words how latencies are known; every figure itself stands beside the whole label."""
-    if not table.milliseconds:
-        return "none yet: profile it"
-    if table.word is Word.MEASURED:
-        return f"measured, {table.runtime}"
-    return f"simulated, {'calibrated' if table.is_calibrated else 'uncalibrated'}"
-
-
-def _target_data(one: Target) -> dict[str, object]:
-    return {
-        "name": one.name,
-        "title": one.title,
-        "core": one.core.name,
-        "clock_hz": one.clock_hz,
-        "sram_bytes": {region.name: region.size_bytes for region in one.sram},
-        "flash_bytes": one.flash_bytes,
-        "latency": str(one.latency.origin),
-        "sources": dict(one.sources),
-    }

@@ -13,8 +13,9 @@ import typer
 from micronas import catalog
 from micronas.errors import UserError
 from micronas.hardware.boards.target import user_folder
+from micronas.quantity import parse_quantity
 from micronas.run.outcome import Outcome
-from micronas.run.reading import parse_pair, parse_quantity, parse_setting, parse_weight, read_config, run_of
+from micronas.run.reading import parse_pair, parse_setting, parse_weight, read_config, run_of
 from micronas.run.run import Run
 from micronas.run.setup import look_up, search_of, unit_of
 from micronas.search.search import unwatched
@@ -31,6 +32,10 @@ def _option(words: str, *names: str, default: object = None, least: float | None
 Target = Annotated[
     str | None, _option("Board: a name from 'micronas targets', or the path of a .toml.", default=_DEFAULT.target)
 ]
+Core = Annotated[str | None, _option("Of your own board, with --clock, --sram, --flash: cortex-m4.")]
+Clock = Annotated[str | None, _option("Of your own board, like 80MHz.")]
+Sram = Annotated[str | None, _option("Of your own board, its largest region, like 128KiB.")]
+FlashOf = Annotated[str | None, _option("Of your own board, like 512KiB.", "--flash")]
 TargetName = Annotated[str, typer.Argument(help="A name from 'micronas targets', or the path of a .toml.")]
 Runtime = Annotated[str | None, _option("Whose kernels are timed on the board.", default=_DEFAULT.runtime)]
 Seed = Annotated[int | None, _option("Of weights and random inputs.", default=_DEFAULT.seed, least=0)]
@@ -132,8 +137,12 @@ _READ: Mapping[str, Callable[[str, str], Any]] = {
 
 def flags_given(arguments: Mapping[str, object]) -> dict[str, object]:
     """Of a command's arguments those that say something of its run."""
-    known = {*(one.name for one in fields(Run)), *_FLAGS, "expressivity"}
+    known = {*(one.name for one in fields(Run)), *_FLAGS, *_BOARD, "expressivity"}
     return {name: value for name, value in arguments.items() if name in known and value is not None}
+
+
+_BOARD = ("core", "clock", "sram", "flash")
+"""Flags that together say a board."""
 
 
 def asked_for(given: Mapping[str, object], *, config: Path | None = None, brought: Run | None = None) -> Run:
@@ -150,6 +159,12 @@ def asked_for(given: Mapping[str, object], *, config: Path | None = None, brough
     for name in ("reserve_sram", "reserve_flash"):
         if name in own:
             own[name] = _reserve(str(own[name]), name)
+    if board := {name: said[name] for name in _BOARD if name in said}:
+        if "target" in own:
+            raise UserError(
+                f"--{next(iter(board))} cannot stand beside --target: the four say a board; drop one of them"
+            )
+        own["target"] = " ".join(f"{name}={value}" for name, value in board.items())
     if "seed" in own and "seeds" not in own:
         own["seeds"] = None  # of an ensemble that the flag replaces
     run = replace(run, **cast(dict[str, Any], own))

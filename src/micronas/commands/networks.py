@@ -17,9 +17,12 @@ from micronas.commands.flags import (
     Cells,
     Channels,
     Classes,
+    Clock,
     Config,
+    Core,
     Expressivity,
     Fit,
+    FlashOf,
     ImagesFrom,
     Input,
     LimitOn,
@@ -36,6 +39,7 @@ from micronas.commands.flags import (
     Seed,
     Space,
     SpaceSetting,
+    Sram,
     Stages,
     StemStride,
     Target,
@@ -61,6 +65,10 @@ _A_RUN = "its folder or result.json, the start of its name, or last"
 
 def search(
     target: Target = None,
+    core: Core = None,
+    clock: Clock = None,
+    sram: Sram = None,
+    flash: FlashOf = None,
     max_latency: MaxLatency = None,
     max_sram: MaxSram = None,
     max_flash: MaxFlash = None,
@@ -126,6 +134,10 @@ def search(
 def measure(
     architecture: Annotated[str, typer.Argument(help=f"In its space's notation, or of a run: {_A_RUN}.")],
     target: Target = None,
+    core: Core = None,
+    clock: Clock = None,
+    sram: Sram = None,
+    flash: FlashOf = None,
     only: Annotated[
         str | None,
         typer.Option("--indicators", help="Only these of 'micronas indicators', like latency,sram; else all."),

@@ -20,7 +20,7 @@ from micronas.deploy.firmware import Chip, Firmware, build_once
 from micronas.deploy.int8 import logits
 from micronas.deploy.quantize import random_images, random_network
 from micronas.errors import UserError
-from micronas.hardware.boards.target import Target
+from micronas.hardware.boards.board import Target
 from micronas.mcu.emulator import Machine
 from micronas.mcu.instructions import decode
 from micronas.mcu.memory import MemoryModel

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from micronas.deploy.c import CModel, array_text
 from micronas.errors import UserError
-from micronas.hardware.boards.target import Target
+from micronas.hardware.boards.board import Target
 from micronas.mcu import frame
 from micronas.mcu.cores import Core, core_named
 from micronas.mcu.elf import ElfImage, Symbol

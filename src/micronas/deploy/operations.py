@@ -17,9 +17,9 @@ from micronas.cache import atomic_write, cache_dir
 from micronas.deploy.c import call_text, constants_text
 from micronas.deploy.firmware import Chip, Firmware, image_id, link, serial_sources
 from micronas.errors import UserError
+from micronas.hardware.boards.board import Target
 from micronas.hardware.boards.profiled import Progress
 from micronas.hardware.boards.table import OUR_RUNTIME, OVERHEAD_INPUT_BYTES, LatencyTable
-from micronas.hardware.boards.target import Target
 from micronas.hardware.planning.order import ALIGNMENT_BYTES, aligned, tensor_bytes
 from micronas.mcu import frame
 from micronas.mcu.checksum import crc16, pattern

@@ -5,48 +5,15 @@ from __future__ import annotations
 import math
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
 from micronas.errors import UserError
 from micronas.run.run import Run, check_names
 
-_SCALES: Mapping[str, Mapping[str, float]] = {
-    "ms": {"us": 1e-3, "\u00b5s": 1e-3, "\u03bcs": 1e-3, "ms": 1.0, "s": 1e3},  # micro sign and Greek mu
-    "bytes": {"": 1, "B": 1, "KB": 1e3, "MB": 1e6, "KiB": 1024, "MiB": 1024**2},
-}
-"""What a number may be followed by, for each unit that has a scale of its own."""
-
-_COUNT: Mapping[str, float] = {"": 1, "k": 1e3, "M": 1e6, "G": 1e9}
-"""The same for all others."""
-
 MOST_SEEDS = 1000
 """An ensemble of more is a typing mistake: each is a pass over the whole space."""
-
-
-def parse_quantity(text: str, unit: str, what: str) -> float:
-    """A number in `unit` of `300ms`, `128KiB`, `50M` or `12.5`; `what` names it in errors.
-
-    Raises:
-        UserError: no number, a unit that is missing or strange, or not above 0.
-    """
-    scales = _SCALES.get(unit, _COUNT)
-    examples = {"ms": "300ms or 0.3s", "bytes": "128KiB or 131072"}.get(unit, "50M or 50000000")
-    match = re.fullmatch(r"\s*([-+]?[0-9._]+(?:[eE][-+]?[0-9]+)?)\s*([a-zA-Z\u00b5\u03bc]*)\s*", text)
-    try:
-        number = float(match[1]) if match else math.nan
-    except ValueError:
-        number = math.nan
-    if not match or not math.isfinite(number):
-        raise UserError(f"cannot read {what} from {text!r}; write it like {examples}")
-    if match[2] not in scales:
-        *words, last = (word for word in scales if word.isascii() and word)
-        raise UserError(f"{text!r} has no unit that is known; write {', '.join(words)} or {last}, like {examples}")
-    value = number * scales[match[2]]
-    if not 0 < value < math.inf:
-        raise UserError(f"{what} must be above 0 and finite, not {text!r}")
-    return value
 
 
 def parse_pair(text: str, flag: str) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from micronas.errors import UserError
-from micronas.hardware.boards.target import Target
+from micronas.hardware.boards.board import Target
 
 RESERVED = {"sram": 16 * 1024, "flash": 64 * 1024}
 """Bytes left to an application by default (stack, statics, its code), or an eighth of the memory if that is less."""

@@ -44,7 +44,8 @@ class Run:
         search: name in the catalog; None for what suits the space: exact where it can be enumerated, else pruning,
             or random where a decision's options cannot lie side by side.
         search_settings: what is not as the search has it by default: `{"samples": 200}`.
-        target: a board's name, or the path of its `.toml`.
+        target: a board's name, the path of its `.toml`, or what is known of it:
+            "core=cortex-m4 clock=80MHz sram=128KiB flash=512KiB".
         runtime: whose kernels are timed on the board; another's table comes of its own profile or calibration.
         input: height and width of the pictures, as one number or like "96x64" or "96x64x1"; where channels are not
             said, those of the images, else 3.

@@ -10,8 +10,9 @@ from micronas import catalog
 from micronas.budget import budget_of
 from micronas.candidate import Candidate, everything
 from micronas.errors import UserError
+from micronas.hardware.boards.board import Target
+from micronas.hardware.boards.own import load_board
 from micronas.hardware.boards.profiled import Bench
-from micronas.hardware.boards.target import load_target
 from micronas.hardware.indicators.latency import Latency
 from micronas.indicators import Indicator, PerformanceIndicator, untrained_of
 from micronas.inputs import Gaussian, Images
@@ -101,12 +102,12 @@ def set_up(run: Run, watch: Watch = unwatched) -> Setup:
     asked, run = run, _pictured(run, inputs)
     start = everything(space_of(run), task_of(run))
     run = run if run.search else replace(run, search=usual_search(start, run))
-    bench = Bench(load_target(run.target, run.runtime), profiling(watch))
+    bench = Bench(load_board(run.target, run.runtime), profiling(watch))
     means = catalog.Means(inputs, bench, run.batch)
     search = search_of(run, seeds, watch)
     rooms = rooms_of(bench.target, run.reserve_sram, run.reserve_flash)
     objective = _objective(run, means, search, rooms)
-    notes = tuple(_taken_from_pictures(asked, inputs))
+    notes = (*_taken_from_pictures(asked, inputs), *_assumed(bench.target))
     return Setup(run, start, means, objective, search, draw_seeds(seeds, run.repeats), rooms, notes)
 
 
@@ -128,6 +129,14 @@ def _taken_from_pictures(run: Run, inputs: Images | Gaussian) -> Iterator[str]:
             yield f"{inputs.classes} classes, as {inputs.where} has"
         elif run.classes and inputs.classes and run.classes != inputs.classes:
             yield f"{inputs.where} has {inputs.classes} classes, and {run.classes} were asked for"
+
+
+def _assumed(board: Target) -> Iterator[str]:
+    """What was not known of the board."""
+    assumed = {source for source in board.sources.values() if source.startswith("assumed: ")}
+    if assumed:
+        how = "'micronas targets new' writes a file in which to say it"
+        yield f"memory timing of {board.name} is {', '.join(sorted(assumed))}; {how}"
 
 
 def usual_search(start: Candidate, run: Run) -> str:
@@ -298,7 +307,7 @@ def unit_of(name: str) -> str:
 
 def usual_means() -> catalog.Means:
     """Noise for pictures and the default board: enough to ask an indicator what it is."""
-    return catalog.Means(Gaussian(), Bench(load_target(Run().target)))
+    return catalog.Means(Gaussian(), Bench(load_board(Run().target)))
 
 
 def every_indicator(means: catalog.Means) -> tuple[Indicator, ...]:

@@ -6,8 +6,9 @@ import math
 from itertools import pairwise
 from typing import ClassVar
 
+from micronas.hardware.boards.board import MEMORY
 from micronas.hardware.boards.table import OUR_RUNTIME
-from micronas.hardware.boards.target import MEMORY, load_target
+from micronas.hardware.boards.target import load_target
 from micronas.hardware.indicators.compute import macs
 from micronas.hardware.indicators.counted import count_space
 from micronas.mcu.cores import CORES

@@ -11,10 +11,11 @@ import pytest
 from micronas.cache import cache_dir
 from micronas.errors import UserError
 from micronas.hardware.boards import profiled
+from micronas.hardware.boards.board import Target
 from micronas.hardware.boards.calibration import Calibration
 from micronas.hardware.boards.profiled import NotInstalledError, complete, keep, profile
 from micronas.hardware.boards.table import LatencyTable
-from micronas.hardware.boards.target import Target, load_target, table_path
+from micronas.hardware.boards.target import load_target, table_path
 from micronas.network.signature import Kind, Signature
 from micronas.origin import Word
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from micronas.errors import UserError
+from micronas.hardware.boards.board import TargetError
 from micronas.hardware.boards.table import UntimedOperation
-from micronas.hardware.boards.target import BUNDLED, TargetError, load_target, target_names, user_folder
+from micronas.hardware.boards.target import BUNDLED, load_target, target_names, user_folder
 from micronas.network.signature import Kind, Signature
 
 BOARD = (BUNDLED / "nucleo-f746zg.toml").read_text(encoding="utf-8")

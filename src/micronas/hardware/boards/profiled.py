@@ -8,6 +8,7 @@ from pathlib import Path
 
 from micronas.cache import atomic_write, cache_dir
 from micronas.errors import UserError
+from micronas.hardware.boards.board import Target
 from micronas.hardware.boards.calibration import Calibration
 from micronas.hardware.boards.table import (
     OUR_RUNTIME,
@@ -17,7 +18,7 @@ from micronas.hardware.boards.table import (
     read_table,
     rounded,
 )
-from micronas.hardware.boards.target import Target, table_path
+from micronas.hardware.boards.target import table_path
 from micronas.network.signature import Signature
 from micronas.origin import Word
 

@@ -1,0 +1,228 @@
+"""A board as its file describes it: `<board>.toml`, read strictly, all that is wrong said at once."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+from micronas.errors import UserError
+from micronas.hardware.boards.table import LatencyTable
+from micronas.mcu.cores import Core, core_named
+from micronas.mcu.layout import Region
+from micronas.mcu.memory import MemoryModel
+from micronas.network.signature import Signature
+
+_FACTS = ("core", "clock_hz", "sram", "flash_bytes", "flash_origin")
+_KEYS = ("name", "title", "memory", "sources", *_FACTS)
+
+
+MEMORY = (
+    *("wait_states", "fetch_bytes", "line_bytes", "code_cache_bytes", "data_cache_bytes"),
+    *("bus_cycles", "sram_line_cycles"),
+)
+"""The parameters of a board's [memory], all in core cycles and bytes; `mcu.memory.MemoryModel.of_flash` says what."""
+
+
+class TargetError(UserError):
+    """A board that is not known, or whose file cannot be read; the message says which and why."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """One board as its data sheet describes it, and what operations cost on it.
+
+    Attributes:
+        name: what a user types, e.g. `nucleo-f746zg`.
+        title: what the vendor calls it.
+        core: the processor.
+        clock_hz: of the core; the clock all figures are for.
+        sram: contiguous regions. An arena must fit one of them, never their sum.
+        flash_bytes: non-volatile memory that holds code and weights.
+        flash_origin: its first address.
+        memory: what the timing model knows of flash and caches: `MemoryModel.of_flash` takes these names.
+        sources: for every fact (and `memory.<parameter>`) the document it is from, or "unverified".
+        latency: the table.
+    """
+
+    name: str
+    title: str
+    core: Core
+    clock_hz: int
+    sram: tuple[Region, ...]
+    flash_bytes: int
+    flash_origin: int
+    memory: Mapping[str, int]
+    sources: Mapping[str, str]
+    latency: LatencyTable
+
+    @property
+    def arena_region(self) -> Region:
+        """The largest SRAM region: the largest arena fits here, or nowhere."""
+        return max(self.sram, key=lambda region: region.size_bytes)
+
+    @property
+    def memory_model(self) -> MemoryModel:
+        """The board's memory as the timing model takes it."""
+        return MemoryModel.of_flash(**self.memory)
+
+    def table_of(self, signatures: Iterable[Signature]) -> LatencyTable:  # noqa: ARG002 (see `latency.Timed`)
+        """What is timed on it, whatever is asked for; a `profiled.Bench` times the rest."""
+        return self.latency
+
+    def with_latency(self, table: LatencyTable) -> Target:
+        """The same board with another table."""
+        return replace(self, latency=table)
+
+
+@dataclass(frozen=True)
+class BoardFile:
+    """The content of a board's .toml, not trusted yet."""
+
+    path: Path
+    content: Mapping[str, object]
+    lines: tuple[str, ...]
+
+    @staticmethod
+    def read(path: Path) -> BoardFile:
+        """The content of a file."""
+        try:
+            text = path.read_text(encoding="utf-8")
+            content = tomllib.loads(text)
+        except OSError as error:
+            raise TargetError(f"cannot read {path}: {error.strerror}") from error
+        except ValueError as error:  # no UTF-8 or no TOML; tomllib names the line
+            raise TargetError(f"{path} is no TOML file: {error}") from error
+        return BoardFile(path, content, tuple(text.splitlines()))
+
+    def wrong(self, key: str, message: str) -> TargetError:
+        """An error that names the line where the key is."""
+        at = [number for number, line in enumerate(self.lines, 1) if line.split("=")[0].strip().strip("[]") == key]
+        return TargetError(f"{self.path}, line {at[0]}: {message}" if at else f"{self.path}: {message}")
+
+    def text(self, key: str, default: str | None = None) -> str:
+        """A text."""
+        value = self.content.get(key, default)
+        if not isinstance(value, str):
+            raise self.wrong(key, f"{key} must be a text" if value is not None else f"{key!r} is missing")
+        return value
+
+    def name(self) -> str:
+        """What a user types; it becomes part of file names."""
+        name = self.text("name")
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):  # it becomes part of file names
+            raise self.wrong("name", f"name must be letters, digits, '.', '_' and '-', not {name!r}")
+        return name
+
+    def number(self, key: str, content: Mapping[str, object], prefix: str = "", least: int = 1) -> int:
+        """A whole number."""
+        value = content.get(key)
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            wrong = "is missing" if value is None else f"must be a whole number of at least {least}, not {value!r}"
+            raise self.wrong(key, f"{prefix}{key} {wrong}")
+        return value
+
+    def table(self, key: str) -> dict[str, object]:
+        """A table."""
+        value = self.content.get(key)
+        if not isinstance(value, dict):
+            raise self.wrong(key, f"[{key}] is missing")
+        return cast("dict[str, object]", value)
+
+    def region(self, part: Mapping[str, object]) -> Region:
+        """One region of SRAM."""
+        name = part.get("name")
+        if not isinstance(name, str):
+            raise self.wrong("sram", "each [[sram]] has a name, an origin and bytes")
+        origin = self.number("origin", part, f"sram {name}: ", least=0)
+        return Region(name, origin, self.number("bytes", part, f"sram {name}: "))
+
+    def sram(self) -> tuple[Region, ...]:
+        """All regions."""
+        parts = self.content.get("sram")
+        if not isinstance(parts, list) or not parts:
+            raise self.wrong("sram", "no [[sram]] region")
+        found = cast("list[object]", parts)
+        return tuple(self.region(cast("dict[str, object]", part) if isinstance(part, dict) else {}) for part in found)
+
+    def memory(self) -> dict[str, int]:
+        """The parameters of the timing model."""
+        found = self.table("memory")
+        if unknown := [key for key in found if key not in MEMORY]:
+            raise self.wrong(unknown[0], f"unknown key memory.{unknown[0]}; there are {', '.join(MEMORY)}")
+        return {key: self.number(key, found, "memory.", least=0) for key in MEMORY}
+
+    def source(self, fact: str) -> str:
+        """Where a fact is from."""
+        found = self.table("sources").get(fact)
+        if not found:
+            raise self.wrong("sources", f'sources does not say where {fact} is from; write "unverified" if unknown')
+        return str(found)
+
+    def sources(self) -> dict[str, str]:
+        """Where everything is from."""
+        facts = (*_FACTS, *(f"memory.{key}" for key in MEMORY))
+        further = {key: str(value) for key, value in self.table("sources").items()}
+        return further | {fact: self.source(fact) for fact in facts}
+
+    def check(self) -> None:
+        """Refuse all that is wrong, at once.
+
+        Raises:
+            TargetError: something is; a message for each.
+        """
+        found = dict.fromkeys(str(error) for look in self._looks() if (error := _error_of(look)))
+        if found:
+            first, *others = found
+            rest = [words.removeprefix(str(self.path)).lstrip(":, ") for words in others]
+            raise TargetError("; ".join([first, *rest]))
+
+    def _known(self, key: str) -> None:
+        if key not in _KEYS:
+            raise self.wrong(key, f"unknown key {key!r}; there are {', '.join(_KEYS)}")
+
+    def _looks(self) -> Iterator[Callable[[], object]]:
+        yield from (partial(self._known, key) for key in self.content)
+        yield self.name
+        yield partial(self.text, "title")
+        yield lambda: core_named(self.text("core"))
+        for key, least in (("clock_hz", 1), ("flash_bytes", 1), ("flash_origin", 0)):
+            yield partial(self.number, key, self.content, least=least)
+        yield self.sram
+        yield self.memory
+        for key in MEMORY:
+            yield lambda key=key: self.number(key, self.table("memory"), "memory.", least=0)
+        for fact in (*_FACTS, *(f"memory.{key}" for key in MEMORY)):
+            yield partial(self.source, fact)
+
+    def target(self, latency: LatencyTable) -> Target:
+        """The board, with that table.
+
+        Raises:
+            TargetError: as `check`.
+        """
+        self.check()
+        return Target(
+            self.name(),
+            self.text("title"),
+            core_named(self.text("core")),
+            self.number("clock_hz", self.content),
+            self.sram(),
+            self.number("flash_bytes", self.content),
+            self.number("flash_origin", self.content, least=0),
+            self.memory(),
+            self.sources(),
+            latency,
+        )
+
+
+def _error_of(look: Callable[[], object]) -> UserError | None:
+    try:
+        look()
+    except UserError as error:
+        return error
+    return None
