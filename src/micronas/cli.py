@@ -47,7 +47,7 @@ def _run(arguments: Sequence[str] | None) -> int:
 
     mistyped = _mistyped(typer.BadParameter)
     try:
-        code: object = app(None if arguments is None else list(arguments), standalone_mode=False)
+        code: object = app(_with_values(sys.argv[1:] if arguments is None else arguments), standalone_mode=False)
         if sys.stdout is not None:  # pyright: ignore[reportUnnecessaryComparison] - None if it was closed
             sys.stdout.flush()
     except UserError as error:
@@ -57,6 +57,15 @@ def _run(arguments: Sequence[str] | None) -> int:
     except typer.Abort:
         return INTERRUPTED
     return code if isinstance(code, int) else 0  # newer versions of typer return 130 after Ctrl-C
+
+
+def _with_values(words: Sequence[str]) -> list[str]:
+    """The words typed; `--front` alone is the front of the score and latency."""
+    ends = (*words[1:], "--")
+    return [
+        f"{word}=latency" if word == "--front" and (after.startswith("-") or "~" in after) else word
+        for word, after in zip(words, ends, strict=True)
+    ]
 
 
 def _mistyped(example: type[Exception]) -> type[Exception]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +11,7 @@ import typer
 from rich.table import Table
 
 from micronas import catalog
+from micronas.cache import atomic_write
 from micronas.commands.console import console, print_json, progress, remark
 from micronas.commands.flags import (
     AsJson,
@@ -52,6 +54,7 @@ from micronas.commands.flags import (
 )
 from micronas.errors import UserError
 from micronas.indicators import Indicator
+from micronas.objective import Unreachable
 from micronas.run import results, running
 from micronas.run.outcome import Outcome
 from micronas.run.run import Run
@@ -107,6 +110,16 @@ def search(
     stem_stride: StemStride = None,
     input: Input = None,  # noqa: A002 (the flag is --input)
     classes: Classes = None,
+    front: Annotated[
+        str | None,
+        typer.Option(
+            help="Also the Pareto front of the score and these: --front, or --front latency,sram,flash.",
+            show_default=False,
+        ),
+    ] = None,
+    targets: Annotated[
+        str | None, typer.Option(help="Several boards, parted by commas, answered from one scoring.")
+    ] = None,
     config: Config = None,
     repeat: Annotated[str | None, typer.Option(help=f"Search as that run did: {_A_RUN}.")] = None,
     runs_folder: RunsFolder = _RUNS,
@@ -114,8 +127,14 @@ def search(
 ) -> None:
     """Search the best network that fits a board."""
     given = flags_given(locals())
+    costs = [name.strip() for name in (front or "").split(",") if name.strip()]
+    if targets is not None:
+        if repeat is not None or "target" in given:
+            raise UserError("--targets cannot stand beside --target or --repeat; drop one of them")
+        _search_boards(asked_for(given, config=config), targets, costs, runs_folder, as_json)
+        return
     if repeat is None:
-        outcome = _searched(asked_for(given, config=config))
+        outcome = _searched(asked_for(given, config=config), costs)
     else:
         stands_alone("--repeat", given, config)
         earlier = results.locate(repeat, runs_folder)
@@ -124,7 +143,7 @@ def search(
         for line in results.differences(before, outcome, earlier):
             remark(f"note: {line}")
     _show(outcome, as_json)
-    path = results.keep(outcome, runs_folder)
+    path = _kept(outcome, runs_folder)
     if as_json:
         remark(f"kept in {path}")
     else:
@@ -194,6 +213,7 @@ def show(
 
 def scores(
     out: Annotated[Path, typer.Option(help="The .csv file to write.")],
+    target: Target = None,
     seeds: Annotated[str, typer.Option(help="Like 0-4 or 1,3,5.")] = "0",
     repeats: Repeats = None,
     unique: Annotated[bool, typer.Option("--unique", help="One row for each distinct network.")] = False,
@@ -213,7 +233,7 @@ def scores(
     given = flags_given(locals())
     run = replace(asked_for(given), search="exact", seeds=seeds)
     with progress() as watch:
-        exported = running.export_scores(run, to_write(out), unique, watch)
+        exported = running.export_scores(run, to_write(out), unique, watch, board=target is not None)
     for note in exported.notes:
         remark(f"note: {note}")
     remark(f"wrote {exported.rows:,} rows to {out}")
@@ -243,9 +263,36 @@ def _what(name: str, one: Indicator) -> str:
     return str(brought) if brought else (type(one).__doc__ or "").strip().splitlines()[0]
 
 
-def _searched(run: Run) -> Outcome:
+def _searched(run: Run, front: Sequence[str] = ()) -> Outcome:
     with progress() as watch:
-        return running.search(run, watch)
+        return running.search(run, watch, front=front)
+
+
+def _kept(outcome: Outcome, runs_folder: Path) -> Path:
+    path = results.keep(outcome, runs_folder)
+    if outcome.front:
+        atomic_write(path.with_name("front.csv"), results.front_rows(outcome.front))
+    return path
+
+
+def _search_boards(run: Run, targets: str, front: Sequence[str], runs_folder: Path, as_json: bool) -> None:
+    """An answer for each board: the first scores the space, the others find its scores stored."""
+    names = list(dict.fromkeys(name.strip() for name in targets.split(",") if name.strip()))
+    found: dict[str, Outcome | str] = {}
+    for name in names:
+        try:
+            found[name] = _searched(replace(run, target=name), front)
+        except Unreachable as error:
+            found[name] = str(error)
+    for name, outcome in found.items():
+        if isinstance(outcome, Outcome):
+            for note in outcome.notes:
+                remark(f"note: {name}: {note}")
+            remark(f"kept in {_kept(outcome, runs_folder)}")
+    if as_json:
+        print_json([one if isinstance(one, str) else results.sealed(one) for one in found.values()])
+    else:
+        terminal.compare(found, console())
 
 
 def _show(outcome: Outcome, as_json: bool) -> None:

@@ -94,6 +94,19 @@ OWN_PROGRAMS = ("python", "micronas", "numpy", "numba", "torch")
 """What of `versions` is no plug-in's."""
 
 
+@dataclass(frozen=True)
+class FrontPoint:
+    """A network that none beats in score and in every cost at once; `needs` are in the indicators' units."""
+
+    architecture: str
+    score: float
+    needs: Mapping[str, float]
+
+    def to_dict(self) -> dict[str, object]:
+        """One flat mapping: `latency_ms`, `sram_bytes`, …; an indicator without a unit by its name."""
+        return {"architecture": self.architecture, "score": self.score, **self.needs}
+
+
 def versions() -> dict[str, str]:
     """Of the programs that made the numbers."""
     found = {"python": platform.python_version()}
@@ -127,6 +140,7 @@ class Outcome:
         measured: how many numbers the performance indicators gave the search, None if there was none.
         seconds: the search alone (or the measuring), without start-up.
         limits: those asked for, and the board's own memory.
+        front: the Pareto front of score and costs, best score first, where it was asked for.
         made_from: digests of what the run names but does not hold: the images and the latencies.
         emulation: the whole network run as firmware, where that was asked for.
         notes: what else the user should be told, a line each.
@@ -148,6 +162,7 @@ class Outcome:
     measured: int | None = None
     seconds: float = 0.0
     limits: tuple[Kept, ...] = ()
+    front: tuple[FrontPoint, ...] = ()
     made_from: Mapping[str, str] = field(default_factory=dict[str, str])
     emulation: Emulation | None = None
     notes: tuple[str, ...] = ()
@@ -180,6 +195,7 @@ class Outcome:
             "notes": list(self.notes),
             "measurements": self.measured,
             "finalists": [asdict(one) for one in self.finalists],
+            "front": [one.to_dict() for one in self.front],
             "rounds": [asdict(one) for one in self.rounds],
             "run": dict(self.run),
             "made_from": dict(self.made_from),
@@ -209,11 +225,17 @@ class Outcome:
             measured=data["measurements"],
             seconds=data["seconds"],
             limits=tuple(_read_limit(said) for said in data["limits"]),
+            front=tuple(_read_point(said) for said in data["front"]),
             made_from=dict(data["made_from"]),
             emulation=_read_emulation(data["emulation"]) if data["emulation"] else None,
             notes=tuple(data["notes"]),
             versions=dict(data["versions"]),
         )
+
+
+def _read_point(said: Mapping[str, Any]) -> FrontPoint:
+    needs = {name: value for name, value in said.items() if name not in ("architecture", "score")}
+    return FrontPoint(said["architecture"], said["score"], needs)
 
 
 def _read_limit(said: Mapping[str, Any]) -> Kept:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import Any, cast
 
 from micronas.cache import atomic_write
 from micronas.errors import UserError
-from micronas.run.outcome import OWN_PROGRAMS, SCHEMA, Outcome
+from micronas.run.outcome import OWN_PROGRAMS, SCHEMA, FrontPoint, Outcome
 
 RESULT = "result.json"
 """The file in a run's folder."""
@@ -69,6 +71,16 @@ def _fresh(folder: Path, name: str) -> Path:
             continue
         return path
     raise FileExistsError(17, "too many runs within one second")
+
+
+def front_rows(front: Sequence[FrontPoint]) -> str:
+    """A Pareto front as the text of a .csv, a network a row."""
+    text = io.StringIO()
+    rows = [one.to_dict() for one in front]
+    writer = csv.DictWriter(text, [*rows[0]], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 # --- finding ------------------------------------------------------------------------------------

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from micronas import catalog
+from micronas.budget import Budget, budget_of
 from micronas.cache import atomic_write
 from micronas.candidate import Candidate
 from micronas.errors import UserError
 from micronas.hardware.boards.target import board_plugin
 from micronas.hardware.indicators.breakdown import Breakdown
 from micronas.hardware.indicators.latency import Latency
-from micronas.indicators import untrained_of
+from micronas.indicators import Better, Scores, untrained_of
 from micronas.network.live import Disconnected
 from micronas.objective import Unreachable
 from micronas.run.advice import notes, smaller
-from micronas.run.outcome import Kept, Outcome, Reading, versions
+from micronas.run.outcome import FrontPoint, Kept, Outcome, Reading, versions
 from micronas.run.readings import break_down, finalists, read_indicators, rounds
 from micronas.run.results import THE_ANSWERS_LATENCIES, THE_TABLE
 from micronas.run.room import Room
@@ -33,8 +34,10 @@ if TYPE_CHECKING:
     from micronas.deploy.emulation import Emulation
 
 
-def search(run: Run, watch: Watch = unwatched) -> Outcome:
+def search(run: Run, watch: Watch = unwatched, *, front: Sequence[str] = ()) -> Outcome:
     """Search as the run says. Operations the board's table lacks are profiled when asked for, and kept for the user.
+
+    `front`: also the Pareto front of the score and these indicators, which only exact search knows.
 
     Raises:
         UserError: something the run names is not there or cannot be read.
@@ -43,13 +46,15 @@ def search(run: Run, watch: Watch = unwatched) -> Outcome:
     run = _checked(run).anchored()
     parts = set_up(run, watch)
     parts.refuse_unfit_pictures()
+    _costs(parts, front)  # refused before the search, not after it
     started = time.perf_counter()
     try:
         result = parts.search.run(parts.start, parts.objective)
     except Unreachable as error:
         raise _advised(error, parts) from error
     seconds = time.perf_counter() - started
-    return _outcome(parts, result.candidate, seconds, None, result)
+    outcome = _outcome(parts, result.candidate, seconds, None, result)
+    return replace(outcome, front=_front(parts, front)) if front else outcome
 
 
 def measure(
@@ -79,6 +84,37 @@ def measure(
     outcome = _outcome(parts, candidate, 0.0, only)
     emulation = _emulate(parts, candidate, run.seed, watch) if emulated else None
     return replace(outcome, emulation=emulation, seconds=round(time.perf_counter() - started, 3))
+
+
+_ALWAYS = ("latency", "sram", "flash")
+"""What a front says of each network, whatever it is the front of."""
+
+
+def _costs(parts: Setup, names: Sequence[str]) -> list[Budget]:
+    """The indicators of a front.
+
+    Raises:
+        UserError: one is not known of whole spaces, or the search does not know all of one.
+    """
+    if names and not isinstance(parts.search, ExactSearch):
+        raise UserError(f"only exact search knows a front; {parts.search.name} looks at some networks: --search exact")
+    found = [(name, budget_of(parts.indicator(name))) for name in names]
+    for name, budget in found:
+        if budget is None or budget.better is not Better.LOWER:
+            raise UserError(f"{name} is no cost that is known of a whole space; a front is of latency, sram, flash, …")
+    return [budget for _, budget in found if budget]
+
+
+def _front(parts: Setup, names: Sequence[str]) -> tuple[FrontPoint, ...]:
+    exact = cast(ExactSearch, parts.search)
+    found = exact.front(parts.start, parts.objective, _costs(parts, names))
+    shown = [parts.indicator(name) for name in dict.fromkeys((*names, *_ALWAYS))]
+    graphs = [one.candidate.graph for one in found]
+    columns = {f"{one.name}_{one.unit}" if one.unit else one.name: one.measure_many(graphs).tolist() for one in shown}
+    return tuple(
+        FrontPoint(one.candidate.text, one.score, {name: values[at] for name, values in columns.items()})
+        for at, one in enumerate(found)
+    )
 
 
 def _advised(error: Unreachable, parts: Setup) -> Unreachable:
@@ -211,6 +247,12 @@ def _reached(name: str, parts: Setup, candidate: Candidate, readings: Mapping[st
         return float(measured.values(parts.indicator(name), [candidate], parts.draws)[0])
 
 
+def _of_board(parts: Setup) -> dict[str, Scores]:
+    """What every architecture of the space needs of the board, by column."""
+    found = {name: cast(Budget, parts.indicator(name)) for name in _ALWAYS}
+    return {f"{name}_{budget.unit}": budget.of_all(parts.start) for name, budget in found.items()}
+
+
 @dataclass(frozen=True)
 class Exported:
     """What was written: how many rows, and what else the user should be told, a line each."""
@@ -219,8 +261,10 @@ class Exported:
     notes: tuple[str, ...]
 
 
-def export_scores(run: Run, path: Path, unique: bool, watch: Watch = unwatched) -> Exported:
+def export_scores(run: Run, path: Path, unique: bool, watch: Watch = unwatched, *, board: bool = False) -> Exported:
     """Write every architecture's indicators, one column for each seed, and its score.
+
+    `board`: also what it needs of the run's board: latency, SRAM, flash.
 
     `unique`: one row for each distinct network, its representative. A disconnected network has no
     score: its cells are empty.
@@ -228,12 +272,14 @@ def export_scores(run: Run, path: Path, unique: bool, watch: Watch = unwatched) 
     Raises:
         UserError: the file cannot be written.
     """
+    if path.suffix != ".csv":
+        raise UserError(f"scores are written as .csv, so not to {path}; name it {path.with_suffix('.csv')}")
     parts = set_up(replace(run, search="exact"), watch)
     parts.refuse_unfit_pictures()
     exact = cast(ExactSearch, parts.search)
     table, notes = exact.score(parts.start, parts.objective)
     try:
-        atomic_write(path, score_rows(table, exact.seeds, unique))
+        atomic_write(path, score_rows(table, exact.seeds, unique, _of_board(parts) if board else {}))
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}; choose another --out") from error
     return Exported(len(table.census if unique else table.census.members), notes)

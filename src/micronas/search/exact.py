@@ -7,11 +7,12 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
 
-from micronas.budget import budget_of
+from micronas.budget import Budget, budget_of
 from micronas.candidate import Candidate
 from micronas.indicators import Indicator, PerformanceIndicator, Scores, untrained_of
 from micronas.objective import Column, Objective, Unreachable, best_first, rank_score
@@ -75,6 +76,24 @@ class ExactSearch:
             finalists = in_cheapest_form(found, objective, limits, measured, self._draws)
         return SearchResult(finalists[0].candidate, finalists, measured=table.measured, notes=measured.notes)
 
+    def front(self, start: Candidate, objective: Objective, costs: Sequence[Budget]) -> tuple[FrontPoint, ...]:
+        """The networks within the limits of which none is better scored and in no cost dearer, best first.
+
+        Raises:
+            UserError, Unreachable: as `run`.
+        """
+        check_countable(start)
+        with Measured(self.store, self.watch) as measured:
+            limits = Limits(start, objective.limits, partial(measured.values, seeds=self._draws))
+            limits.check(start)
+            table = self._score(take_census(start, self.watch), objective, measured)
+            kept = [*_admitted(table, limits, self._foreseen(table, limits, measured))]
+        needs = np.array([_hardware(table.census, cost)[table.census.connected] for cost in costs])
+        return tuple(
+            FrontPoint(table.candidate(at), float(table.score[at]), tuple(needs[:, at].tolist()))
+            for at in _undominated(kept, needs)
+        )
+
     def score(self, start: Candidate, objective: Objective) -> tuple[ScoreTable, tuple[str, ...]]:
         """The score of every connected network, higher is better; and what the user should be told."""
         with Measured(self.store, self.watch) as measured:
@@ -114,6 +133,24 @@ class ExactSearch:
     @property
     def _draws(self) -> tuple[int, ...]:
         return draw_seeds(self.seeds, self.repeats)
+
+
+@dataclass(frozen=True)
+class FrontPoint:
+    """A network of a Pareto front: its score, and what it needs of each cost."""
+
+    candidate: Candidate
+    score: float
+    needs: tuple[float, ...]
+
+
+def _undominated(ranked: Sequence[int], needs: Scores) -> Iterator[int]:
+    """Of networks, best first, those that need less of something than each better one; needs are (costs, networks)."""
+    found: list[int] = []
+    for at in ranked:
+        if not found or (needs[:, found] > needs[:, [at]]).any(axis=0).all():
+            found.append(at)
+            yield at
 
 
 def _hardware(census: Census, indicator: Indicator) -> Scores:
@@ -174,18 +211,26 @@ class ScoreTable:
         return np.flatnonzero(self.census.connected)
 
 
-def score_rows(table: ScoreTable, seeds: Sequence[int], unique: bool) -> str:
+def score_rows(
+    table: ScoreTable, seeds: Sequence[int], unique: bool, more: Mapping[str, Scores] = MappingProxyType({})
+) -> str:
     """A score table as the text of a .csv: `architecture`, an indicator and seed a column, `score`.
 
     The number of a seed is the mean of its draws, as a search reports it, while scores are made of the ranks of single
     draws: with one repeat a seed, all that a score is made of is in its row. Columns of one number for all seeds (live
-    FLOPs) have no seed in their name.
+    FLOPs) have no seed in their name. `more`: further columns of all architectures, infinite where disconnected.
     """
     census = table.census
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(
-        ["architecture", *(f"{name}[{seed}]" for name in table.values for seed in seeds), *table.hardware, "score"]
+        [
+            "architecture",
+            *(f"{name}[{seed}]" for name in table.values for seed in seeds),
+            *table.hardware,
+            "score",
+            *more,
+        ]
     )
     by_seed = [values.reshape(len(seeds), -1, values.shape[1]).mean(axis=1) for values in table.values.values()]
     columns = np.vstack([*by_seed, *table.hardware.values(), table.score])
@@ -197,5 +242,6 @@ def score_rows(table: ScoreTable, seeds: Sequence[int], unique: bool) -> str:
         numbers = (
             [repr(float(value)) for value in columns[:, row]] if census.connected[network] else [""] * len(columns)
         )
-        writer.writerow([everything[at].text, *numbers])
+        further = [repr(float(values[at])) if np.isfinite(values[at]) else "" for values in more.values()]
+        writer.writerow([everything[at].text, *numbers, *further])
     return text.getvalue()

@@ -49,6 +49,21 @@ def close(path: Path, console: Console) -> None:
         console.print(Text(f"  {label:9}", style="dim", end="") + Text(text), soft_wrap=True)
 
 
+def compare(found: Mapping[str, Outcome | str], console: Console) -> None:
+    """The answers for several boards, a line each; why, where there is none."""
+    table = Table("board", "latency", "SRAM", "flash", "architecture", box=None, header_style="bold", pad_edge=False)
+    for column in table.columns[1:4]:
+        column.justify, column.no_wrap = "right", True
+    for name, outcome in found.items():
+        if isinstance(outcome, str):
+            table.add_row(name, "", "", "", Text(outcome))
+            continue
+        readings = (outcome.indicators.get(each) for each in ("latency", "sram", "flash"))
+        numbers = (" ".join(quantity(one.value, one.unit)) if one else "" for one in readings)
+        table.add_row(name, *numbers, Text("\n".join(_lines(outcome.architecture, 40))))
+    console.print(table)
+
+
 def heading(text: str, style: str = "dim") -> Rule:
     """A line with words at its left end."""
     return Rule(Text(text), align="left", style=style)
@@ -98,6 +113,9 @@ def _parts(outcome: Outcome, width: int) -> Iterable[RenderableType]:
     if outcome.rounds:
         yield heading("how the search got there")
         yield indented(Group(*map(Text, _rounds(outcome))))
+    if outcome.front:
+        yield heading(f"the front: {count(len(outcome.front), 'network')}, the best score first")
+        yield indented(_front(outcome))
     yield heading("how the numbers were obtained")
     yield indented(facts(_provenance(outcome)))
 
@@ -269,6 +287,23 @@ def _rounds(outcome: Outcome) -> Iterable[str]:
         yield f"it was found with {factor[1:-1]}"
     if skipped:
         yield f"{count(skipped, 'removal')} skipped: the limit would have been out of reach"
+
+
+_SHOWN = 12
+"""Networks of a front that the page lists, spread over it; `front.csv` has all."""
+
+
+def _front(outcome: Outcome) -> Table:
+    names = [*outcome.front[0].needs]
+    table = Table("score", *names, "architecture", box=None, header_style="dim", pad_edge=False)
+    for column in table.columns[:-1]:
+        column.justify, column.no_wrap = "right", True
+    last = len(outcome.front) - 1
+    shown = sorted({round(at * last / (_SHOWN - 1)) for at in range(_SHOWN)})
+    for one in (outcome.front[at] for at in shown):
+        numbers = (f"{value:,.6g}" for value in one.needs.values())
+        table.add_row(f"{one.score:.3f}", *numbers, Text("\n".join(_lines(one.architecture, 40))))
+    return table
 
 
 def _emulated(emulation: Emulation) -> Iterable[tuple[str, str]]:
