@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from micronas.cache import Arrays
 from micronas.candidate import Candidate
+from micronas.hardware.indicators.counted import count_space
 from micronas.network.identity import weights_key
 from micronas.search.search import Watch, unwatched
 from micronas.spaces.kept import kept
@@ -85,9 +86,5 @@ def _counted(start: Candidate, watch: Watch) -> Arrays:
             watch(done, len(everything), "telling networks apart")
         firsts.append(position[candidate.canonical.choices])
     first, members = np.unique(firsts, return_inverse=True)
-    representatives = {*firsts}
-    return {
-        "first": first,
-        "members": members,
-        "connected": np.array([one.is_connected for at, one in enumerate(everything) if at in representatives]),
-    }
+    connected = count_space(start.space, start.task).connected[first]
+    return {"first": first, "members": members, "connected": connected}
