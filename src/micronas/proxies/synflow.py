@@ -9,9 +9,6 @@ import numpy as np
 
 from micronas.indicators import Better, Scores, Untrained
 from micronas.network.graph import Graph
-from micronas.network.live import Disconnected, live
-from micronas.network.signature import LEARNED
-from micronas.weights import draw_weight
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,21 +26,7 @@ class SynFlow(Untrained):
 
     def measure_draws(self, graphs: Sequence[Graph], seeds: Sequence[int]) -> Scores:
         """The flow through each network for each draw, shape (seeds, graphs)."""
-        return np.array([[self._flow(graph, seed) for graph in graphs] for seed in seeds], dtype=np.float64)
+        from micronas.proxies.engine.tensors.flows import flows
 
-    def _flow(self, graph: Graph, seed: int) -> float:
-        """A layer is linear in its weights: Σ w · ∂R/∂w over them is Σ y · ∂R/∂y over what it makes."""
-        import torch
-
-        from micronas.torch_network import values_of
-
-        try:
-            graph = live(graph)
-        except Disconnected:
-            return self.better.worst
-        height, width, channels = graph.input_shape
-        ones = torch.ones((1, channels, height, width), dtype=torch.float64, requires_grad=True)
-        values = values_of(graph, ones, lambda layer: np.abs(draw_weight(seed, layer)))
-        made = [values[layer.name] for layer in graph if layer.signature.kind in LEARNED]
-        slopes = torch.autograd.grad(values[graph.output.name].sum(), made)
-        return float(sum((value.detach() * slope).sum() for value, slope in zip(made, slopes, strict=True)))
+        found = flows(graphs, seeds)
+        return np.where(np.isnan(found), self.better.worst, found)
