@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from tests.terminal import CELL, TINY, Said, kept, micronas, start
 
+from micronas import extras
 from micronas.cache import cache_dir
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(autouse=True)
@@ -194,7 +198,28 @@ def test_without_a_command_there_is_help() -> None:
     for command in ("search", "measure", "show", "scores", "profile", "calibrate", "targets", "indicators"):
         assert command in said.out
         assert micronas(command, "--help").code == 0
-    assert "numpy" in micronas("--version").out
+    assert micronas("--version").out == micronas("-V").out == f"micronas {version('micronas')}\n"
+    assert micronas("-h").out == micronas("--help").out
+    assert micronas("search", "-h").out == micronas("search", "--help").out
+
+
+def test_the_doctor_says_what_is_there_and_what_an_extra_would_add(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = json.loads(micronas("doctor", "--json").out)
+    assert {"python", "numpy", "torch", "micronas"} <= {*there["versions"]}
+    assert there["extras"]["mcu"]["missing"] == []
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name == "unicorn" else name)
+    said = micronas("doctor").out
+    assert "the extra mcu" in said
+    assert re.search(r"adds +times operations that no bundled table has", said)
+    assert re.search(r"missing +unicorn", said)
+    assert extras.how_to_install("mcu") in said
+
+
+def test_an_extra_is_added_to_this_very_installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extras.sys, "executable", "/somewhere/my env/bin/python")
+    assert extras.how_to_install("mcu") == f"'/somewhere/my env/bin/python' -m pip install -e '{ROOT}[mcu]'"
+    monkeypatch.setattr(extras, "__file__", str(tmp_path / "site-packages" / "micronas" / "extras.py"))
+    assert extras.how_to_install("mcu") == "'/somewhere/my env/bin/python' -m pip install 'micronas[mcu]'"
 
 
 def test_any_indicator_can_be_asked_for_by_name() -> None:

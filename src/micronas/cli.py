@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
+from itertools import zip_longest
 
 from micronas.errors import UserError
 
@@ -61,11 +62,10 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 def _with_values(words: Sequence[str]) -> list[str]:
     """The words typed; `--front` alone is the front of the score and latency."""
-    ends = (*words[1:], "--")
-    return [
-        f"{word}=latency" if word == "--front" and (after.startswith("-") or "~" in after) else word
-        for word, after in zip(words, ends, strict=True)
+    alone = [
+        word == "--front" and (after is None or after.startswith("-")) for word, after in zip_longest(words, words[1:])
     ]
+    return [f"{word}=latency" if its else word for word, its in zip(words, alone, strict=True)]
 
 
 def _mistyped(example: type[Exception]) -> type[Exception]:

@@ -6,14 +6,14 @@ from typing import Annotated
 
 import typer
 
-from micronas.commands import boards, networks, targets
+from micronas.commands import boards, doctor, networks, targets
 from micronas.run.outcome import versions
 
 app = typer.Typer(
     name="micronas",
     help="Find the best convolutional network for your microcontroller, in a minute, without training.",
     invoke_without_command=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 
@@ -25,6 +25,7 @@ for command in (
     boards.profile,
     boards.calibrate,
     networks.indicators,
+    doctor.doctor,
 ):
     app.command()(command)
 
@@ -34,7 +35,7 @@ app.add_typer(targets.app, name="targets")
 
 def _print_version(asked: bool) -> None:
     if asked:
-        print(" ".join(f"{name} {number}" for name, number in versions().items()))
+        print(f"micronas {versions()['micronas']}")
         raise typer.Exit
 
 
@@ -42,7 +43,7 @@ def _print_version(asked: bool) -> None:
 def root(
     context: typer.Context,
     _version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("-V", "--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Without a command: the help."""

@@ -11,13 +11,14 @@ from types import MappingProxyType
 from typing import Any
 
 from micronas.errors import UserError
+from micronas.extras import how_to_install
 
 try:
     from elftools.common.exceptions import ELFError
     from elftools.elf.elffile import ELFFile
     from elftools.elf.sections import SymbolTableSection
 except ImportError as error:  # pragma: no cover - the extra is installed wherever tests run
-    raise UserError('reading ELF files needs pyelftools: pip install "micronas[mcu]"') from error
+    raise UserError(f"reading ELF files needs pyelftools: {how_to_install('mcu')}") from error
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Protocol, cast
 
 from micronas.errors import UserError
+from micronas.extras import how_to_install
 from micronas.mcu.cores import Core
 from micronas.mcu.elf import ElfImage
 from micronas.mcu.layout import SRAM, Region
@@ -22,7 +23,7 @@ try:
     from unicorn import arm_const as arm
     from unicorn import unicorn_const as const
 except ImportError as error:  # pragma: no cover - the extra is installed wherever tests run
-    raise UserError('emulation needs unicorn: pip install "micronas[mcu]"') from error
+    raise UserError(f"emulation needs unicorn: {how_to_install('mcu')}") from error
 
 Edges = Mapping[tuple[int, int], int]
 """(address of a block, address of the block that ran next) -> times; the first block follows `START`."""

@@ -10,13 +10,14 @@ from functools import lru_cache
 from typing import cast
 
 from micronas.errors import UserError
+from micronas.extras import how_to_install
 from micronas.mcu.emulator import instruction_offsets
 
 try:
     import capstone
     from capstone import arm
 except ImportError as error:  # pragma: no cover - the extra is installed wherever tests run
-    raise UserError('timing needs capstone: pip install "micronas[mcu]"') from error
+    raise UserError(f"timing needs capstone: {how_to_install('mcu')}") from error
 
 FLAGS = "flags"
 """The condition flags, as one more register."""

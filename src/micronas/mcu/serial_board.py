@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Protocol, Self, cast
 
 from micronas.errors import UserError
+from micronas.extras import how_to_install
 from micronas.mcu.checksum import crc16
 
 BAUD = 115_200
@@ -96,7 +97,7 @@ class SerialBoard:
         try:
             import serial
         except ImportError as error:
-            raise UserError('a board needs pyserial: pip install "micronas[mcu]"') from error
+            raise UserError(f"a board needs pyserial: {how_to_install('mcu')}") from error
         try:
             port = cast(
                 "Port", serial.serial_for_url(url, BAUD, timeout=_ANSWER_SECONDS, write_timeout=_ANSWER_SECONDS)

@@ -15,10 +15,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from micronas.errors import UserError
+from micronas.extras import how_to_install
 from micronas.mcu.cores import Core
 from micronas.mcu.layout import Layout
 
-INSTALL_HINT = 'pip install "micronas[mcu]"'
+INSTALL_HINT = how_to_install("mcu")
 
 _LIBC = Path(__file__).parent / "libc"
 _FLAGS = (

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from micronas.cache import atomic_write, cache_dir
 from micronas.errors import UserError
+from micronas.extras import how_to_install
 from micronas.hardware.boards.board import Target
 from micronas.hardware.boards.calibration import Calibration
 from micronas.hardware.boards.table import (
@@ -163,7 +164,7 @@ def keep(table: LatencyTable) -> Path:
 def _need_extra(compiler: tuple[str, ...]) -> None:
     wanted = _EMULATOR if compiler else ("ziglang", *_EMULATOR)
     if lacking := [name for name in wanted if find_spec(name) is None]:
-        raise NotInstalledError(f'profiling needs {lacking[0]}: pip install "micronas[mcu]"')
+        raise NotInstalledError(f"profiling needs {lacking[0]}: {how_to_install('mcu')}")
 
 
 def _provenance(target: Target, compiler: str, with_memory: bool) -> dict[str, str]:
