@@ -106,7 +106,9 @@ def indicator(name: str, means: Means) -> Indicator:
     brought = found.load()
     if isinstance(brought, PictureIndicator):
         code = f"{found.distribution} {found.version} {brought.code}"
-        made: object = replace(brought, code=code, inputs=means.inputs, batch=means.batch or brought.batch)
+        made: object = replace(
+            brought, code=code, inputs=means.inputs, batch=brought.batch if means.batch is None else means.batch
+        )
     elif isinstance(brought, GraphIndicator) or (hasattr(brought, "measure") and not isinstance(brought, type)):
         made = brought
     else:

@@ -5,22 +5,21 @@ from __future__ import annotations
 import inspect
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Self, overload
+from typing import Any, overload
 
 import numpy as np
 
 from micronas.candidate import Candidate
 from micronas.errors import UserError
-from micronas.indicators import Better, Scores
+from micronas.indicators import Better, Scores, Untrained
 from micronas.inputs import Gaussian, Inputs
 from micronas.network.graph import Graph
 from micronas.network.live import Disconnected, live
 from micronas.origin import Origin, Word
 from micronas.sources import version_of
 from micronas.spaces.decisions import Removal
-from micronas.task import REDUCED, Probe
 
 _DRAWN = 8
 """Networks that the price of an option is the mean of."""
@@ -75,8 +74,8 @@ def _mean(indicator: GraphIndicator, start: Candidate, decision: int, option: st
     return float(np.mean(found)) if found else 0.0
 
 
-@dataclass(frozen=True)
-class PictureIndicator:
+@dataclass(frozen=True, kw_only=True)
+class PictureIndicator(Untrained):
     """A performance indicator: `function(module, images)`, draw by draw and network by network.
 
     `module` is the torch network of the probe in train mode, its weights drawn by (seed, layer name); `images` a tensor
@@ -84,7 +83,7 @@ class PictureIndicator:
 
     Attributes:
         code: the version of what the function is written in; a store of scores forgets those of another.
-        batch, seed, inputs, probe: as of the proxies.
+        batch, inputs: as of the proxies.
     """
 
     function: Callable[[Any, Any], float]
@@ -94,41 +93,31 @@ class PictureIndicator:
     origin: Origin
     code: str
     batch: int = 32
-    seed: int = 0
     inputs: Inputs = field(default_factory=Gaussian)
-    probe: Probe = REDUCED
+
+    def __post_init__(self) -> None:
+        if self.batch < 2:
+            raise UserError(f"{self.name} needs at least 2 images, not {self.batch}")
 
     @property
     def fingerprint(self) -> str:
         """Everything its numbers depend on but the network and the code of micronas."""
         return f"{self.code}, batch {self.batch}, seed {self.seed}, {self.inputs.digest}"
 
-    def with_seed(self, seed: int) -> Self:
-        """The same with fresh weights, and fresh inputs where these are random."""
-        return replace(self, seed=seed)
+    def measure_draws(self, graphs: Sequence[Graph], seeds: Sequence[int]) -> Scores:
+        """The number of each network for each draw, shape (seeds, graphs)."""
+        numbers = [[self._of(graph, seed) for graph in graphs] for seed in seeds]
+        return np.array(numbers, dtype=np.float64).reshape(len(seeds), len(graphs))
 
-    def caveat(self, value: float) -> str:
-        """What must be said beside a number, "" if nothing."""
-        return "disconnected" if value == self.better.worst else ""
-
-    def measure(self, graph: Graph) -> float:
-        """The number of one network."""
+    def _of(self, graph: Graph, seed: int) -> float:
         from micronas.torch_network import TorchNetwork, tensor_of
 
         try:
-            network = TorchNetwork(live(graph), self.seed)
+            network = TorchNetwork(live(graph), seed)
         except Disconnected:
             return self.better.worst
-        images = self.inputs.batch(graph.input_shape, self.batch, self.seed)
+        images = self.inputs.batch(graph.input_shape, self.batch, seed)
         return _number(self.name, self.function(network.train(), tensor_of(images)))
-
-    def measure_many(self, graphs: Sequence[Graph]) -> Scores:
-        """The number of each network, shape (graphs,)."""
-        return np.array([self.measure(graph) for graph in graphs], dtype=np.float64)
-
-    def measure_draws(self, graphs: Sequence[Graph], seeds: Sequence[int]) -> Scores:
-        """The number of each network for each draw, shape (seeds, graphs)."""
-        return np.array([self.with_seed(seed).measure_many(graphs) for seed in seeds]).reshape(len(seeds), len(graphs))
 
 
 @overload
@@ -172,7 +161,10 @@ def indicator(
         case 1:
             return GraphIndicator(function, called, unit, direction, origin)
         case 2:
-            return PictureIndicator(function, called, unit, direction, origin, f"{module} {version_of(module)}")
+            code = f"{module} {version_of(module)}"
+            return PictureIndicator(
+                function=function, name=called, unit=unit, better=direction, origin=origin, code=code
+            )
         case _:
             raise UserError(
                 f"an indicator is made of function(graph) or function(module, images); {called} takes {len(takes)}"

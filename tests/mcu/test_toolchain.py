@@ -93,7 +93,7 @@ def test_missing_pieces_say_what_to_do(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(UserError, match="cannot start the compiler 'no-such-gcc'"):
         Toolchain(tmp_path, ("no-such-gcc",)).build([SOURCE], core)
     monkeypatch.setattr(module, "find_spec", lambda _name: None)
-    with pytest.raises(UserError, match=r'pip install "micronas\[mcu\]"'):
+    with pytest.raises(UserError, match=r"no cross compiler: .* -m pip install .*\[mcu\]"):
         Toolchain(tmp_path).build([SOURCE], core)
     with pytest.raises(UserError, match="unknown core 'cortex-m9'"):
         core_named("cortex-m9")

@@ -210,7 +210,7 @@ def test_a_table_that_merely_grew_raises_no_alarm_and_a_changed_row_does(monkeyp
     before = measured()
     ran, not_ran = ran_and_not_ran(CELL)
     for load, same in ((table(), True), (table(not_ran), True), (table(ran), False)):
-        monkeypatch.setattr("micronas.run.setup.load_target", load)
+        monkeypatch.setattr("micronas.run.setup.load_board", load)
         assert (measured().made_from == before.made_from) is same
 
 
@@ -222,5 +222,5 @@ def test_a_search_that_weighs_latency_depends_on_every_row_of_its_space(
     before = running.search(run)
     assert [*before.made_from] == ["the images", THE_TABLE]
     for load, same in ((table(), True), (table(ran_and_not_ran(before.architecture)[1]), False)):
-        monkeypatch.setattr("micronas.run.setup.load_target", load)
+        monkeypatch.setattr("micronas.run.setup.load_board", load)
         assert (running.search(run).made_from == before.made_from) is same

@@ -19,8 +19,6 @@ from micronas.extras import how_to_install
 from micronas.mcu.cores import Core
 from micronas.mcu.layout import Layout
 
-INSTALL_HINT = how_to_install("mcu")
-
 _LIBC = Path(__file__).parent / "libc"
 _FLAGS = (
     "-std=c11",
@@ -173,7 +171,7 @@ class Toolchain:
         if self.command:
             return self.command
         if find_spec("ziglang") is None:
-            raise UserError(f"no cross compiler: {INSTALL_HINT}, or name your own with --cc arm-none-eabi-gcc")
+            raise UserError(f"no cross compiler: {how_to_install('mcu')}, or name your own with --cc arm-none-eabi-gcc")
         return (sys.executable, "-m", "ziglang", "cc")
 
     def _machine(self, core: Core) -> tuple[str, ...]:
