@@ -32,7 +32,7 @@ ROOMS = (
     ),
     Room(
         modules=("hardware/planning/*.py", "hardware/indicators/memory.py"),
-        tests=("hardware/**/test_[amo]*.py", "deploy/test_c.py"),
+        tests=("hardware/**/test_[amot]*.py", "deploy/test_c.py"),
     ),
     Room(
         modules=("mcu/timing.py", "mcu/pipelines.py", "mcu/instructions.py", "mcu/cores.py", "mcu/memory.py"),
@@ -43,7 +43,7 @@ ROOMS = (
         tests=("mcu/test_[kpr]*.py", "deploy/test_operations.py", "deploy/test_c.py"),
     ),
     Room(
-        modules=("hardware/boards/t*.py", "hardware/indicators/latency.py", "hardware/indicators/prices.py"),
+        modules=("hardware/boards/[bot]*.py", "hardware/indicators/latency.py", "hardware/indicators/prices.py"),
         tests=("hardware/**/*.py", "contracts/test_targets.py"),
     ),
     Room(
