@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import accumulate, pairwise
 from random import Random
 from typing import Any
@@ -177,3 +178,65 @@ def test_hundreds_of_layers_that_all_live_long_are_placed_with_few_attempts(monk
     assert not overlaps(arena)
     assert lower_bound(buffers) <= arena.size_bytes <= 1.15 * lower_bound(buffers)
     assert compared <= 4_000_000
+
+
+def test_the_priorities_are_tried_as_they_are_named() -> None:
+    """Large first and of equals the later made, long-lived first and of equals the larger, early first likewise."""
+    buffers = [Buffer(16, 0, 4), Buffer(64, 2, 3), Buffer(32, 1, 1), Buffer(32, 5, 5), Buffer(48, 0, 1)]
+
+    def ordered(priority: Any) -> list[int]:
+        return sorted(range(len(buffers)), key=lambda at: priority(buffers[at]))
+
+    assert ordered(planner._large_first) == [1, 4, 3, 2, 0]
+    assert ordered(planner._long_first) == [0, 1, 4, 2, 3]
+    assert ordered(planner._early_first) == [4, 0, 2, 1, 3]
+
+
+def test_what_is_pinned_stays_and_the_search_ends_at_enough() -> None:
+    buffers = [Buffer(32, 0, 1), Buffer(16, 1, 2), Buffer(48, 2, 3)]
+    arena = plan(buffers, {1: 64})
+    assert arena.offsets[1] == 64
+    assert not overlaps(arena)
+    assert arena.size_bytes == 80
+    calls = []
+
+    def counting(*args: Any) -> Arena:
+        calls.append(args)
+        return first_fit(*args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(planner, "first_fit", counting)
+        plan(buffers, {1: 64}, enough=80)
+    assert len(calls) == 1
+
+
+def test_the_order_given_is_placed_where_the_best_one_leaves_gaps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """First fit may do worse with the order of the lowest peak than with the network's own."""
+    cell = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_1x1~1|+|avg_pool_3x3~0|nor_conv_3x3~1|nor_conv_1x1~2|"
+    graph = deploy(lowered(cell, cells=2))
+
+    def stacked_unless_given(layers: Layers, kernels: KernelNeeds) -> Placement:
+        return place(layers, kernels) if layers is graph else _stacked(layers, kernels)
+
+    monkeypatch.setattr(planning, "place", stacked_unless_given)
+    monkeypatch.setattr(planning, "place_by_parts", lambda *_: None)
+    found = plan_memory(graph, OURS)
+    assert found.graph is graph
+    assert found.arena_bytes == place(graph, OURS).arena.size_bytes
+    assert found.steps == live_bytes(graph, OURS)
+
+
+def test_the_arena_is_known_only_of_parts_in_their_best_order_that_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = [*parts_of(deploy(lowered("|nor_conv_3x3~0|+|none~0|none~1|+|none~0|skip_connect~1|nor_conv_1x1~2|")))]
+    known = arena_of_parts(parts, OURS)
+    assert known is not None
+    with monkeypatch.context() as patch:
+        patch.setattr(planning, "fit_between", lambda *_: None)
+        assert arena_of_parts(parts, OURS) is None
+    order_part = planning.order_part
+    with monkeypatch.context() as patch:
+        planning._part_needs.cache_clear()
+        patch.setattr(planning, "order_part", lambda *args: replace(order_part(*args), lower_bound_bytes=1))
+        assert arena_of_parts(parts, OURS) is None
+    planning._part_needs.cache_clear()
+    assert arena_of_parts(parts, OURS) == known
