@@ -7,7 +7,7 @@ import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from micronas.cli import main
 from micronas.run import results
@@ -41,7 +41,7 @@ def kept(**run: object) -> str:
     return json.dumps(results.sealed(outcome))
 
 
-def start(*arguments: str, stdout: int = subprocess.PIPE) -> subprocess.Popen[str]:
+def start(*arguments: str, stdout: int = subprocess.PIPE, text: bool = True) -> subprocess.Popen[Any]:
     """Start a command as a process of its own, in a group of its own."""
     command = [sys.executable, "-m", "micronas", *arguments]
-    return subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    return subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE, text=text, start_new_session=True)

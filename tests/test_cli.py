@@ -371,11 +371,18 @@ def test_a_full_disk_is_one_line() -> None:
     assert (process.returncode, err) == (2, "error: cannot use the output: No space left on device\n")
 
 
-def test_a_terminal_without_box_drawing_shows_question_marks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
-    out, err = start("measure", CELL, "--indicators", "latency").communicate()
-    assert "(0)??? conv 3x3 ????(1)" in out
-    assert err == ""
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+def test_a_terminal_without_box_drawing_loses_nothing(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = ("measure", CELL, "--indicators", "latency,sram")
+    drawn = micronas(*arguments).out
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+    process = start(*arguments, text=False)
+    out, err = process.communicate()
+    plain = out.decode(encoding)
+    assert "?" not in plain
+    assert "(0)-- conv 3x3 -->(1)" in plain
+    assert re.findall(r"[\w.~]+", plain) == re.findall(r"[\w.~]+", drawn)
+    assert err == b""
 
 
 def test_the_cache_of_tests_is_not_the_users() -> None:

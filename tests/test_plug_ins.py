@@ -156,7 +156,7 @@ def test_a_board_of_ones_own_is_searched_for(mine: Installed) -> None:
     found = json.loads(mine.micronas(*words).stdout)
     assert found["latency_ms"] > 0
     assert found["versions"]["micronas-mine"] == "1.0"
-    assert "SRAM1, 192.0 KiB" in found["limits"][0]["whose"]
+    assert "of 192 KiB SRAM1" in found["limits"][0]["whose"]
 
 
 def test_another_version_measures_anew_and_a_repeat_says_so(mine: Installed, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from io import TextIOWrapper
 from itertools import zip_longest
 
 from micronas.errors import UserError
+from micronas.views.ascii import HANDLER
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
@@ -20,8 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     1 if whoever read the output went away.
     """
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # a terminal that cannot draw a line shows a question mark
-            stream.reconfigure(errors="replace")
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors=HANDLER)
     try:
         code = _run(arguments)
     except KeyboardInterrupt:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_GAP = 20  # columns from one node to the next
+_GAP = 18  # columns from one node to the next: four nodes fit a terminal of 60
 
 
 @dataclass(frozen=True)
@@ -18,12 +18,12 @@ class Edge:
     operation: str
 
 
-def draw_cell(edges: Sequence[Edge]) -> str:
-    """The cell as text. Node 0 is the cell's input, the last node its output; `none` is not drawn.
+def draw_cell(edges: Sequence[Edge], nodes: int = 2) -> str:
+    """The cell as text, of so many nodes or more. Node 0 is its input, the last node its output; `none` is not drawn.
 
     Up to two long edges may arrive at a node before their lines are drawn over each other.
     """
-    last = max((edge.target for edge in edges), default=1)
+    last = max([nodes - 1, *(edge.target for edge in edges)])
     long = sorted((edge for edge in edges if edge.target - edge.source > 1), key=lambda edge: edge.target - edge.source)
     rows = {edge: row for row, edge in enumerate(long, 2)}
     arrives = {edge: edge.target * _GAP + 2 * _before(edge, long) for edge in long}
@@ -62,6 +62,8 @@ def _label(row: list[str], left: int, right: int, operation: str) -> None:
     for x in range(left, right + 1):
         row[x] = "┼" if row[x] == "│" else "─"
     text = f" {title(operation)} "
+    if len(text) + 1 > right - left:
+        text = f"─{title(operation)}─"
     middle = (left + right + 1 - len(text)) // 2
     places = sorted(range(left + 1, right + 1 - len(text)), key=lambda x: abs(x - middle))
     _write(row, next((x for x in places if "┼" not in row[x : x + len(text)]), middle), text)

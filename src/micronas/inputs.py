@@ -112,10 +112,22 @@ class Images:
             return _Npz(path)
         raise InputError(f"{path} is neither a folder of images nor an .npz file; give one of these")
 
+    def __str__(self) -> str:
+        """`60,000 of 32x32x3 in 10 classes, from DATA`; of pictures of many sizes the smallest and the largest."""
+        heights, widths = ([shape[side] for shape in self._shapes] for side in (0, 1))
+        sizes = dict.fromkeys(f"{of(heights)}x{of(widths)}x{self.channels}" for of in (min, max))
+        classes = f" in {self.classes} classes" if self.classes else ""
+        return f"{len(self.images):,} of {' to '.join(sizes)}{classes}, from {self.where}"
+
     @cached_property
     def channels(self) -> int:
         """1 if all pictures looked at (up to 64, spread over the source) are grey, else 3."""
-        return max(pixels.shape[2] for pixels in self._read(_spread(len(self.images))))
+        return max(shape[2] for shape in self._shapes)
+
+    @cached_property
+    def _shapes(self) -> list[tuple[int, ...]]:
+        """Of up to 64 pictures, spread over the source: height, width, channels."""
+        return [pixels.shape for pixels in self._read(_spread(len(self.images)))]
 
     @cached_property
     def classes(self) -> int | None:

@@ -126,7 +126,7 @@ def test_a_calibration_scales_what_is_simulated_from_then_on(own_cache: Path, tm
     assert "nine of ten within" in said.out
     assert f"kept in  {own_cache / 'targets' / f'{BOARD}.csv'}" in said.out
     assert latency_ms() == pytest.approx(1.5 * before, rel=0.01)
-    page = micronas("measure", CELL, "--indicators", "latency", "--target", BOARD).out
+    page = micronas("measure", CELL, "--indicators", "latency", "--target", BOARD, "--sources").out
     assert re.search(r"simulated: .*calibrated \(8 measurements, 1 outlier, median", " ".join(page.split()))
     again = json.loads(right(micronas("calibrate", BOARD, str(tmp_path / "m.csv"), "--json")).out)
     assert again["common_scale"] == pytest.approx(1.5, rel=0.01)  # of the simulated figures, not of the scaled ones

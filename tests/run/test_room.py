@@ -23,7 +23,7 @@ def test_the_reserve_is_the_smaller_of_a_size_and_an_eighth() -> None:
     """By hand, of a chip of 64 KiB and one of 2 MiB (nucleo-l4r5zi has 384 KiB in one region)."""
     sram, flash = rooms_of(load_target("nucleo-l4r5zi"))
     assert (sram.reserved_bytes, flash.reserved_bytes) == (16 * KIB, 64 * KIB)
-    assert str(sram) == "SRAM3, 384.0 KiB less 16.0 reserved"
+    assert str(sram) == "16 of 384 KiB SRAM3"
     given, _ = rooms_of(load_target("nucleo-l4r5zi"), reserve_sram=0)
     assert given.at_most == 384 * KIB
 

@@ -14,6 +14,7 @@ from tests.test_objective import slowly_ranked
 from micronas.candidate import Candidate, everything
 from micronas.errors import UserError
 from micronas.hardware.indicators.compute import LiveFlops
+from micronas.hardware.indicators.memory import SramTflm
 from micronas.indicators import Better
 from micronas.objective import Limit, Objective, Term, Unreachable
 from micronas.search.exact import FINALISTS, ExactSearch, score_rows
@@ -95,6 +96,50 @@ def test_a_limit_on_an_untrained_network_is_one_on_the_mean_of_all_draws(share: 
     assert {one.candidate for one in found.finalists} <= set(expected)
     assert found.finalists[0].score == pytest.approx(max(expected.values()), abs=1e-12)
     assert len(found.finalists) == min(FINALISTS, len(expected))
+
+
+@pytest.mark.parametrize("quantiles", [(0.2, 0.9), (0.5, 0.5), (0.9, 0.2), (1.0, 1.0)])
+def test_the_standing_is_that_of_brute_force(quantiles: tuple[float, float]) -> None:
+    score = slowly_scored((0,))
+    needs = {one: (weight(one), LiveFlops().measure(one.graph)) for one in score}
+    most = [
+        float(np.quantile(numbers, share))
+        for numbers, share in zip(zip(*needs.values(), strict=True), quantiles, strict=True)
+    ]
+    limits = (Limit(Weight(), most[0]), Limit(LiveFlops(), most[1]))
+    found = ExactSearch(repeats=1).run(START, Objective(DRAWN.performance, DRAWN.hardware, limits))
+    standing = found.standing
+    assert standing is not None
+
+    def best(factors: tuple[float, float]) -> float:
+        """The best score under limits so many times as high."""
+        bounds = [factor * bound for factor, bound in zip(factors, most, strict=True)]
+        return max(score[one] for one, its in needs.items() if its[0] <= bounds[0] and its[1] <= bounds[1])
+
+    fitting = [one for one, its in needs.items() if its[0] <= most[0] and its[1] <= most[1]]
+    answer = best((1, 1))
+    assert (standing.networks, standing.fitting) == (len(score), len(fitting))
+    assert sum(each > answer + 1e-9 for each in score.values()) < standing.rank
+    assert standing.rank <= sum(each >= answer - 1e-9 for each in score.values())
+    assert score[standing.best.candidate] == pytest.approx(max(score.values()))
+    assert standing.best.rank == 1
+    assert standing.best.needs == {
+        name: pytest.approx(its)
+        for name, its in zip(("weight", "live-flops"), needs[standing.best.candidate], strict=True)
+    }
+    for at, name in enumerate(("weight", "live-flops")):
+        for others, factor in ((standing.without, math.inf), (standing.more, 1.1)):
+            factors = (factor, 1.0) if at == 0 else (1.0, factor)
+            assert score[others[name].candidate] == pytest.approx(best(factors))
+    assert [one.candidate for one in standing.runners_up] == [one.candidate for one in found.finalists[1:]]
+    assert sorted(one.rank for one in standing.runners_up) == [one.rank for one in standing.runners_up]
+
+
+def test_where_a_limit_is_known_of_single_networks_only_nobody_counts_what_fits() -> None:
+    limits = (Limit(SramTflm(), 1e9),)
+    standing = ExactSearch(repeats=1).run(START, Objective(DRAWN.performance, DRAWN.hardware, limits)).standing
+    assert standing is not None
+    assert (standing.rank, standing.fitting, standing.without, standing.more) == (1, None, {}, {})
 
 
 def test_nothing_within_the_limit_names_it_and_the_nearest_value() -> None:

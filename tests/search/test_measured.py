@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,8 @@ def census() -> Census:
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measured, "CHUNK", 10)
+    monkeypatch.setattr(measured, "_FEW", 10)
+    monkeypatch.setattr(measured, "_EACH_S", math.inf)
 
 
 def networks(census: Census) -> list[Candidate]:
@@ -234,8 +237,50 @@ def test_what_waits_is_written_when_it_has_waited_long_enough(
             super().write(scores)
 
     monkeypatch.setattr(measured, "CHUNK", 1000)
+    monkeypatch.setattr(measured, "_FEW", 1000)
     monkeypatch.setattr(measured, "DRAWS", 1)
     monkeypatch.setattr(measured, "_PATIENCE_S", patience_s)
     counting = Counting(store.path)
     measure(census, counting, Drawn(), [0, 1, 2])
     assert counting.written == writes
+
+
+@pytest.mark.parametrize(("each_s", "sizes"), [(math.inf, [3, 6, 12, 20]), (0.0, [3, 1, 1, 1, 1])])
+def test_chunks_grow_and_shrink_as_their_time_allows(
+    each_s: float, sizes: list[int], census: Census, store: ScoreStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measured, "CHUNK", 20)
+    monkeypatch.setattr(measured, "_FEW", 3)
+    monkeypatch.setattr(measured, "_EACH_S", each_s)
+    told: list[tuple[int, int, str]] = []
+    with Measured(store, lambda done, total, what: told.append((done, total, what))) as known:
+        found = known.of(Drawn(), networks(census), [0])
+    assert [after - before for (before, _, _), (after, _, _) in pairwise(told)][: len(sizes)] == sizes
+    assert found.tolist() == [one_by_one(census, Drawn())]
+
+
+def test_what_is_ahead_is_judged_by_a_few_which_are_kept(
+    census: Census, store: ScoreStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graphs = [one.graph for one in networks(census)]
+    keys = [weights_key(graph) for graph in graphs]
+    now = 0.0
+
+    class Slow(Drawn):
+        def measure(self, graph: Graph) -> float:
+            nonlocal now
+            now += 0.5
+            return super().measure(graph)
+
+    monkeypatch.setattr(measured.time, "monotonic", lambda: now)
+    slow = Slow()
+    with Measured(store) as known:
+        assert known.seconds_ahead(slow, keys, graphs.__getitem__, [0, 1]) == 0  # not worth asking
+        monkeypatch.setattr(measured, "_MANY", 20)
+        monkeypatch.setattr(measured, "_SAMPLED", 25)
+        assert known.seconds_ahead(slow, keys, graphs.__getitem__, [0, 1]) == pytest.approx(len(keys) * 2 * 0.5)
+        asked = len(slow.asked)
+        assert 0 < asked < 2 * len(keys)
+        known.of_keys(slow, keys, graphs.__getitem__, [0, 1])
+        assert len(slow.asked) == len(set(slow.asked)) == 2 * len(keys)
+        assert known.seconds_ahead(slow, keys, graphs.__getitem__, [0, 1]) == 0

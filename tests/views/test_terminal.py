@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -14,9 +15,8 @@ from rich.console import Console
 from micronas.deploy.emulation import Emulation
 from micronas.origin import Origin, Word
 from micronas.run import running
-from micronas.run.outcome import Finalist, Kept, Outcome, Reading, Round
+from micronas.run.outcome import Finalist, Kept, Outcome, Ranked, Reading, Round, Standing
 from micronas.run.run import Run
-from micronas.spaces.nasbench201.space import NasBench201
 from micronas.views import terminal
 
 CELL = "|nor_conv_3x3~0|+|nor_conv_1x1~0|nor_conv_1x1~1|+|nor_conv_3x3~0|avg_pool_3x3~1|skip_connect~2|"
@@ -39,8 +39,18 @@ def found(finalists: int, skipped: int) -> Outcome:
 
 
 def shown(outcome: Outcome, width: int = 100) -> str:
+    return shown_by(terminal.show, outcome, width)
+
+
+def shown_by(show: Callable[[Outcome, Console], None], outcome: Outcome, width: int = 100) -> str:
     out = StringIO()
-    terminal.show(outcome, Console(file=out, width=width, color_system=None))
+    show(outcome, Console(file=out, width=width, color_system=None))
+    return out.getvalue()
+
+
+def closed(path: Path, width: int) -> str:
+    out = StringIO()
+    terminal.close(path, Console(file=out, width=width, color_system=None))
     return out.getvalue()
 
 
@@ -54,54 +64,113 @@ def test_the_headline_names_the_seeds_that_were_drawn() -> None:
 def test_a_calibrated_latency_does_not_say_that_no_board_was_attached() -> None:
     outcome = measured()
     assert outcome.breakdown is not None
-    assert "no board was attached" in shown(outcome)
+    assert "no board was attached" in shown_by(terminal.show_sources, outcome)
     calibrated = replace(outcome.breakdown, is_calibrated=True, band=0.05)
-    text = shown(replace(outcome, breakdown=calibrated))
+    text = shown_by(terminal.show_sources, replace(outcome, breakdown=calibrated))
     assert "expect " in text
     assert "no board was attached" not in text
 
 
-@pytest.mark.parametrize("width", [80, 100, 120])
-def test_nothing_is_cut_at_any_usual_width(width: int) -> None:
-    text = shown(found(2, 2), width)
-    assert max(map(cell_len, text.splitlines())) <= width
+MOST_LINES = 26
+
+
+def words_of(text: str) -> list[str]:
+    """Whatever is no drawing, in order, however it is broken into lines."""
+    return re.findall(r"[\w.,%±|~+-]*[\w%|][\w.,%±|~+-]*", text.replace("─", " "))
+
+
+def everything_found() -> Outcome:
+    """A page with all that a search can say: four limits, pictures, runners-up, a better network that does not fit."""
+    outcome = found(1, 0)
+    limits = (
+        Kept("latency", 400.0, 293.3, "ms", upper=352.0),
+        Kept("live-flops", 50e6, 49.1e6, "MAC"),
+        Kept("sram", 240 * 1024, 98_304, "bytes", "16 of 256 KiB SRAM1"),
+        Kept("flash", 960 * 1024, 500_000, "bytes", "64 of 1,024 KiB flash"),
+    )
+    others = [
+        Ranked(CELL, rank, {"latency": 380.5, "live-flops": 54e6, "sram": 98_304, "flash": 5e5}) for rank in (9, 12)
+    ]
+    best = Ranked(CELL, 1, {"latency": 512.25, "live-flops": 70.1e6, "sram": 98_304, "flash": 5e5})
+    names = [one.indicator for one in limits]
+    more = dict(zip(names, (others[1], Ranked(CELL, 5, {"live-flops": 54.4e6}), *others), strict=True))
+    without = dict(zip(names, (others[0], best, *others), strict=True))
+    standing = Standing(9, 5259, 2744, best, tuple(others), without, more)
+    images = "60,000 of 28x28x1 in 10 classes, from some/folder"
+    return replace(outcome, limits=limits, standing=standing, images=images, search="exact")
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_nothing_is_lost_at_any_width_and_the_page_fits_a_screen(width: int) -> None:
+    outcome = everything_found()
+    text, widest = shown(outcome, width), shown(outcome, 400)
+    assert sorted(words_of(text)) == sorted(words_of(widest))
     assert "…" not in text
-    for word in ("conv 3x3", "avg pool 3x3", "skip connect", "reduce1", "persistent", "depthwise 1x1"):
+    assert len(text.splitlines()) + len(closed(Path("runs/a/result.json"), width).splitlines()) <= MOST_LINES
+    for word in ("(0)", "(3)", "conv 3x3", "avg pool 3x3", "skip connect", "simulated ±20 %", "computed"):
         assert word in text
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 100])
-def test_an_architecture_is_broken_only_between_nodes_and_can_be_pasted_back(width: int) -> None:
-    outcome = measured()
-    lines = shown(outcome, width).splitlines()
-    first = next(at for at, line in enumerate(lines) if line.startswith("  |"))
-    last = next(at for at, line in enumerate(lines[first:], first) if not line.strip())
-    assert NasBench201().format(NasBench201().parse("\n".join(lines[first:last]))) == outcome.architecture
-    if width >= 60:
-        assert all(line.rstrip().endswith(("|+", "|")) for line in lines[first:last])
+def test_what_is_copied_has_no_line_break(width: int) -> None:
+    outcome = everything_found()
+    lines = [line.strip() for line in shown(outcome, width).splitlines()]
+    assert outcome.architecture in lines
+    assert f"images     {outcome.images}" in lines
+    assert f"runner-up  {CELL} rank 9" in lines
+
+
+def test_only_drawn_lines_are_wider_than_the_console() -> None:
+    outcome = everything_found()
+    copied = ("|", "images", "runner-up", "not chosen")
+    lines = [line for line in shown(outcome, 60).splitlines() if not line.strip().startswith(copied)]
+    assert max(map(cell_len, lines)) <= 60
+
+
+def test_why_this_one() -> None:
+    text = " ".join(shown(everything_found(), 400).split())
+    assert "rank 9 of 5,259 networks (above 99.8 %); 2,744 fit" in text
+    assert "10 % more of live FLOPs buys rank 5 (54.40 MMAC), of latency or SRAM or flash nothing" in text
+    assert "nothing; live FLOPs binds" in text
+    assert "rank 1 needs latency 512.2 ms, 128 %; live FLOPs 70.10 MMAC, 140 % of the limit" in text
+    assert text.count("runner-up") == 1
+    assert shown(replace(everything_found(), limits=everything_found().limits[:3])).count("runner-up") == 2
+
+
+def test_without_limits_nothing_keeps_the_best_away() -> None:
+    outcome = found(1, 0)
+    best = Ranked(outcome.architecture, 1, {})
+    text = shown(replace(outcome, limits=(), standing=Standing(1, 5259, 5259, best)), 400)
+    assert "1 of 5,259 networks (above 100 %)\n" in re.sub(" +\n", "\n", text)
+    assert "not chosen" not in text
+    assert "10 % more" not in text
 
 
 def test_numbers_stand_with_their_unit_and_their_origin() -> None:
     outcome = measured()
-    readings = shown(outcome).partition("where the time goes")[0].splitlines()
-    lines = {line.split("  ")[1].strip(): line for line in readings if line.startswith("  ")}
+    (simulated,) = (line for line in shown(outcome).splitlines() if line.strip().startswith("simulated"))
     latency = outcome.indicators["latency"].value
     assert latency is not None
-    _, number, *words = lines["latency"].split()
+    _, name, number, *words = simulated.split()
+    assert name == "latency"
     assert float(number) == pytest.approx(latency, abs=0.05)
-    assert words == ["ms", "±20", "%", "simulated"]
-    assert lines["parameters"].split()[-2:] == ["million", "computed"]
-    assert "simulated: micronas" in shown(outcome)
-    assert "no board was attached" in shown(outcome)
-    assert "measured" not in shown(outcome)
+    assert words == ["ms", "±20", "%"]
+    assert re.search(r"computed .*parameters \d+\.\d{3} million", shown(outcome, 400))
+    assert "simulated: micronas" in shown_by(terminal.show_sources, outcome)
+    assert "no board was attached" in shown_by(terminal.show_sources, outcome)
+    assert "measured" not in shown(outcome) + shown_by(terminal.show_sources, outcome)
 
 
-def test_ends_of_numbers_stand_below_each_other() -> None:
-    rows = [
-        line for line in shown(measured()).splitlines() if line.endswith("computed" + " " * 0) or "computed" in line
-    ]
-    ends = {row.index(unit) for row in rows for unit in (" KiB", " MMAC", " million") if unit in row}
-    assert len(ends) == 1
+def test_the_layers_are_those_of_the_network_and_add_up() -> None:
+    outcome = measured()
+    assert outcome.breakdown is not None
+    text = shown_by(terminal.show_layers, outcome)
+    layers = text.partition("layer by layer")[2].splitlines()
+    named = {words[0]: float(words[1]) for line in layers if len(words := line.split()) > 2 and words[2] == "ms"}
+    assert list(named) == [cost.layer for cost in outcome.breakdown.costs]
+    assert sum(named.values()) == pytest.approx(outcome.breakdown.latency_ms, abs=0.01 * len(named))
+    for word in ("conv 3x3", "avg pool 3x3", "reduce1", "where the time goes"):
+        assert word in text
 
 
 @pytest.mark.parametrize(("number", "words"), [(1, "1 cell"), (0, "0 cells"), (2, "2 cells"), (1500, "1,500 cells")])
@@ -109,9 +178,9 @@ def test_plurals(number: int, words: str) -> None:
     assert terminal.count(number, "cell") == words
 
 
-def test_the_limit_says_what_it_allowed() -> None:
-    several, one = shown(found(3, 1)), shown(found(1, 0))
-    assert re.search(r"latency +293.3 ms +of 300.0 ms .* 98 %", several)
+def test_the_limit_says_what_it_allowed_and_the_sources_how_the_search_got_there() -> None:
+    assert re.search(r"latency +293.3 ms +of 300.0 ms .* 98 % +simulated ±20 %", shown(found(3, 1)))
+    several, one = (shown_by(terminal.show_sources, outcome) for outcome in (found(3, 1), found(1, 0)))
     assert "3 cells came of the hardware weights that were tried" in several
     assert "1 removal skipped" in several
     assert "led to this cell (hardware weights x 2)" in one
@@ -119,23 +188,34 @@ def test_the_limit_says_what_it_allowed() -> None:
     assert "1 measurement of untrained networks" in one
 
 
+def test_a_limit_in_question_is_named_with_the_most_it_may_be() -> None:
+    limits = (Kept("latency", 300.0, 293.3, "ms", upper=352.0),)
+    assert "fits nucleo-f746zg if the estimate is right: latency up to 352.0 ms" in shown(
+        replace(found(1, 0), limits=limits)
+    )
+
+
 def test_a_dead_cell_says_so_and_has_no_latency() -> None:
-    text = shown(measured(DEAD))
+    outcome = measured(DEAD)
+    text = shown(outcome)
     assert "No path leads from the input to the output" in text
-    assert "where the time goes" not in text
+    assert "(0)" in text
+    assert "(3)" in text
+    assert "disconnected" in text
+    assert "where the time goes" not in shown_by(terminal.show_layers, outcome)
 
 
 def test_without_latency_nothing_is_said_of_time() -> None:
-    text = shown(running.measure(Run(), CELL, only=["params"]))
-    assert "where the time goes" not in text
-    assert "No path" not in text
+    outcome = running.measure(Run(), CELL, only=["params"])
+    assert "where the time goes" not in shown_by(terminal.show_layers, outcome)
+    assert "No path" not in shown(outcome)
 
 
 def test_a_caveat_stands_beside_its_number() -> None:
     saturated = Reading(3000.0, "", Origin(Word.COMPUTED, "on C=1"), "saturated, a lower bound")
-    text = shown(replace(measured(), indicators={"linear-regions": saturated}))
-    assert "3,000" in text
-    assert text.count("saturated, a lower bound") == 2
+    outcome = replace(measured(), indicators={"linear-regions": saturated})
+    assert "linear regions 3,000 (saturated, a lower bound)" in shown(outcome)
+    assert "saturated, a lower bound" in shown_by(terminal.show_sources, outcome)
 
 
 def test_an_emulation_is_called_simulated() -> None:
@@ -147,11 +227,10 @@ def test_an_emulation_is_called_simulated() -> None:
 
 
 def test_the_last_lines_can_be_copied_however_long() -> None:
-    out = StringIO()
-    path = Path("a folder", "x" * 90, "result.json")
-    terminal.close(path, Console(file=out, width=60, color_system=None))
-    assert f"kept in  {path}\n" in out.getvalue()
-    assert f"micronas search --repeat '{path}'\n" in out.getvalue()
+    folder = Path("a folder", "x" * 90)
+    text = closed(folder / "result.json", 60)
+    assert f"micronas search --repeat '{folder / 'result.json'}'\n" in text
+    assert f"micronas show '{folder}' --layers --sources\n" in text
 
 
 @pytest.mark.parametrize(

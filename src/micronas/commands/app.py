@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from micronas.commands import boards, doctor, networks, targets
+from micronas.commands.console import voice
 from micronas.run.outcome import versions
 
 app = typer.Typer(
@@ -47,5 +48,6 @@ def root(
     ] = False,
 ) -> None:
     """Without a command: the help."""
+    voice.quiet = voice.verbose = False
     if context.invoked_subcommand is None:
         print(context.get_help())

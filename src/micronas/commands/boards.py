@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from micronas.cache import atomic_write, cache_dir
-from micronas.commands.console import console, print_json, progress
+from micronas.commands.console import console, print_json
 from micronas.commands.flags import (
     AsJson,
     Cells,
@@ -20,12 +20,15 @@ from micronas.commands.flags import (
     Classes,
     Input,
     Out,
+    Quiet,
     Space,
     SpaceSetting,
     TargetName,
+    Verbose,
     asked_for,
     to_write,
 )
+from micronas.commands.progress import progress
 from micronas.drawing import title
 from micronas.errors import UserError
 from micronas.hardware.boards.board import Target
@@ -66,6 +69,8 @@ def profile(
     ] = None,
     out: Out = None,
     as_json: AsJson = False,
+    quiet: Quiet = False,  # noqa: ARG001 (its callback does it)
+    verbose: Verbose = False,  # noqa: ARG001
 ) -> None:
     """Time every operation of the space on a board: in the emulator, or on the board itself."""
     run = asked_for(
@@ -113,6 +118,8 @@ def calibrate(
     space_settings: SpaceSetting = None,
     out: Out = None,
     as_json: AsJson = False,
+    quiet: Quiet = False,  # noqa: ARG001 (its callback does it)
+    verbose: Verbose = False,  # noqa: ARG001
 ) -> None:
     """Fit a board's simulated latencies to what was measured on it."""
     run = asked_for(

@@ -1,28 +1,27 @@
-"""What commands show: pages and JSON on stdout, progress and remarks on stderr."""
+"""What commands show: pages and JSON on stdout, remarks on stderr."""
 
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
+from dataclasses import dataclass
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-from micronas.search.search import Watch
 
 WIDTH = 100
-"""Columns of a page that no terminal shows; no page is wider."""
+"""Columns of a page that no terminal shows, unless COLUMNS says fewer; no page is wider."""
 
 
 def console() -> Console:
-    """Stdout. Where it is no terminal: no colours, and always the same width."""
+    """Stdout. Where it is no terminal: no colours, and the same width wherever COLUMNS is not set."""
     if sys.stdout is not None and sys.stdout.isatty():  # pyright: ignore[reportUnnecessaryComparison]
         terminal = Console(highlight=False)
         terminal.width = min(terminal.width, WIDTH)
         return terminal
-    return Console(width=WIDTH, force_terminal=False, color_system=None, highlight=False)
+    columns = os.environ.get("COLUMNS", "")
+    width = min(int(columns), WIDTH) if columns.isdecimal() and int(columns) else WIDTH
+    return Console(width=width, force_terminal=False, color_system=None, highlight=False)
 
 
 def print_json(data: object) -> None:
@@ -30,30 +29,19 @@ def print_json(data: object) -> None:
     print(json.dumps(data, indent=2))
 
 
+@dataclass
+class Voice:
+    """How much a command says on stderr beside errors."""
+
+    quiet: bool = False
+    verbose: bool = False
+
+
+voice = Voice()
+"""Of the command that runs: its flags set it."""
+
+
 def remark(text: str) -> None:
-    """One line on stderr."""
-    print(" ".join(text.split()), file=sys.stderr)
-
-
-@contextmanager
-def progress() -> Generator[Watch]:
-    """A live bar on stderr: what is done, and the time left. Silent where stderr is no terminal."""
-    shown = sys.stderr is not None and sys.stderr.isatty()  # pyright: ignore[reportUnnecessaryComparison]
-    bar = Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        disable=not shown,
-    )
-    with bar:
-        task = bar.add_task("starting", total=None)
-
-        def watch(done: int, total: int, what: str) -> None:
-            bar.update(task, completed=done, total=total, description=what)
-
-        yield watch
+    """One line on stderr, unless the user wants none."""
+    if not voice.quiet:
+        print(" ".join(text.split()), file=sys.stderr)

@@ -11,6 +11,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from micronas import catalog
+from micronas.commands.console import voice
 from micronas.errors import UserError
 from micronas.hardware.boards.target import user_folder
 from micronas.quantity import parse_quantity
@@ -80,6 +81,22 @@ SpaceSetting = Annotated[
 Config = Annotated[Path | None, _option("A .toml with a run's values; flags given beside it win.")]
 RunsFolder = Annotated[Path, typer.Option("--runs", help="Where runs are kept, each in a folder of its own.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON value on stdout; progress on stderr.")]
+
+
+def _hush(quiet: bool) -> None:
+    voice.quiet = quiet
+
+
+def _tell(verbose: bool) -> None:
+    voice.verbose = verbose
+
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", callback=_hush, help="Nothing on stderr but errors.")]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", callback=_tell, help="Say on stderr what was done, and how long it took.")
+]
+Layers = Annotated[bool, typer.Option("--layers", help="Where the latency goes, layer by layer, in place of the page.")]
+Sources = Annotated[bool, typer.Option("--sources", help="How each number was obtained, in place of the page.")]
 Out = Annotated[
     Path | None, _option(f"Write the table here; else it is kept for all later commands, in {user_folder()}.")
 ]

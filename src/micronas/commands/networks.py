@@ -12,7 +12,7 @@ from rich.table import Table
 
 from micronas import catalog
 from micronas.cache import atomic_write
-from micronas.commands.console import console, print_json, progress, remark
+from micronas.commands.console import console, print_json, remark
 from micronas.commands.flags import (
     AsJson,
     Batch,
@@ -27,24 +27,28 @@ from micronas.commands.flags import (
     FlashOf,
     ImagesFrom,
     Input,
+    Layers,
     LimitOn,
     Margin,
     MaxFlash,
     MaxFlops,
     MaxLatency,
     MaxSram,
+    Quiet,
     Repeats,
     ReserveFlash,
     ReserveSram,
     RunsFolder,
     Runtime,
     Seed,
+    Sources,
     Space,
     SpaceSetting,
     Sram,
     Stages,
     StemStride,
     Target,
+    Verbose,
     asked_for,
     brought_by,
     flags_given,
@@ -52,6 +56,7 @@ from micronas.commands.flags import (
     to_write,
     weighs,
 )
+from micronas.commands.progress import progress
 from micronas.errors import UserError
 from micronas.indicators import Indicator
 from micronas.objective import Unreachable
@@ -124,6 +129,8 @@ def search(
     repeat: Annotated[str | None, typer.Option(help=f"Search as that run did: {_A_RUN}.")] = None,
     runs_folder: RunsFolder = _RUNS,
     as_json: AsJson = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Search the best network that fits a board."""
     given = flags_given(locals())
@@ -144,10 +151,9 @@ def search(
             remark(f"note: {line}")
     _show(outcome, as_json)
     path = _kept(outcome, runs_folder)
-    if as_json:
-        remark(f"kept in {path}")
-    else:
+    if not as_json:
         terminal.close(path, console())
+    remark(f"kept in {path}")
 
 
 def measure(
@@ -177,8 +183,12 @@ def measure(
     input: Input = None,  # noqa: A002 (the flag is --input)
     classes: Classes = None,
     config: Config = None,
+    layers: Layers = False,
+    sources: Sources = False,
     runs_folder: RunsFolder = _RUNS,
     as_json: AsJson = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Judge one architecture by every indicator. A run brings its board, skeleton, seeds and images; flags win."""
     given = flags_given(locals())
@@ -195,19 +205,21 @@ def measure(
             outcome = running.measure(run, architecture, watch, emulated=emulate, only=names)
     except ArchitectureError as error:
         raise UserError(f"{error}; nor does {architecture!r} name a run in {runs_folder}") from error
-    _show(outcome, as_json)
+    _show(outcome, as_json, layers=layers, sources=sources)
 
 
 def show(
     run: Annotated[str, typer.Argument(help=f"{_A_RUN}.", show_default=True)] = results.LAST,
+    layers: Layers = False,
+    sources: Sources = False,
     runs_folder: RunsFolder = _RUNS,
     as_json: AsJson = False,
 ) -> None:
     """Show a kept run again, as it was; nothing is searched or measured."""
     path = results.locate(run, runs_folder)
     outcome = results.read_back(path)
-    _show(outcome, as_json)
-    if outcome.search and not as_json:
+    _show(outcome, as_json, layers=layers, sources=sources)
+    if outcome.search and not (as_json or layers or sources):
         terminal.close(path, console())
 
 
@@ -228,6 +240,8 @@ def scores(
     stem_stride: StemStride = None,
     input: Input = None,  # noqa: A002 (the flag is --input)
     classes: Classes = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Export the score of every architecture of the space, and each seed's indicators (the mean of its draws)."""
     given = flags_given(locals())
@@ -295,10 +309,15 @@ def _search_boards(run: Run, targets: str, front: Sequence[str], runs_folder: Pa
         terminal.compare(found, console())
 
 
-def _show(outcome: Outcome, as_json: bool) -> None:
+def _show(outcome: Outcome, as_json: bool, *, layers: bool = False, sources: bool = False) -> None:
     for note in outcome.notes:
         remark(f"note: {note}")
     if as_json:
         print_json(results.sealed(outcome))
-    else:
+        return
+    if not (layers or sources):
         terminal.show(outcome, console())
+    if layers:
+        terminal.show_layers(outcome, console())
+    if sources:
+        terminal.show_sources(outcome, console())

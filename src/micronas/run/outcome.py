@@ -50,7 +50,7 @@ class Kept:
         at_most: the limit, in `unit`.
         reached: what the network needs by the estimate; None if it is disconnected.
         unit: the indicator's.
-        whose: "asked", or what of the board it is: `SRAM1, 240.0 KiB less 16.0 reserved`.
+        whose: "asked", or what of the board it is less: `16 of 240 KiB SRAM1`.
         enforced: whether the search had to keep it.
         upper: the upper end of what it may need, where there is an error band.
     """
@@ -79,6 +79,48 @@ class Finalist:
     score: float | None
     values: Mapping[str, float | None]
     hardware_factor: float = 0.0
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A network by its place among all, 1 for the best score, and what it needs of each limit in its unit."""
+
+    architecture: str
+    rank: int
+    needs: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where the answer stands among all connected networks, and what the limits keep out.
+
+    Attributes:
+        rank: of the answer; 1 is the best score.
+        networks: how many there are.
+        fitting: how many of them keep all limits; None if a limit is known of single networks only.
+        best: the best of all, whatever it needs.
+        runners_up: what else keeps all limits, best first.
+        without: by limit, the best if that limit alone were dropped.
+        more: by limit, the best if that limit alone were a tenth higher.
+    """
+
+    rank: int
+    networks: int
+    fitting: int | None
+    best: Ranked
+    runners_up: tuple[Ranked, ...] = ()
+    without: Mapping[str, Ranked] = field(default_factory=dict[str, Ranked])
+    more: Mapping[str, Ranked] = field(default_factory=dict[str, Ranked])
+
+    @property
+    def percentile(self) -> float:
+        """Of a hundred networks, how many the answer is no worse than."""
+        return 100 * (self.networks - self.rank + 1) / self.networks
+
+    @property
+    def binding(self) -> tuple[str, ...]:
+        """The limits without which the answer would be a better one."""
+        return tuple(name for name, other in self.without.items() if other.rank < self.rank)
 
 
 @dataclass(frozen=True)
@@ -140,7 +182,9 @@ class Outcome:
         measured: how many numbers the performance indicators gave the search, None if there was none.
         seconds: the search alone (or the measuring), without start-up.
         limits: those asked for, and the board's own memory.
+        standing: where the answer stands among all networks, if the search knows them all.
         front: the Pareto front of score and costs, best score first, where it was asked for.
+        images: those it was judged on: how many, their size, their classes; "" for noise.
         made_from: digests of what the run names but does not hold: the images and the latencies.
         emulation: the whole network run as firmware, where that was asked for.
         notes: what else the user should be told, a line each.
@@ -162,7 +206,9 @@ class Outcome:
     measured: int | None = None
     seconds: float = 0.0
     limits: tuple[Kept, ...] = ()
+    standing: Standing | None = None
     front: tuple[FrontPoint, ...] = ()
+    images: str = ""
     made_from: Mapping[str, str] = field(default_factory=dict[str, str])
     emulation: Emulation | None = None
     notes: tuple[str, ...] = ()
@@ -192,12 +238,14 @@ class Outcome:
             "emulation": _emulation(self.emulation) if self.emulation else None,
             "verdict": self.verdict,
             "limits": [{**asdict(one), "verdict": str(one.verdict)} for one in self.limits],
+            "standing": _standing(self.standing) if self.standing else None,
             "notes": list(self.notes),
             "measurements": self.measured,
             "finalists": [asdict(one) for one in self.finalists],
             "front": [one.to_dict() for one in self.front],
             "rounds": [asdict(one) for one in self.rounds],
             "run": dict(self.run),
+            "images": self.images,
             "made_from": dict(self.made_from),
             "versions": dict(self.versions),
         }
@@ -225,7 +273,9 @@ class Outcome:
             measured=data["measurements"],
             seconds=data["seconds"],
             limits=tuple(_read_limit(said) for said in data["limits"]),
+            standing=_read_standing(data["standing"]) if data.get("standing") else None,
             front=tuple(_read_point(said) for said in data["front"]),
+            images=data.get("images", ""),
             made_from=dict(data["made_from"]),
             emulation=_read_emulation(data["emulation"]) if data["emulation"] else None,
             notes=tuple(data["notes"]),
@@ -240,6 +290,17 @@ def _read_point(said: Mapping[str, Any]) -> FrontPoint:
 
 def _read_limit(said: Mapping[str, Any]) -> Kept:
     return Kept(**{name: value for name, value in said.items() if name != "verdict"})
+
+
+def _standing(standing: Standing) -> dict[str, object]:
+    derived = {"percentile": standing.percentile, "binding": list(standing.binding)}
+    return {**asdict(standing), "runners_up": [asdict(one) for one in standing.runners_up], **derived}
+
+
+def _read_standing(said: Mapping[str, Any]) -> Standing:
+    others = {name: {limit: Ranked(**one) for limit, one in said[name].items()} for name in ("without", "more")}
+    runners_up = tuple(Ranked(**one) for one in said["runners_up"])
+    return Standing(said["rank"], said["networks"], said["fitting"], Ranked(**said["best"]), runners_up, **others)
 
 
 def _words(origin: Origin) -> dict[str, object]:

@@ -15,9 +15,10 @@ from micronas.indicators import Indicator, PerformanceIndicator, origin_of, untr
 from micronas.network.graph import Graph
 from micronas.network.live import Disconnected
 from micronas.origin import Origin
-from micronas.run.outcome import Finalist, Reading, Round
+from micronas.run.outcome import Finalist, Ranked, Reading, Round, Standing
 from micronas.search.measured import Measured
 from micronas.search.search import SearchResult
+from micronas.search.standing import Ranked as RankedCandidate
 
 
 def read_indicators(
@@ -66,6 +67,24 @@ def finalists(result: SearchResult) -> tuple[Finalist, ...]:
         )
         for one in result.finalists
     )
+
+
+def standing(result: SearchResult) -> Standing | None:
+    """Where the answer stands among all networks, if the search knows them."""
+    its = result.standing
+    return its and Standing(
+        its.rank,
+        its.networks,
+        its.fitting,
+        _ranked(its.best),
+        tuple(map(_ranked, its.runners_up)),
+        {name: _ranked(one) for name, one in its.without.items()},
+        {name: _ranked(one) for name, one in its.more.items()},
+    )
+
+
+def _ranked(one: RankedCandidate) -> Ranked:
+    return Ranked(one.candidate.text, one.rank, one.needs)
 
 
 def rounds(result: SearchResult) -> tuple[Round, ...]:

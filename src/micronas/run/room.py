@@ -35,8 +35,9 @@ class Room:
         return self.size_bytes - self.reserved_bytes
 
     def __str__(self) -> str:
-        """`SRAM1, 240.0 KiB less 16.0 reserved`."""
-        return f"{self.memory}, {self.size_bytes / 1024:,.1f} KiB less {self.reserved_bytes / 1024:,.1f} reserved"
+        """`16 of 240 KiB SRAM1`: what of it is reserved."""
+        reserved, size = (f"{size / 1024:,.1f}".removesuffix(".0") for size in (self.reserved_bytes, self.size_bytes))
+        return f"{reserved} of {size} KiB {self.memory}"
 
 
 def rooms_of(target: Target, reserve_sram: int | None = None, reserve_flash: int | None = None) -> tuple[Room, ...]:

@@ -17,11 +17,12 @@ from micronas.hardware.boards.target import board_plugin
 from micronas.hardware.indicators.breakdown import Breakdown
 from micronas.hardware.indicators.latency import Latency
 from micronas.indicators import Better, Scores, untrained_of
+from micronas.inputs import Images
 from micronas.network.live import Disconnected
 from micronas.objective import Unreachable
 from micronas.run.advice import notes, smaller
 from micronas.run.outcome import FrontPoint, Kept, Outcome, Reading, versions
-from micronas.run.readings import break_down, finalists, read_indicators, rounds
+from micronas.run.readings import break_down, finalists, read_indicators, rounds, standing
 from micronas.run.results import THE_ANSWERS_LATENCIES, THE_TABLE
 from micronas.run.room import Room
 from micronas.run.run import Run
@@ -173,8 +174,10 @@ def _outcome(
         rounds=rounds(result) if result else (),
         measured=result.measured if result else None,
         seconds=round(seconds, 3),
+        standing=standing(result) if result else None,
         limits=_kept(parts, candidate, readings, breakdown, bool(result)),
         versions=versions() | _plugins_of(parts.run),
+        images=str(parts.means.inputs) if isinstance(parts.means.inputs, Images) else "",
         made_from={"the images": parts.means.inputs.digest, **_latencies(parts, searched)},
         notes=(
             *parts.notes,

@@ -17,6 +17,9 @@ from micronas.spaces.kept import kept
 from micronas.spaces.space import check_small
 from micronas.task import Probe
 
+_SEEN = 100
+"""Networks between two words of how far it is."""
+
 
 @dataclass(frozen=True)
 class Census:
@@ -46,12 +49,16 @@ class Census:
         """Every architecture, in the order of `members`."""
         return self.start.completions()
 
-    def keys(self, probe: Probe) -> tuple[str, ...]:
+    def keys(self, probe: Probe, watch: Watch = unwatched) -> tuple[str, ...]:
         """By what the reduced network of each is known to the score store (`weights_key`); kept on disk."""
 
         def make() -> Arrays:
-            networks = map(self.representative, range(len(self)))
-            return {"keys": np.array([weights_key(network.probe(probe)) for network in networks])}
+            found: list[str] = []
+            for network in range(len(self)):
+                if network % _SEEN == 0:
+                    watch(network, len(self), "drawing reduced networks")
+                found.append(weights_key(self.representative(network).probe(probe)))
+            return {"keys": np.array(found)}
 
         return tuple(kept(self.start.space, self.start.task, f"keys {probe!r}", __name__, make)["keys"].tolist())
 
@@ -82,7 +89,7 @@ def _counted(start: Candidate, watch: Watch) -> Arrays:
     position = {candidate.choices: at for at, candidate in enumerate(everything)}
     firsts: list[int] = []
     for done, candidate in enumerate(everything):
-        if done % 100 == 0:
+        if done % _SEEN == 0:
             watch(done, len(everything), "telling networks apart")
         firsts.append(position[candidate.canonical.choices])
     first, members = np.unique(firsts, return_inverse=True)

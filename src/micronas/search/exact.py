@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from types import MappingProxyType
@@ -15,16 +15,21 @@ import numpy.typing as npt
 from micronas.budget import Budget, budget_of
 from micronas.candidate import Candidate
 from micronas.indicators import Indicator, PerformanceIndicator, Scores, untrained_of
+from micronas.network.graph import Graph
 from micronas.objective import Column, Objective, Unreachable, best_first, rank_score
 from micronas.search.answer import in_cheapest_form
 from micronas.search.census import Census, check_countable, take_census
-from micronas.search.limits import LOOKING_AHEAD, Admitted, Limits
+from micronas.search.limits import LOOKING_AHEAD, Limits
 from micronas.search.measured import Measured
 from micronas.search.search import REPEATS, Finalist, SearchResult, Watch, draw_seeds, unwatched
+from micronas.search.standing import stand
 from micronas.store import ScoreStore
 
 FINALISTS = 10
 """How many of the best are reported."""
+
+LONG_S = 10.0
+"""Scoring that takes longer is announced."""
 
 _AT_ONCE = 32
 """Networks whose limits are looked at together, best first, where a limit is known of whole networks only."""
@@ -68,13 +73,16 @@ class ExactSearch:
             limits.check(start)
             census = take_census(start, self.watch)
             table = self._score(census, objective, measured)
-            keeps = self._foreseen(table, limits, measured)
-            best = [at for at, _ in zip(_admitted(table, limits, keeps), range(FINALISTS), strict=False)]
+            needs = self._needs(table, limits, measured)
+            best = [at for at, _ in zip(_admitted(table, limits, needs), range(FINALISTS), strict=False)]
             if not best:
                 raise Unreachable(limits.none_admitted)
             found = [table.finalist(at) for at in best]
             finalists = in_cheapest_form(found, objective, limits, measured, self._draws)
-        return SearchResult(finalists[0].candidate, finalists, measured=table.measured, notes=measured.notes)
+            standing = stand(best_first(table.score), best, needs, limits.limits, table.candidate)
+        return SearchResult(
+            finalists[0].candidate, finalists, measured=table.measured, standing=standing, notes=measured.notes
+        )
 
     def front(self, start: Candidate, objective: Objective, costs: Sequence[Budget]) -> tuple[FrontPoint, ...]:
         """The networks within the limits of which none is better scored and in no cost dearer, best first.
@@ -87,7 +95,7 @@ class ExactSearch:
             limits = Limits(start, objective.limits, partial(measured.values, seeds=self._draws))
             limits.check(start)
             table = self._score(take_census(start, self.watch), objective, measured)
-            kept = [*_admitted(table, limits, self._foreseen(table, limits, measured))]
+            kept = [*_admitted(table, limits, self._needs(table, limits, measured))]
         needs = np.array([_hardware(table.census, cost)[table.census.connected] for cost in costs])
         return tuple(
             FrontPoint(table.candidate(at), float(table.score[at]), tuple(needs[:, at].tolist()))
@@ -101,6 +109,7 @@ class ExactSearch:
         return table, measured.notes
 
     def _score(self, census: Census, objective: Objective, measured: Measured) -> ScoreTable:
+        self._announce(census, [term.indicator for term in objective.performance], measured)
         performance = {
             term.indicator.name: self._performance(census, term.indicator, measured)[:, census.connected]
             for term in objective.performance
@@ -111,24 +120,38 @@ class ExactSearch:
         columns += [Column(hardware[term.indicator.name], term.better, term.weight) for term in weighed]
         return ScoreTable(census, rank_score(columns), performance, hardware)
 
-    def _foreseen(self, table: ScoreTable, limits: Limits, measured: Measured) -> Admitted:
-        """Whether each connected network keeps all limits but those that only lowering it would show, (connected,)."""
+    def _needs(self, table: ScoreTable, limits: Limits, measured: Measured) -> Mapping[str, Scores]:
+        """What each connected network needs of all limits but those that only lowering it would show, (connected,)."""
         census = table.census
-        keeps = limits.table[census.first[census.connected]]
+        needs = {name: values[census.first[census.connected]] for name, values in limits.needs.items()}
         for limit in limits.afterwards:
             if (untrained := untrained_of(limit.indicator)) is not None:
                 values = self._performance(census, untrained, measured)[:, census.connected]
-                keeps = keeps & (values.mean(axis=0) <= limit.at_most)
-        return keeps
+                needs[limit.indicator.name] = values.mean(axis=0)
+        return needs
+
+    def _announce(self, census: Census, indicators: Sequence[PerformanceIndicator], measured: Measured) -> None:
+        """Say beforehand what scoring will take, if that is long."""
+        seconds = sum(measured.seconds_ahead(each, *self._asked(census, each)) for each in indicators)
+        if seconds > LONG_S:
+            said = (
+                f"scoring {len(census):,} networks takes about {seconds:.0f} s, once: later questions find the scores"
+            )
+            self.watch(0, 0, said)
 
     def _performance(self, census: Census, indicator: PerformanceIndicator, measured: Measured) -> Scores:
         """A performance indicator of every network on its probe for each draw, shape (draws, networks)."""
-        return measured.of_keys(
-            indicator,
-            census.keys(indicator.probe),
-            lambda network: census.representative(network).probe(indicator.probe),
-            self._draws,
-        )
+        return measured.of_keys(indicator, *self._asked(census, indicator))
+
+    def _asked(
+        self, census: Census, indicator: PerformanceIndicator
+    ) -> tuple[Sequence[str], Callable[[int], Graph], tuple[int, ...]]:
+        """What a memory of scores is asked for: keys, the network of each, draws."""
+
+        def graph(network: int) -> Graph:
+            return census.representative(network).probe(indicator.probe)
+
+        return census.keys(indicator.probe, self.watch), graph, self._draws
 
     @property
     def _draws(self) -> tuple[int, ...]:
@@ -164,10 +187,11 @@ def _hardware(census: Census, indicator: Indicator) -> Scores:
     return indicator.measure_many([census.representative(network).graph for network in range(len(census))])
 
 
-def _admitted(table: ScoreTable, limits: Limits, keeps: Admitted) -> Iterator[int]:
+def _admitted(table: ScoreTable, limits: Limits, needs: Mapping[str, Scores]) -> Iterator[int]:
     """The connected networks that every limit admits, best first."""
-    ranked = [at for at in best_first(table.score) if keeps[at]]
-    if all(untrained_of(limit.indicator) for limit in limits.afterwards):
+    known = {limit.indicator.name: limit.at_most for limit in limits.limits if limit.indicator.name in needs}
+    ranked = [at for at in best_first(table.score) if all(needs[name][at] <= most for name, most in known.items())]
+    if len(known) == len(limits.limits):
         yield from ranked
         return
     for first in range(0, len(ranked), _AT_ONCE):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from micronas.budget import budget_of
 from micronas.candidate import Candidate
 from micronas.errors import UserError
+from micronas.indicators import Scores
 from micronas.objective import Limit, Unreachable
 from micronas.search.reach import Bounded, Reach, Table, ValuesOf, reach
 
@@ -130,13 +131,13 @@ class Limits:
         return form if keeps(form) else candidate
 
     @cached_property
-    def table(self) -> Admitted:
-        """Whether each network of a small space meets every limit that can be foreseen, shape (architectures,).
+    def needs(self) -> Mapping[str, Scores]:
+        """What each network of a small space needs of the limits that can be foreseen, shape (architectures,) each.
 
-        With limits, only connected ones do.
+        Infinite where it is disconnected.
         """
         found = self._reach if isinstance(self._reach, Table) else Table(self.start, self._foreseen)
-        return found.excess.ravel() <= 1
+        return {each.budget.name: values.ravel() for each, values in zip(self._foreseen, found.values, strict=True)}
 
     @cached_property
     def afterwards(self) -> tuple[Limit, ...]:

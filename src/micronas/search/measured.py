@@ -25,6 +25,18 @@ DRAWS = 16
 CHUNK = 512
 """Networks measured between two writes: what a killed run loses at most, for each draw of a pass."""
 
+_FEW = 16
+"""Networks measured first, before it is known how long one takes."""
+
+_SAMPLED = 100
+"""Networks, spread over those that are missing, whose time says how long all will take."""
+
+_EACH_S = 0.4
+"""How long a chunk is to take: whoever watches sees every one of them."""
+
+_MANY = 500
+"""Networks from which on it is worth finding out how long they will take."""
+
 _PATIENCE_S = 1.0
 """How long fewer may wait to be written."""
 
@@ -101,12 +113,32 @@ class Measured:
         for its in series.values():
             self._needed[its].update(keys)
         place = {key: at for at, key in reversed([*enumerate(keys)])}
-        for chunk in self._watched(indicator.name, _chunks(by_missing_draws(known, keys))):
+        for chunk in self._chunks(indicator.name, by_missing_draws(known, keys)):
             values = indicator.measure_draws([graph(place[key]) for key in chunk.keys], chunk.draws)
             _check_shape(indicator, values, (len(chunk.draws), len(chunk.keys)))
             for seed, row in zip(chunk.draws, values.tolist(), strict=True):
                 self._keep(series[seed], dict(zip(chunk.keys, row, strict=True)))
         return np.array([[known[seed][key] for key in keys] for seed in seeds])
+
+    def seconds_ahead(
+        self,
+        indicator: PerformanceIndicator,
+        keys: Sequence[str],
+        graph: Callable[[int], Graph],
+        seeds: Sequence[int],
+    ) -> float:
+        """About how long `of_keys` will take: by a few networks, once a few others had all compiled; 0 if not many."""
+        known = [self._known_of(_series(indicator.with_seed(seed))) for seed in seeds]
+        missing = [at for at, key in enumerate(keys) if any(key not in those for those in known)]
+        if len(missing) < _MANY:
+            return 0.0
+        some = missing[:: max(1, len(missing) // _SAMPLED)]
+        took_s = 0.0
+        for few in (some[:_FEW], some[_FEW:]):
+            start = time.monotonic()
+            self.of_keys(indicator, [keys[at] for at in few], lambda at, few=few: graph(few[at]), seeds)
+            took_s = time.monotonic() - start
+        return took_s * len(missing) / len(some[_FEW:])
 
     def _known_of(self, series: Series) -> dict[str, float]:
         if series not in self._known:
@@ -130,16 +162,25 @@ class Measured:
             if str(error) not in self._trouble:
                 self._trouble.append(str(error))
 
-    def _watched(self, indicator: str, chunks: Sequence[_Chunk]) -> Iterator[_Chunk]:
-        """The chunks one after the other, with word of how many of their numbers are behind."""
-        networks = {key for chunk in chunks for key in chunk.keys}
-        draws = {draw for chunk in chunks for draw in chunk.draws}
+    def _chunks(self, indicator: str, missing: Mapping[tuple[int, ...], list[str]]) -> Iterator[_Chunk]:
+        """What is missing, chunk after chunk, each as large as its time allows, with word of what is behind."""
+        networks = {key for keys in missing.values() for key in keys}
+        draws = {draw for draws in missing for draw in draws}
         what = f"{indicator} of {len(networks)} networks" + (f", {len(draws)} draws" if len(draws) > 1 else "")
-        sizes = [len(chunk.draws) * len(chunk.keys) for chunk in chunks]
-        for at, chunk in enumerate(chunks):
-            if len(chunks) > 1:
-                self._watch(sum(sizes[:at]), sum(sizes), what)
-            yield chunk
+        done, total = 0, sum(len(draws) * len(keys) for draws, keys in missing.items())
+        size = min(_FEW, CHUNK)
+        for its_draws, keys in missing.items():
+            at = 0
+            while at < len(keys):
+                chunk = _Chunk(its_draws, keys[at : at + size])
+                if len(networks) > len(chunk.keys):
+                    self._watch(done, total, what)
+                start = time.monotonic()
+                yield chunk
+                at += len(chunk.keys)
+                done += len(chunk.keys) * len(its_draws)
+                fitting = len(chunk.keys) * _EACH_S / max(time.monotonic() - start, 1e-6)
+                size = int(min(max(1, fitting), 2 * size, CHUNK))
 
 
 class _Chunk(NamedTuple):
@@ -147,14 +188,6 @@ class _Chunk(NamedTuple):
 
     draws: tuple[int, ...]
     keys: list[str]
-
-
-def _chunks(missing: Mapping[tuple[int, ...], list[str]]) -> list[_Chunk]:
-    return [
-        _Chunk(draws, keys[start : start + CHUNK])
-        for draws, keys in missing.items()
-        for start in range(0, len(keys), CHUNK)
-    ]
 
 
 def by_missing_draws(known: Mapping[int, Container[_Key]], keys: Iterable[_Key]) -> dict[tuple[int, ...], list[_Key]]:

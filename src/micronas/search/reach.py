@@ -72,17 +72,18 @@ class Table:
         block = np.ix_(*([every.index(option) for option in alive] for every, alive in pairs))
         excess = self.excess[block]
         at = int(excess.argmin())
-        values = tuple(float(each[block].flat[at]) for each in self._values)
+        values = tuple(float(each[block].flat[at]) for each in self.values)
         return Nearest(choices.completion(at), values, float(excess.flat[at]))
 
     @cached_property
     def excess(self) -> Scores:
         """The largest value / limit of each network, one axis for each decision; infinite where disconnected."""
-        ratios = [values / limit.at_most for values, limit in zip(self._values, self.limits, strict=True)]
+        ratios = [values / limit.at_most for values, limit in zip(self.values, self.limits, strict=True)]
         return np.max(ratios, axis=0) if ratios else np.zeros(self._shape)
 
     @cached_property
-    def _values(self) -> Sequence[Scores]:
+    def values(self) -> Sequence[Scores]:
+        """What each network needs of each limit, one axis for each decision; infinite where disconnected."""
         return [limit.budget.of_all(self.start).reshape(self._shape) for limit in self.limits]
 
     @property

@@ -10,6 +10,7 @@ import numpy as np
 
 from micronas.candidate import Candidate
 from micronas.objective import Objective
+from micronas.search.standing import Standing
 from micronas.spaces.decisions import Removal
 
 REPEATS = 3
@@ -57,6 +58,7 @@ class SearchResult:
         finalists: what the answer was chosen from, best first; the answer is the first.
         steps: the rounds that led to the answer (empty for searches without rounds).
         measured: how many numbers the performance indicators gave, whether now or kept from earlier.
+        standing: where the answer stands among all networks, if the search knows them all.
         notes: what else the user should be told, a line each.
     """
 
@@ -64,6 +66,7 @@ class SearchResult:
     finalists: tuple[Finalist, ...]
     steps: tuple[Step, ...] = ()
     measured: int = 0
+    standing: Standing | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -71,7 +74,10 @@ class Watch(Protocol):
     """Told how a search gets on."""
 
     def __call__(self, done: int, total: int, what: str) -> None:
-        """`done` of `total` units of work are behind; `what` is a short phrase."""
+        """`done` of `total` units of work are behind; `what` is a short phrase.
+
+        With a `total` of 0 it is word of what is to come.
+        """
         ...
 
 

@@ -1,12 +1,15 @@
-"""The result page in the terminal: the cell, its numbers, where the time goes, and how we know."""
+"""The result page in the terminal: whether it fits, the cell, its numbers, what more would buy, and how we know."""
 
 from __future__ import annotations
 
+import math
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.bar import Bar
+from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.rule import Rule
@@ -17,7 +20,7 @@ from micronas.deploy.emulation import Emulation
 from micronas.drawing import title
 from micronas.hardware.indicators.breakdown import Breakdown
 from micronas.origin import COMPUTED
-from micronas.run.outcome import Kept, Outcome, Reading, Verdict
+from micronas.run.outcome import Kept, Outcome, Ranked, Reading, Standing, Verdict
 
 _TITLES = {
     "ntk": "NTK condition number",
@@ -25,28 +28,65 @@ _TITLES = {
     "naswot": "NASWOT",
     "zen-score": "Zen-score",
     "synflow": "SynFlow",
-    "flops": "FLOPs, all edges",
-    "live-flops": "FLOPs, live edges",
+    "flops": "FLOPs",
+    "live-flops": "live FLOPs",
     "params": "parameters",
-    "layers": "layers with weights (live)",
-    "sram": "peak SRAM",
-    "sram-tflm": "peak SRAM, TFLite-Micro",
+    "layers": "layers with weights",
+    "sram": "SRAM",
+    "sram-tflm": "SRAM of TFLite-Micro",
 }
+"""What an indicator is called; others go by their names."""
+
 _MARGIN = 2
+_LABEL = 11
+"""Columns of the words at the left of a page."""
+
 _SIDE_BY_SIDE = 96
 """Columns from which on two tables of bars stand beside each other."""
 
 
 def show(outcome: Outcome, console: Console) -> None:
-    """Print the page, as wide as the console."""
-    console.print(Group(*_parts(outcome, console.width - _MARGIN)))
+    """Print the page, as wide as the console: what was found, and what a user asks next."""
+    _print(_page(outcome, console.width - _MARGIN), console)
+
+
+def show_layers(outcome: Outcome, console: Console) -> None:
+    """Print where the latency goes: by operation, by part of the skeleton, and layer by layer."""
+    _print(_layers(outcome, console.width - _MARGIN), console)
+
+
+def show_sources(outcome: Outcome, console: Console) -> None:
+    """Print every number with how it was obtained, and what was asked."""
+    _print(_sources(outcome), console)
 
 
 def close(path: Path, console: Console) -> None:
-    """The last lines: where the result is and the command that repeats it, never broken, so that they can be copied."""
-    words = shlex.quote(str(path))
-    for label, text in (("kept in", str(path)), ("again", f"micronas search --repeat {words}")):
-        console.print(Text(f"  {label:9}", style="dim", end="") + Text(text), soft_wrap=True)
+    """The last lines: what to do next with a kept result, never broken, so that they can be copied."""
+    file, folder = shlex.quote(str(path)), shlex.quote(str(path.parent))
+    for label, text in (
+        ("again", f"micronas search --repeat {file}"),
+        ("details", f"micronas show {folder} --layers --sources"),
+        ("firmware", f"micronas measure {folder} --emulate"),
+    ):
+        _print([Copied(text, label)], console)
+
+
+@dataclass(frozen=True)
+class Copied:
+    """Text that is copied from the page: however long, no line break is put into it."""
+
+    text: str
+    label: str = ""
+    style: str = ""
+
+    def __rich__(self) -> Text:
+        label = f"{self.label:{_LABEL}}" if self.label else ""
+        return Text(" " * _MARGIN + label, style="dim", end="") + Text(self.text, style=self.style)
+
+
+def _print(parts: Iterable[RenderableType | Copied], console: Console) -> None:
+    for part in parts:
+        console.print(part, soft_wrap=isinstance(part, Copied))
 
 
 def compare(found: Mapping[str, Outcome | str], console: Console) -> None:
@@ -70,14 +110,14 @@ def heading(text: str, style: str = "dim") -> Rule:
 
 
 def indented(what: RenderableType) -> Padding:
-    """Something below a heading, with an empty line behind it."""
-    return Padding(what, (0, 0, 1, _MARGIN), expand=False)
+    """Something below a heading."""
+    return Padding(what, (0, 0, 0, _MARGIN), expand=False)
 
 
 def facts(pairs: Iterable[tuple[str, str]]) -> Table:
     """A column of names and a column of words; a name stands once where the words of several lines follow."""
     table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim", no_wrap=True)
+    table.add_column(style="dim", no_wrap=True, min_width=_LABEL - 2)
     table.add_column()
     for name, words in pairs:
         table.add_row(name, Text(words))
@@ -94,30 +134,48 @@ def band(share: float) -> str:
     return f"±{100 * share:.0f} %"
 
 
-def _parts(outcome: Outcome, width: int) -> Iterable[RenderableType]:
+def _page(outcome: Outcome, width: int) -> Iterator[RenderableType | Copied]:
     yield heading(_headline(outcome), style="bold")
-    yield Text()
     if outcome.limits:
-        yield indented(Group(_verdict(outcome), _limit_bars(outcome, width)))
-    yield indented(Text("\n".join(_lines(outcome.architecture, width)), style="bold", overflow="fold"))
-    yield indented(Text("\n".join(outcome.drawing), no_wrap=True, overflow="crop"))
-    yield indented(_readings(outcome))
-    if outcome.breakdown:
-        yield heading("where the time goes")
-        yield indented(_breakdown(outcome.breakdown, width))
-    elif "latency" in outcome.indicators:
+        yield indented(_verdict(outcome))
+        yield indented(_limit_bars(outcome, width))
+        yield indented(facts(_whose(outcome.limits)))
+    yield Copied(outcome.architecture, style="bold")
+    yield from (Copied(line) for line in outcome.drawing)
+    if "latency" in outcome.indicators and not outcome.breakdown:
         yield indented(Text("No path leads from the input to the output: this network computes a constant."))
+    yield indented(facts(_numbers(outcome)))
+    if outcome.images:
+        yield Copied(outcome.images, "images")
+    if outcome.standing:
+        yield from _standing(outcome, outcome.standing)
     if outcome.emulation:
         yield heading("run as firmware in the emulator")
         yield indented(facts(_emulated(outcome.emulation)))
-    if outcome.rounds:
-        yield heading("how the search got there")
-        yield indented(Group(*map(Text, _rounds(outcome))))
     if outcome.front:
         yield heading(f"the front: {count(len(outcome.front), 'network')}, the best score first")
         yield indented(_front(outcome))
+
+
+def _layers(outcome: Outcome, width: int) -> Iterator[RenderableType | Copied]:
+    yield heading(_headline(outcome), style="bold")
+    if outcome.breakdown is None:
+        yield indented(Text("no latency was asked for, or no path leads from the input to the output"))
+        return
+    yield heading("where the time goes")
+    yield indented(_breakdown(outcome.breakdown, width))
+    yield heading("layer by layer, as they run")
+    yield indented(bars(outcome.breakdown.by_layer(), bar=max(1, min(32, width - 64))))
+
+
+def _sources(outcome: Outcome) -> Iterator[RenderableType | Copied]:
+    yield heading(_headline(outcome), style="bold")
+    yield Copied(outcome.architecture, style="bold")
     yield heading("how the numbers were obtained")
     yield indented(facts(_provenance(outcome)))
+    if outcome.rounds:
+        yield heading("how the search got there")
+        yield indented(Group(*map(Text, _rounds(outcome))))
 
 
 def _headline(outcome: Outcome) -> str:
@@ -152,66 +210,152 @@ def _verdict(outcome: Outcome) -> Text:
     head, _, condition = str(verdict).partition(" if ")
     words = f"{head} {outcome.target}" + (f" if {condition}" if condition else "")
     if verdict is not Verdict.FITS:
-        culprits = (one.indicator for one in outcome.limits if one.verdict is verdict)
-        words += f": {', '.join(_LIMITED.get(name, name) for name in culprits)}"
+        culprits = (one for one in outcome.limits if one.verdict is verdict)
+        words += f": {', '.join(map(_in_question, culprits))}"
     return Text(words, style=_STYLES[verdict])
 
 
+def _in_question(one: Kept) -> str:
+    """`latency, up to 34.2 ms`."""
+    upper = "" if one.upper is None else f" up to {' '.join(quantity(one.upper, one.unit))}"
+    return f"{_titled(one.indicator)}{upper}"
+
+
 def _limit_bars(outcome: Outcome, width: int) -> Table:
-    """What is used of what is allowed, a limit a line."""
+    """What is used of what is allowed, a limit a line, and in one word how that is known."""
+    rows = [_used(one, outcome) for one in outcome.limits]
+    widest = [max(cell_len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    bar = min(20, width - sum(widest) - 2 * len(widest))
     table = Table.grid(padding=(0, 2, 0, 0))
-    for justify in ("left", "right", "left"):
+    table.add_column(overflow="fold")
+    for justify in ("right", "left"):
         table.add_column(justify=justify, no_wrap=True)
-    table.add_column(width=max(6, min(20, width - 70)))
+    if bar >= _SHORTEST_BAR:
+        table.add_column(width=bar)
     table.add_column(justify="right", no_wrap=True)
-    table.add_column(style="dim")
-    for one in outcome.limits:
-        reached, unit = quantity(one.reached, one.unit)
-        allowed, of_unit = quantity(one.at_most, one.unit)
-        share = "" if one.reached is None else f"{100 * one.reached / one.at_most:.0f} %"
+    table.add_column(style="dim", no_wrap=True)
+    for one, (name, reached, allowed, share, word) in zip(outcome.limits, rows, strict=True):
         colour = "red" if one.verdict is Verdict.NOT else "green"
-        bar = Bar(one.at_most, 0, min(one.reached or 0.0, one.at_most), color=colour)
-        said = Text(f"{reached} {unit}", style="bold")
-        table.add_row(_LIMITED.get(one.indicator, one.indicator), said, f"of {allowed} {of_unit}", bar, share, _of(one))
+        drawn = [Bar(one.at_most, 0, min(one.reached or 0.0, one.at_most), color=colour)]
+        shown = drawn if bar >= _SHORTEST_BAR else []
+        table.add_row(name, Text(reached, style="bold"), allowed, *shown, share, word)
     return table
 
 
-def _of(one: Kept) -> str:
-    """Whose limit it is, and what else must be said of it."""
-    upper = "" if one.upper is None else f"{quantity(one.upper, one.unit)[0]} {one.unit} at most"
-    own = "" if one.whose == "asked" else one.whose if one.enforced else f"{one.whose} (not a limit of the search)"
-    return "; ".join(words for words in (own, upper) if words)
+_SHORTEST_BAR = 4
+"""Columns below which a bar is left out."""
 
 
-_LIMITED = {"sram": "SRAM", "flash": "flash", "live-flops": "FLOPs", "sram-tflm": "SRAM of TFLite-Micro"}
-"""What a limit is called."""
+def _used(one: Kept, outcome: Outcome) -> tuple[str, str, str, str, str]:
+    """Its name, what is used, what is allowed, the share, and how it is known."""
+    share = "" if one.reached is None else f"{100 * one.reached / one.at_most:.0f} %"
+    reading = outcome.indicators.get(one.indicator)
+    allowed = " ".join(quantity(one.at_most, one.unit))
+    word = _word(outcome, one.indicator, reading) if reading else ""
+    return _titled(one.indicator), " ".join(quantity(one.reached, one.unit)), f"of {allowed}", share, word
+
+
+def _whose(limits: Sequence[Kept]) -> Iterator[tuple[str, str]]:
+    """What of the board is left to the application, and which limits the search did not have to keep."""
+    asked = [one for one in limits if one.whose == "asked"]
+    reserved = [one.whose for one in limits if one not in asked]
+    if reserved:
+        yield "reserved", ", ".join(reserved)
+    unkept = [_titled(one.indicator) for one in limits if not one.enforced and one not in asked]
+    if unkept:
+        yield "no limit", f"of the search: {', '.join(unkept)}"
+
+
+def _titled(name: str) -> str:
+    return _TITLES.get(name, name)
 
 
 # --- numbers ------------------------------------------------------------------------------------
 
 
-def _readings(outcome: Outcome) -> Table:
-    """Name, number, unit, band, and in one word how it was obtained."""
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True)
-    table.add_column(justify="right", no_wrap=True, style="bold")
-    table.add_column(no_wrap=True)
-    table.add_column(style="dim")
+def _numbers(outcome: Outcome) -> Iterator[tuple[str, str]]:
+    """What is no limit, by the one word that says how it was obtained: name, number, unit, band, caveat."""
+    limited = {one.indicator for one in outcome.limits}
+    words: dict[str, list[str]] = {}
     for name, reading in outcome.indicators.items():
-        number, unit = quantity(reading.value, reading.unit)
-        if name == "latency" and outcome.breakdown and outcome.breakdown.band:
-            unit += f" {band(outcome.breakdown.band)}"
-        table.add_row(_TITLES.get(name, name), number, unit, _word(reading))
-    return table
+        if name not in limited:
+            caveat = f" ({reading.caveat})" if reading.caveat else ""
+            number = " ".join(filter(None, quantity(reading.value, reading.unit)))
+            said = f"{_titled(name)} {number}{_band(outcome, name)}{caveat}"
+            words.setdefault(str(reading.origin.word), []).append(said)
+    yield from ((word, ", ".join(said)) for word, said in words.items())
 
 
-def _word(reading: Reading) -> str:
-    """`computed`, `simulated`, ..., and the caveat if there is one."""
-    return _said(str(reading.origin.word), reading)
+def _word(outcome: Outcome, name: str, reading: Reading) -> str:
+    """`computed`, `simulated ±20 %`, `computed; disconnected`."""
+    return _said(f"{reading.origin.word}{_band(outcome, name)}", reading)
+
+
+def _band(outcome: Outcome, name: str) -> str:
+    return (
+        f" {band(outcome.breakdown.band)}" if name == "latency" and outcome.breakdown and outcome.breakdown.band else ""
+    )
 
 
 def _said(origin: str, reading: Reading) -> str:
     return f"{origin}; {reading.caveat}" if reading.caveat else origin
+
+
+# --- why this one -------------------------------------------------------------------------------
+
+
+def _standing(outcome: Outcome, standing: Standing) -> Iterator[RenderableType | Copied]:
+    """Its rank, what a tenth more of a limit would buy, what comes next, and the best network, if that does not fit."""
+    fit = "" if standing.fitting is None or not outcome.limits else f"; {standing.fitting:,} fit"
+    pairs = [("rank", f"{standing.rank:,} of {standing.networks:,} networks (above {_above(standing)} %){fit}")]
+    if standing.more:
+        pairs.append(("10 % more", _more(outcome, standing)))
+    yield indented(facts(pairs))
+    for one in standing.runners_up[: 2 if len(outcome.limits) < _MANY_LIMITS else 1]:
+        yield Copied(f"{one.architecture} rank {one.rank:,}", "runner-up")
+    if standing.best.rank < standing.rank:
+        yield Copied(f"{standing.best.architecture} rank 1 {_rejected(outcome, standing.best)}", "not chosen")
+
+
+_MANY_LIMITS = 4
+"""From so many on, one runner-up leaves the page on a screen; the file has more."""
+
+
+def _above(standing: Standing) -> str:
+    """The percentage of networks that are ranked below, rounded down: 100 only if that is all others."""
+    share = 100 * (standing.networks - standing.rank) / max(1, standing.networks - 1)
+    return f"{math.floor(10 * share) / 10:g}"
+
+
+def _more(outcome: Outcome, standing: Standing) -> str:
+    """`of latency buys rank 163 (31.2 ms), of SRAM, flash nothing; latency binds`."""
+    buys: list[str] = []
+    nothing: list[str] = []
+    for one in outcome.limits:
+        other = standing.more.get(one.indicator)
+        if other is not None and other.rank < standing.rank:
+            needs = " ".join(quantity(other.needs[one.indicator], one.unit))
+            buys.append(f"of {_titled(one.indicator)} buys rank {other.rank:,} ({needs})")
+        elif other is not None:
+            nothing.append(_titled(one.indicator))
+    if nothing:
+        buys.append(f"of {' or '.join(nothing)} {'' if buys else 'buys '}nothing")
+    binding = [_titled(name) for name in standing.binding]
+    return f"{', '.join(buys)}; {' and '.join(binding) or 'none of them'} bind{'s' if len(binding) < 2 else ''}"
+
+
+def _rejected(outcome: Outcome, best: Ranked) -> str:
+    """`needs latency 512.0 ms, 171 % of the limit`: every limit that it breaks, by how much."""
+    needs = ((one, best.needs.get(one.indicator, 0.0)) for one in outcome.limits)
+    broken = (
+        f"{_titled(one.indicator)} {' '.join(quantity(value, one.unit))}, {100 * value / one.at_most:.0f} %"
+        for one, value in needs
+        if value > one.at_most
+    )
+    return f"needs {'; '.join(broken)} of the limit"
+
+
+# --- quantities ---------------------------------------------------------------------------------
 
 
 def quantity(value: float | None, unit: str) -> tuple[str, str]:
@@ -240,9 +384,9 @@ def milliseconds(value: float) -> str:
 
 
 def _breakdown(breakdown: Breakdown, width: int) -> RenderableType:
-    tables = (breakdown.by_operation(), _in_order(breakdown))
+    tables = ({title(name): cost for name, cost in breakdown.by_operation().items()}, _in_order(breakdown))
     if width < _SIDE_BY_SIDE:
-        names = max(len(title(name)) for table in tables for name in table)
+        names = max(len(name) for table in tables for name in table)
         return Group(bars(tables[0], names=names), Text(), bars(tables[1], names=names))
     both = Table.grid(padding=(0, 6, 0, 0))
     both.add_row(*(bars(table, bar=14) for table in tables))
@@ -266,7 +410,7 @@ def bars(costs: Mapping[str, float], bar: int = 32, names: int = 0) -> Table:
     total = sum(costs.values())
     longest = max(costs.values(), default=0.0)
     for name, cost in costs.items():
-        table.add_row(title(name), f"{cost:,.2f} ms", _share(cost / total), Bar(longest, 0, cost, color="cyan"))
+        table.add_row(name, f"{cost:,.2f} ms", _share(cost / total), Bar(longest, 0, cost, color="cyan"))
     return table
 
 
@@ -326,6 +470,8 @@ def _emulated(emulation: Emulation) -> Iterable[tuple[str, str]]:
 
 def _provenance(outcome: Outcome) -> Iterable[tuple[str, str]]:
     yield "network", f"{outcome.network}, int8"
+    if outcome.images:
+        yield "images", outcome.images
     for names, source in _by_source(outcome.indicators):
         yield names, source
         if names == "latency" and outcome.breakdown:
@@ -340,9 +486,9 @@ def _by_source(readings: Mapping[str, Reading]) -> Iterable[tuple[str, str]]:
     plain: list[str] = []
     for name, reading in readings.items():
         if reading.origin == COMPUTED and not reading.caveat:
-            plain.append({"flops": "FLOPs", "live-flops": "FLOPs"}.get(name, _TITLES.get(name, name)))
+            plain.append({"flops": "FLOPs", "live-flops": "FLOPs"}.get(name, _titled(name)))
         else:
-            yield _TITLES.get(name, name), _said(str(reading.origin), reading)
+            yield _titled(name), _said(str(reading.origin), reading)
     if plain:
         yield "counts", f"computed: {', '.join(dict.fromkeys(plain))}"
 

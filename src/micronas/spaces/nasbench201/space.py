@@ -19,6 +19,7 @@ from micronas.spaces.nasbench201 import counting
 from micronas.spaces.nasbench201.cell import (
     CELLS,
     EDGES,
+    NODES,
     SKIP,
     cell_drawer,
     cell_edges,
@@ -153,7 +154,7 @@ class NasBench201(SearchSpace):
 
     def drawing(self, choices: Choices) -> str:
         """The cell's nodes on a line, its edges between and below them."""
-        return draw_cell(cell_edges(_cell(choices)))
+        return draw_cell(cell_edges(_cell(choices)), NODES)
 
     def skeleton(self, choices: Choices) -> Skeleton:
         """What the cell stands in.
