@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from io import TextIOWrapper
 from itertools import zip_longest
 
@@ -23,17 +24,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors=HANDLER)
+    words = sys.argv[1:] if arguments is None else arguments
     try:
-        code = _run(arguments)
+        code = _run(words)
     except KeyboardInterrupt:
         code = INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that closing it at exit succeeds
         return 1
     except OSError as error:
-        return _wrong(_disk_trouble(error))
+        return _wrong(_disk_trouble(error), words)
     except MemoryError:
-        return _wrong("not enough memory for this; choose fewer channels or cells, or a smaller input")
+        return _wrong("not enough memory for this; choose fewer channels or cells, or a smaller input", words)
     if code == INTERRUPTED:
         print("interrupted; no result was written", file=sys.stderr, flush=True)
         if arguments is None:
@@ -41,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def _run(arguments: Sequence[str] | None) -> int:
+def _run(words: Sequence[str]) -> int:
     # Only here: an interrupt while all this is imported is an interrupt like any other.
     import typer
 
@@ -49,13 +51,13 @@ def _run(arguments: Sequence[str] | None) -> int:
 
     mistyped = _mistyped(typer.BadParameter)
     try:
-        code: object = app(_with_values(sys.argv[1:] if arguments is None else arguments), standalone_mode=False)
+        code: object = app(_with_values(words), standalone_mode=False)
         if sys.stdout is not None:  # pyright: ignore[reportUnnecessaryComparison] - None if it was closed
             sys.stdout.flush()
     except UserError as error:
-        return _wrong(str(error), error.exit_code)
+        return _wrong(str(error), words, error.exit_code)
     except mistyped as error:
-        return _wrong(str(getattr(error, "format_message", error.__str__)()))
+        return _wrong(str(getattr(error, "format_message", error.__str__)()), words)
     except typer.Abort:
         return INTERRUPTED
     return code if isinstance(code, int) else 0  # newer versions of typer return 130 after Ctrl-C
@@ -74,8 +76,16 @@ def _mistyped(example: type[Exception]) -> type[Exception]:
     return next(kind for kind in example.__mro__ if kind.__name__ == "ClickException")
 
 
-def _wrong(message: str, code: int = 2) -> int:
-    print("error:", " ".join(message.split()), file=sys.stderr)
+def _wrong(message: str, words: Sequence[str], code: int = 2) -> int:
+    """Say what is wrong in one line on stderr; whoever asked for JSON, and has none yet, gets it on stdout too."""
+    line = " ".join(message.split())
+    print("error:", line, file=sys.stderr)
+    if "--json" in words:
+        from micronas.commands.console import print_json, voice
+
+        if not voice.answered:
+            with suppress(OSError):  # stdout may be what failed
+                print_json({"error": line, "exit_code": code})
     return code
 
 

@@ -74,7 +74,7 @@ def test_an_announcement_is_said_and_an_interrupt_says_what_was_kept(capsys: pyt
         _interrupted()
     announced, stopped = capsys.readouterr().err.splitlines()
     assert announced == "scoring takes about 71 s"
-    kept = "what was measured is kept, and the same command goes on from there"
+    kept = "scores measured so far are kept, and the same command goes on from them"
     assert stopped == f"stopped at ntk of 5000 networks, 512 of 5,000; {kept}"
 
 
@@ -114,5 +114,5 @@ def test_a_terminal_sees_the_time_left_move_and_an_interrupt_loses_no_score() ->
     assert process.wait() == 130
     assert max(after - before for before, after in pairwise(times)) < 1
     assert "takes about" in seen
-    assert re.search(r"stopped at ntk of .* what was measured is kept", " ".join(seen.split()))
+    assert re.search(r"stopped at ntk of .* scores measured so far are kept", " ".join(seen.split()))
     assert "interrupted; no result was written" in seen

@@ -157,14 +157,58 @@ def test_the_usage_example_in_the_header_compiles_and_runs(tmp_path: Path) -> No
 
 
 def test_it_is_self_contained_and_the_arena_is_the_plans(tmp_path: Path) -> None:
-    model = emit(random_network(network_of()), "wing")
+    model = emit(random_network(network_of()), "wing", ["Weights: random */ weights"])
     model.write(tmp_path)
-    for path in tmp_path.iterdir():
+    for path in (*tmp_path.glob("*.[ch]"), *tmp_path.glob("kernels/*")):
         for name in re.findall(r'#include "([^"]+)"', path.read_text()):
-            assert (tmp_path / name).exists(), (path.name, name)
+            assert (path.parent / name).exists(), (path.name, name)
         for name in re.findall(r"#include <([^>]+)>", path.read_text()):
             assert name in ("stdint.h", "stddef.h", "arm_acle.h"), (path.name, name)
     assert f"#define WING_ARENA_BYTES {model.plan.arena_bytes}" in (tmp_path / "wing.h").read_text()
+    assert all("\n * Weights: random * / weights\n" in (tmp_path / name).read_text() for name in ("wing.h", "wing.c"))
+
+
+@pytest.mark.debian("gcc")
+@pytest.mark.parametrize("name", ["add", "linear", "window", "_model", "Kernels", "a"])
+def test_any_identifier_may_name_the_model(name: str, tmp_path: Path) -> None:
+    network = random_network(network_of())
+    images = [network.input.quantize(image) for image in random_images(network.graph, 1, seed=77)]
+    main = MAIN.replace("MODEL", name.upper()).replace("model", name)
+    assert answers(built(emit(network, name), tmp_path, ("gcc",), main), images) == [
+        logits(network, images[0]).tolist()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "owner"),
+    [
+        *((name, "the C language") for name in ("int", "while", "main", "class", "_Bool", "__x")),
+        *((name, "the C library") for name in ("memcpy", "stdint", "string", "math", "malloc", "int8_t")),
+        *((name, "our kernels") for name in ("micronas", "micronas_kernels")),
+    ],
+)
+def test_a_name_that_is_taken_is_refused(name: str, owner: str) -> None:
+    with pytest.raises(UserError, match=f"'{name}' is a name of {owner}"):
+        emit(random_network(network_of()), name)
+
+
+@pytest.mark.debian("gcc")
+def test_two_models_lie_in_one_image(tmp_path: Path) -> None:
+    networks = [random_network(network_of(), seed) for seed in (0, 1)]
+    names = ("left", "right")
+    for network, name in zip(networks, names, strict=True):
+        emit(network, name).write(tmp_path)
+    body = "".join(f"fread({name}_input(), 1, {name.upper()}_INPUT_BYTES, stdin);\n" for name in names)
+    body += "".join(f"const int8_t *{name} = {name}_run();\n" for name in names)
+    for name in names:
+        body += f'for (int i = 0; i < {name.upper()}_OUTPUT_BYTES; i++) printf("%d ", {name}[i]);\nputs("");\n'
+    headers = '#include "left.h"\n#include "right.h"\n#include <stdio.h>\n'
+    (tmp_path / "main.c").write_text(f"{headers}int main(void) {{\n{body}return 0;\n}}\n")
+    sources = [tmp_path / "main.c", tmp_path / "left.c", tmp_path / "right.c", *sorted(tmp_path.glob("kernels/*.c"))]
+    subprocess.run(["gcc", "-o", tmp_path / "program", *sources], check=True)
+    images = [network.input.quantize(random_images(network.graph, 1, seed=9)[0]) for network in networks]
+    expected = [logits(network, image).tolist() for network, image in zip(networks, images, strict=True)]
+    assert answers(tmp_path / "program", images) == expected
 
 
 def test_layers_run_in_the_order_that_needs_the_least_arena() -> None:

@@ -64,3 +64,11 @@ def test_disconnected_is_worst_and_one_image_is_refused():
     assert Naswot(batch=4).measure(lower(DISCONNECTED)) == -np.inf
     with pytest.raises(UserError, match="at least 2"):
         Naswot(batch=1)
+    apart = lower("|none~0|+|none~0|none~1|+|nor_conv_3x3~0|none~1|none~2|")
+    assert np.isfinite(Naswot(batch=2).measure(apart))
+
+
+def test_a_kernel_is_singular_by_its_smallest_eigenvalue_against_its_largest() -> None:
+    diagonals = [(1.0, 2.0, 4.0), (1e-13, 1e-13, 1e3), (1e-20, 1.0, 1.0), (1e-14, 1.0, 1.0), (0.0, 1.0, 2.0)]
+    scores = Naswot(batch=3).scored(np.array([np.diag(each) for each in diagonals]))
+    assert scores == pytest.approx([np.log(8), -np.inf, -np.inf, np.log(1e-14), -np.inf])

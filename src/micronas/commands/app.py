@@ -22,6 +22,7 @@ for command in (
     networks.search,
     networks.measure,
     networks.show,
+    networks.export,
     networks.scores,
     boards.profile,
     boards.calibrate,
@@ -48,6 +49,6 @@ def root(
     ] = False,
 ) -> None:
     """Without a command: the help."""
-    voice.quiet = voice.verbose = False
+    voice.quiet = voice.verbose = voice.answered = False
     if context.invoked_subcommand is None:
         print(context.get_help())

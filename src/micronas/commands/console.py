@@ -26,19 +26,21 @@ def console() -> Console:
 
 def print_json(data: object) -> None:
     """One JSON value on stdout, in ASCII so that any pipe takes it."""
-    print(json.dumps(data, indent=2))
+    voice.answered = True
+    print(json.dumps(data, indent=2), flush=True)
 
 
 @dataclass
 class Voice:
-    """How much a command says on stderr beside errors."""
+    """How much a command says on stderr beside errors, and whether its JSON is on stdout already."""
 
     quiet: bool = False
     verbose: bool = False
+    answered: bool = False
 
 
 voice = Voice()
-"""Of the command that runs: its flags set it."""
+"""Of the command that runs."""
 
 
 def remark(text: str) -> None:

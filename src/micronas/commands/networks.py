@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 from rich.table import Table
@@ -168,6 +168,7 @@ def measure(
         typer.Option("--indicators", help="Only these of 'micronas indicators', like latency,sram; else all."),
     ] = None,
     emulate: Annotated[bool, typer.Option(help="Also run the whole network as firmware in the emulator.")] = False,
+    keep: Annotated[Path | None, typer.Option(help="With --emulate: keep its C and its ELF in this folder.")] = None,
     seed: Seed = None,
     repeats: Repeats = None,
     images: ImagesFrom = None,
@@ -191,18 +192,15 @@ def measure(
     verbose: Verbose = False,
 ) -> None:
     """Judge one architecture by every indicator. A run brings its board, skeleton, seeds and images; flags win."""
-    given = flags_given(locals())
-    earlier = results.find(architecture, runs_folder)
-    if earlier is None:
-        run = asked_for(given, config=config)
-    else:
-        stands_alone("a run", {}, config)
-        before = results.read_back(earlier)
-        run, architecture = asked_for(given, brought=brought_by(before, earlier, images)), before.architecture
+    run, text = _named(architecture, flags_given(locals()), runs_folder, config)
+    if keep is not None and not emulate:
+        raise UserError("--keep keeps what --emulate builds; give both")
     names = None if only is None else [name.strip() for name in only.split(",")]
     try:
         with progress() as watch:
-            outcome = running.measure(run, architecture, watch, emulated=emulate, only=names)
+            outcome = running.measure(run, text, watch, emulated=emulate, only=names)
+            if keep is not None:
+                running.export(run, text, keep, running.EMULATED)
     except ArchitectureError as error:
         raise UserError(f"{error}; nor does {architecture!r} name a run in {runs_folder}") from error
     _show(outcome, as_json, layers=layers, sources=sources)
@@ -221,6 +219,61 @@ def show(
     _show(outcome, as_json, layers=layers, sources=sources)
     if outcome.search and not (as_json or layers or sources):
         terminal.close(path, console())
+
+
+def export(
+    architecture: Annotated[str, typer.Argument(help=f"In its space's notation, or of a run: {_A_RUN}.")],
+    out: Annotated[Path, typer.Option(help="The folder to write to.")],
+    kind: Annotated[
+        str,
+        typer.Option("--format", help="c: sources and a self-test; firmware: an image for the board's serial port."),
+    ] = "c",
+    name: Annotated[str, typer.Option(help="Of the C: prefixes its symbols and files.")] = "model",
+    target: Target = None,
+    core: Core = None,
+    clock: Clock = None,
+    sram: Sram = None,
+    flash: FlashOf = None,
+    seed: Seed = None,
+    space: Space = None,
+    space_setting: SpaceSetting = None,
+    channels: Channels = None,
+    cells: Cells = None,
+    stages: Stages = None,
+    stem_stride: StemStride = None,
+    input: Input = None,  # noqa: A002 (the flag is --input)
+    classes: Classes = None,
+    runs_folder: RunsFolder = _RUNS,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Write a network as C, or as a board's firmware; its weights are random as yet."""
+    run, text = _named(architecture, flags_given(locals()), runs_folder)
+    try:
+        with progress() as watch:
+            written = running.export(run, text, out, kind, name, watch)
+    except ArchitectureError as error:
+        raise UserError(f"{error}; nor does {architecture!r} name a run in {runs_folder}") from error
+    remark(f"note: {running.RANDOM_WEIGHTS}, seed {run.seed}: trained ones are not in it")
+    if as_json:
+        print_json({"format": kind, "weights": running.RANDOM_WEIGHTS, "files": [str(path) for path in written]})
+    else:
+        for path in written:
+            print(path)
+
+
+def _named(
+    architecture: str, given: Mapping[str, object], runs_folder: Path, config: Path | None = None
+) -> tuple[Run, str]:
+    """The run that flags and, if one is named, a kept run ask for, and its architecture; flags win."""
+    earlier = results.find(architecture, runs_folder)
+    if earlier is None:
+        return asked_for(given, config=config), architecture
+    stands_alone("a run", {}, config)
+    before = results.read_back(earlier)
+    images = cast(str | None, given.get("images"))
+    return asked_for(given, brought=brought_by(before, earlier, images)), before.architecture
 
 
 def scores(

@@ -110,9 +110,9 @@ def progress() -> Generator[Watch]:
         try:
             yield watch
         except KeyboardInterrupt:
-            if pace.total > 1:
-                said = f"stopped at {pace.what}, {pace.done:,} of {pace.total:,}; what was measured is kept"
-                remark(f"{said}, and the same command goes on from there")
+            if pace.done:
+                said = f"stopped at {pace.what}, {pace.done:,} of {pace.total:,}"
+                remark(f"{said}; scores measured so far are kept, and the same command goes on from them")
             raise
         if voice.verbose:
             remark(f"{pace.what}: {pace.taken_s:.1f} s")

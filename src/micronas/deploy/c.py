@@ -1,7 +1,7 @@
 """Emits an `Int8Network` as self-contained C: constants, a static arena, one kernel call a layer.
 
 Nothing is allocated, nothing but `<stdint.h>` and `<stddef.h>` is included. The kernels' sources are
-copied beside it.
+copied into a folder beside it.
 """
 
 from __future__ import annotations
@@ -28,16 +28,18 @@ from micronas.network.signature import Kind
 class CModel:
     """The C of one network; `name` prefixes every public symbol and names the files.
 
-    `plan` is where its tensors lie: the array `<name>_arena` has exactly `plan.arena_bytes` bytes.
+    `plan` is where its tensors lie: the array `<name>_arena` has exactly `plan.arena_bytes` bytes. `provenance`
+    stands at the head of both files, a line each: what it is of, and what its weights are.
     """
 
     network: Int8Network
     plan: MemoryPlan
     name: str = "model"
+    provenance: tuple[str, ...] = ()
 
     @cached_property
     def files(self) -> Mapping[str, str]:
-        """The generated files: `<name>.h` and `<name>.c`."""
+        """The generated files, `<name>.h` and `<name>.c`, for whoever has the kernels on the include path."""
         return {f"{self.name}.h": _header(self), f"{self.name}.c": _source(self)}
 
     @property
@@ -52,39 +54,71 @@ class CModel:
                 yield layer, operator(layer.signature)
 
     def write(self, folder: Path) -> tuple[Path, ...]:
-        """Write the generated files and copy the kernels; returns the .c files to compile.
+        """Write the generated files, and copy the kernels into `kernels` below; returns the .c files to compile.
 
         Raises:
             UserError: the folder cannot be written.
         """
+        files = {**self.files, f"{self.name}.c": _source(self, f"{KERNELS.name}/")}
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            for name, text in self.files.items():
+            (folder / KERNELS.name).mkdir(parents=True, exist_ok=True)
+            for name, text in files.items():
                 (folder / name).write_text(text, encoding="ascii")
             for path in (*self.kernel_sources, *sorted(KERNELS.glob("*.h"))):
-                (folder / path.name).write_bytes(path.read_bytes())
+                (folder / KERNELS.name / path.name).write_bytes(path.read_bytes())
         except OSError as error:
             raise UserError(f"cannot write {folder}: {error.strerror}") from error
-        return (folder / f"{self.name}.c", *(folder / path.name for path in self.kernel_sources))
+        return (folder / f"{self.name}.c", *(folder / KERNELS.name / path.name for path in self.kernel_sources))
 
 
-def emit(network: Int8Network, name: str = "model") -> CModel:
+def emit(network: Int8Network, name: str = "model", provenance: Sequence[str] = ()) -> CModel:
     """The C of a network whose graph is deployed; its layers are put in the order that needs the least arena.
 
     Raises:
-        UserError: `name` is no C identifier.
+        UserError: `name` is no C identifier, or one that C, its library or our kernels have for something else.
         NoKernelError: a layer that none of our kernels runs.
     """
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
+    check_name(name)
+    return CModel(network, plan_memory(network.graph), name, tuple(provenance))
+
+
+def check_name(name: str) -> None:
+    """Refuse what cannot name a model's files and symbols.
+
+    Raises:
+        UserError: no C identifier, or one that C, its library or our kernels have for something else.
+    """
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
         raise UserError(f"{name!r} is no C identifier; name the model with letters, digits and _")
-    return CModel(network, plan_memory(network.graph), name)
+    owner = next((owner for owner, names in _TAKEN.items() if names.fullmatch(name)), None)
+    if owner:
+        raise UserError(f"{name!r} is a name of {owner}; name the model otherwise")
+
+
+_TAKEN = {
+    "the C language": re.compile(
+        r"_[A-Z_]\w*|__\w*|auto|break|case|char|const|continue|default|do|double|else|enum|extern|float|for|goto|if|inline"
+        r"|int|long|register|restrict|return|short|signed|sizeof|static|struct|switch|typedef|union|unsigned|void|volatile"
+        r"|while|alignas|alignof|asm|bool|true|false|constexpr|nullptr|static_assert|thread_local|typeof|main"
+        r"|and|catch|class|compl|delete|explicit|export|friend|mutable|namespace|new|not|operator|or|private|protected"
+        r"|public|template|this|throw|try|typeid|typename|using|virtual|xor"
+    ),
+    "the C library": re.compile(
+        r"u?int(8|16|32|64|ptr|max)_t|s?size_t|ptrdiff_t|wchar_t|NULL|abort|abs|assert|atexit|bsearch|calloc|complex|ctype"
+        r"|div|errno|exit|exp|fabs|fenv|float|floor|fmax|fmin|free|getenv|inttypes|iso646|labs|ldiv|limits|locale|log|malloc"
+        r"|math|mem(chr|cmp|cpy|move|set)|pow|printf|puts|qsort|rand|realloc|round|scanf|setjmp|signal|sin|sqrt|srand|std\w+"
+        r"|str\w+|tan|tgmath|threads|time|uchar|wchar|wctype|cos|arm_acle"
+    ),
+    "our kernels": re.compile(r"micronas\w*"),
+}
+"""Whose each name is, and with it a file `<name>.h` that would be found in place of theirs."""
 
 
 # --- model.h ------------------------------------------------------------------------------------
 
 _HEADER = """\
 /* {name}: an int8 network of {layers} layers. Generated by micronas; do not edit.
- *
+{provenance} *
  * Usage:
  *
  *     #include "{name}.h"
@@ -96,7 +130,7 @@ _HEADER = """\
  *     for (int i = 0; i < {NAME}_OUTPUT_BYTES; i++)
  *         logits[i] = {NAME}_OUTPUT_SCALE * (float)(output[i] - {NAME}_OUTPUT_ZERO_POINT);
  *
- * Compile {name}.c and every .c file beside it. Not reentrant: all tensors lie in one static arena.
+ * Compile {name}.c and every .c file in kernels. Not reentrant: all tensors lie in one static arena.
  */
 #ifndef {NAME}_H
 #define {NAME}_H
@@ -150,6 +184,7 @@ def _header(model: CModel) -> str:
         name=model.name,
         NAME=model.name.upper(),
         layers=sum(1 for _ in model.steps()),
+        provenance=comment_text(model.provenance),
         input_shape=graph.layers[0].signature.out_shape,
         input_bytes=int(np.prod(graph.layers[0].signature.out_shape)),
         output_bytes=int(np.prod(graph.output.signature.out_shape)),
@@ -167,7 +202,8 @@ def _meaning(prefix: str, tensor: Quantization) -> dict[str, str]:
 # --- model.c ------------------------------------------------------------------------------------
 
 _SOURCE = """\
-/* {name}: constants and calls. Generated by micronas; do not edit. */
+/* {name}: constants and calls. Generated by micronas; do not edit.
+{provenance} */
 #include "{name}.h"
 
 #include <stddef.h>
@@ -193,12 +229,18 @@ const int8_t *{name}_run(void) {{
 """
 
 
-def _source(model: CModel) -> str:
+def comment_text(lines: Sequence[str]) -> str:
+    """Lines as they stand in a block comment."""
+    return "".join(f" * {_ascii(line)}\n" for line in lines)
+
+
+def _source(model: CModel, folder: str = "") -> str:
     graph, tensors = model.plan.graph, model.plan.placement.tensors
     return _SOURCE.format(
         name=model.name,
         NAME=model.name.upper(),
-        kernels=HEADER,
+        kernels=f"{folder}{HEADER}",
+        provenance=comment_text(model.provenance),
         alignment=ALIGNMENT_BYTES,
         constants="".join(_constants(model, number, *step) for number, step in enumerate(model.steps())),
         calls="\n".join(_call(model, number, *step) for number, step in enumerate(model.steps())),

@@ -139,7 +139,7 @@ def decode(code: bytes, address: int) -> tuple[Instruction, ...]:
     What the decoder does not know becomes a `SYSTEM` instruction with `known` False, never nothing.
     """
     disassemble = cast("Callable[[bytes, int], Iterable[capstone.CsInsn]]", _disassembler().disasm)
-    found = {item.address: item for item in disassemble(code, address)}
+    found = {item.address: item for item in disassemble(code, address) if item.id}  # 0: data among the code
     return tuple(
         _instruction(found[address + offset]) if address + offset in found else _unknown(code, offset, address)
         for offset in instruction_offsets(code)
@@ -171,8 +171,6 @@ def _group(name: str) -> Group | None:
 
 def _instruction(item: capstone.CsInsn) -> Instruction:
     text = f"{item.mnemonic} {item.op_str}".strip()
-    if item.id == 0:  # data among the code, as capstone calls what it cannot read
-        return Instruction(text, item.address, item.size, Group.SYSTEM, known=False)
     name = cast("Callable[[], str]", item.insn_name)()
     group = _group(name)
     roles = _Roles(item, name, group or Group.SYSTEM)

@@ -134,6 +134,49 @@ def _checked(run: object) -> Run:
     return run
 
 
+FORMATS = ("c", "firmware")
+"""What a network is exported as."""
+
+EMULATED = "emulated"
+"""Not for users to ask for by name: C, and the image that the emulator runs."""
+
+RANDOM_WEIGHTS = "random weights"
+"""What every file of an export says of its weights."""
+
+
+def export(
+    run: Run, architecture: str, folder: Path, kind: str, name: str = "model", watch: Watch = unwatched
+) -> tuple[Path, ...]:
+    """Write a network as C, or as the firmware of the run's board, with random int8 weights of the run's seed.
+
+    Raises:
+        UserError: something the run names is not there, the network runs nothing, or nothing can be written.
+    """
+    from micronas.deploy.export import export_c, export_emulated, export_firmware
+
+    if kind not in (*FORMATS, EMULATED):
+        raise catalog.unknown(kind, "format", FORMATS)
+    parts = set_up(_checked(run).anchored(), watch)
+    candidate = parts.start.of(parts.start.space.parse(architecture))
+    words = candidate.space.describe(candidate.choices, candidate.task)
+    made = versions()
+    provenance = (
+        f"Network: {candidate.text} of {candidate.space.name}, {words}, int8.",
+        f"Weights: {RANDOM_WEIGHTS}, seed {parts.run.seed}: it computes, but recognises nothing.",
+        f"Made by micronas {made.get('micronas', '')}. What is generated is yours; the kernels are under Apache-2.0.",
+    )
+    graph, target, seed = candidate.graph, parts.bench.target, parts.run.seed
+    watch(0, 1, "writing the network")
+    try:
+        if kind == "c":
+            return export_c(graph, folder, name, seed, provenance)
+        if kind == EMULATED:
+            return export_emulated(graph, folder, target, seed, provenance)
+        return export_firmware(graph, folder, target, seed, provenance)
+    except Disconnected as error:
+        raise UserError(f"{candidate.text} cannot be exported: {error}") from error
+
+
 def _emulate(parts: Setup, candidate: Candidate, seed: int, watch: Watch) -> Emulation:
     from micronas.deploy.emulate import emulate
 

@@ -66,7 +66,7 @@ def close(path: Path, console: Console) -> None:
     for label, text in (
         ("again", f"micronas search --repeat {file}"),
         ("details", f"micronas show {folder} --layers --sources"),
-        ("firmware", f"micronas measure {folder} --emulate"),
+        ("export", f"micronas export {folder} --format c --out {folder}/c"),
     ):
         _print([Copied(text, label)], console)
 

@@ -21,11 +21,12 @@ from micronas.network.builder import GraphBuilder
 from micronas.network.deployed import deploy
 from micronas.network.graph import Graph
 from micronas.network.live import Disconnected
-from micronas.spaces.decisions import Choices
+from micronas.spaces.decisions import Choices, Removal
 from micronas.spaces.nasbench201.cell import OPERATIONS
 from micronas.spaces.nasbench201.space import NasBench201
 from micronas.spaces.space import SearchSpace
 from micronas.task import Task
+from micronas.testing.doubles import START
 
 TASK = Task((16, 16, 3), 2)
 _SMALL = Chain(depths=(1, 2), kernels=(3,), expansions=(2, 3), stages=2)
@@ -131,3 +132,19 @@ def test_a_dead_cell_is_worst_and_many_are_as_one_by_one(indicator: Sram | SramT
     assert indicator.measure(dead) == math.inf
     graphs = [*cells(3), dead]
     assert indicator.measure_many(graphs).tolist() == [indicator.measure(graph) for graph in graphs]
+
+
+def test_a_network_that_runs_nothing_has_the_words_of_any() -> None:
+    assert SramTflm().origin_of(lowered(Choices((("none",),) * 6))) == SramTflm().origin
+
+
+@pytest.mark.parametrize("at", range(3))
+def test_the_price_of_an_operation_is_what_it_reads_and_writes_at_once(at: int) -> None:
+    """Two channels of 4x4 are 32 bytes; what joins an edge to another reads two tensors."""
+    alone, joined = 32 + 32, 2 * 32 + 32
+    removals = [Removal(at, option) for option in ("none", "skip_connect", "nor_conv_1x1", "avg_pool_3x3")]
+    nothing, skip, conv, pool = SramTflm().prices(START, removals).tolist()
+    assert nothing == 0
+    assert skip in (0, joined)
+    assert conv == pool == (joined if skip else alone)
+    assert Sram().prices(START, removals[:1]).tolist() == [0]
