@@ -31,8 +31,8 @@ _FEW = 16
 _SAMPLED = 100
 """Networks, spread over those that are missing, whose time says how long all will take."""
 
-_EACH_S = 0.4
-"""How long a chunk is to take: whoever watches sees every one of them."""
+_EACH_S = 5.0
+"""How long a chunk may take: larger ones share more, and whoever watches is told after each."""
 
 _MANY = 500
 """Networks from which on it is worth finding out how long they will take."""
