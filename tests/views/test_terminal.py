@@ -17,7 +17,7 @@ from micronas.origin import Origin, Word
 from micronas.run import running
 from micronas.run.outcome import Finalist, Kept, Outcome, Ranked, Reading, Round, Standing
 from micronas.run.run import Run
-from micronas.views import terminal
+from micronas.views import details, terminal, wording
 
 CELL = "|nor_conv_3x3~0|+|nor_conv_1x1~0|nor_conv_1x1~1|+|nor_conv_3x3~0|avg_pool_3x3~1|skip_connect~2|"
 DEAD = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
@@ -64,9 +64,9 @@ def test_the_headline_names_the_seeds_that_were_drawn() -> None:
 def test_a_calibrated_latency_does_not_say_that_no_board_was_attached() -> None:
     outcome = measured()
     assert outcome.breakdown is not None
-    assert "no board was attached" in shown_by(terminal.show_sources, outcome)
+    assert "no board was attached" in shown_by(details.show_sources, outcome)
     calibrated = replace(outcome.breakdown, is_calibrated=True, band=0.05)
-    text = shown_by(terminal.show_sources, replace(outcome, breakdown=calibrated))
+    text = shown_by(details.show_sources, replace(outcome, breakdown=calibrated))
     assert "expect " in text
     assert "no board was attached" not in text
 
@@ -156,15 +156,15 @@ def test_numbers_stand_with_their_unit_and_their_origin() -> None:
     assert float(number) == pytest.approx(latency, abs=0.05)
     assert words == ["ms", "±20", "%"]
     assert re.search(r"computed .*parameters \d+\.\d{3} million", shown(outcome, 400))
-    assert "simulated: micronas" in shown_by(terminal.show_sources, outcome)
-    assert "no board was attached" in shown_by(terminal.show_sources, outcome)
-    assert "measured" not in shown(outcome) + shown_by(terminal.show_sources, outcome)
+    assert "simulated: micronas" in shown_by(details.show_sources, outcome)
+    assert "no board was attached" in shown_by(details.show_sources, outcome)
+    assert "measured" not in shown(outcome) + shown_by(details.show_sources, outcome)
 
 
 def test_the_layers_are_those_of_the_network_and_add_up() -> None:
     outcome = measured()
     assert outcome.breakdown is not None
-    text = shown_by(terminal.show_layers, outcome)
+    text = shown_by(details.show_layers, outcome)
     layers = text.partition("layer by layer")[2].splitlines()
     named = {words[0]: float(words[1]) for line in layers if len(words := line.split()) > 2 and words[2] == "ms"}
     assert list(named) == [cost.layer for cost in outcome.breakdown.costs]
@@ -175,12 +175,12 @@ def test_the_layers_are_those_of_the_network_and_add_up() -> None:
 
 @pytest.mark.parametrize(("number", "words"), [(1, "1 cell"), (0, "0 cells"), (2, "2 cells"), (1500, "1,500 cells")])
 def test_plurals(number: int, words: str) -> None:
-    assert terminal.count(number, "cell") == words
+    assert wording.count(number, "cell") == words
 
 
 def test_the_limit_says_what_it_allowed_and_the_sources_how_the_search_got_there() -> None:
     assert re.search(r"latency +293.3 ms +of 300.0 ms .* 98 % +simulated ±20 %", shown(found(3, 1)))
-    several, one = (shown_by(terminal.show_sources, outcome) for outcome in (found(3, 1), found(1, 0)))
+    several, one = (shown_by(details.show_sources, outcome) for outcome in (found(3, 1), found(1, 0)))
     assert "3 cells came of the hardware weights that were tried" in several
     assert "1 removal skipped" in several
     assert "led to this cell (hardware weights x 2)" in one
@@ -202,12 +202,12 @@ def test_a_dead_cell_says_so_and_has_no_latency() -> None:
     assert "(0)" in text
     assert "(3)" in text
     assert "disconnected" in text
-    assert "where the time goes" not in shown_by(terminal.show_layers, outcome)
+    assert "where the time goes" not in shown_by(details.show_layers, outcome)
 
 
 def test_without_latency_nothing_is_said_of_time() -> None:
     outcome = running.measure(Run(), CELL, only=["params"])
-    assert "where the time goes" not in shown_by(terminal.show_layers, outcome)
+    assert "where the time goes" not in shown_by(details.show_layers, outcome)
     assert "No path" not in shown(outcome)
 
 
@@ -215,7 +215,7 @@ def test_a_caveat_stands_beside_its_number() -> None:
     saturated = Reading(3000.0, "", Origin(Word.COMPUTED, "on C=1"), "saturated, a lower bound")
     outcome = replace(measured(), indicators={"linear-regions": saturated})
     assert "linear regions 3,000 (saturated, a lower bound)" in shown(outcome)
-    assert "saturated, a lower bound" in shown_by(terminal.show_sources, outcome)
+    assert "saturated, a lower bound" in shown_by(details.show_sources, outcome)
 
 
 def test_an_emulation_is_called_simulated() -> None:
@@ -237,4 +237,4 @@ def test_the_last_lines_can_be_copied_however_long() -> None:
     ("value", "text"), [(0.0258194, "0.0258"), (71.2005, "71.2"), (28.98, "29.0"), (304.81, "304.8"), (1204.4, "1,204")]
 )
 def test_milliseconds_have_digits_that_mean_something(value: float, text: str) -> None:
-    assert terminal.milliseconds(value) == text
+    assert wording.milliseconds(value) == text

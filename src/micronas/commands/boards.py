@@ -43,7 +43,7 @@ from micronas.origin import Word
 from micronas.run.run import Run
 from micronas.run.setup import graph_of, space_of, task_of
 from micronas.search.search import Watch
-from micronas.views import terminal
+from micronas.views import parts, wording
 
 _SHOWN = 12
 """Operations that a profile's page lists."""
@@ -218,18 +218,18 @@ def _profile_data(table: LatencyTable, path: Path | None) -> dict[str, object]:
 
 def _show_profile(target: Target, table: LatencyTable, path: Path | None, missing: list[str]) -> None:
     screen = console()
-    count = terminal.count(len(table.milliseconds), "operation")
-    screen.print(terminal.heading(f"{table.board}: {count} {table.word} with {table.runtime}", "bold"))
+    count = wording.count(len(table.milliseconds), "operation")
+    screen.print(parts.heading(f"{table.board}: {count} {table.word} with {table.runtime}", "bold"))
     screen.print()
-    screen.print(terminal.indented(_slowest(table, target.clock_hz)))
+    screen.print(parts.indented(_slowest(table, target.clock_hz)))
     if missing:
-        untimed = terminal.count(len(missing), "operation")
-        screen.print(terminal.indented(Text(f"{untimed} untimed, first of all {missing[0]}")))
-    screen.print(terminal.heading("how the numbers were obtained"))
+        untimed = wording.count(len(missing), "operation")
+        screen.print(parts.indented(Text(f"{untimed} untimed, first of all {missing[0]}")))
+    screen.print(parts.heading("how the numbers were obtained"))
     how = [("kernels", f"{table.runtime} {table.kernel_version}, {table.dtype}")]
     how += [(name.replace("_", " "), words) for name, words in table.provenance.items() if name != "clock_hz"]
     how.append(("clock", f"{target.clock_hz / 1e6:g} MHz"))
-    screen.print(terminal.indented(terminal.facts(how)))
+    screen.print(parts.indented(parts.facts(how)))
     _show_path(path)
 
 
@@ -286,14 +286,14 @@ def _calibration_data(calibration: Calibration, target: Target, path: Path) -> d
 
 def _show_calibration(calibration: Calibration, target: Target, path: Path) -> None:
     screen = console()
-    screen.print(terminal.heading(f"{target.name}: calibrated with {calibration.summary}", "bold"))
+    screen.print(parts.heading(f"{target.name}: calibrated with {calibration.summary}", "bold"))
     screen.print()
     scales = [(title(name), f"x {scale:.3f}") for name, scale in sorted(calibration.scales.items())]
     rows = [*scales, ("all others", f"x {calibration.common:.3f}"), ("overhead", f"{calibration.overhead_ms:.3g} ms")]
     rows.append(("", f"scale the simulated figures of {calibration.source}; they stay simulated"))
-    screen.print(terminal.indented(terminal.facts(rows)))
-    screen.print(terminal.heading("how well it predicts what it has not seen"))
-    errors = [("median", f"{calibration.typical_error:.1%}"), ("nine of ten within", terminal.band(calibration.band))]
+    screen.print(parts.indented(parts.facts(rows)))
+    screen.print(parts.heading("how well it predicts what it has not seen"))
+    errors = [("median", f"{calibration.typical_error:.1%}"), ("nine of ten within", wording.band(calibration.band))]
     errors += [("outlier, no say", f"{name}: {error:.0%} off") for name, error in calibration.outliers.items()]
-    screen.print(terminal.indented(terminal.facts(errors)))
+    screen.print(parts.indented(parts.facts(errors)))
     _show_path(path)

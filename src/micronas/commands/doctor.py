@@ -10,7 +10,7 @@ from micronas.commands.flags import AsJson
 from micronas.extras import EXTRAS, how_to_install
 from micronas.plugins import GROUPS, plugins
 from micronas.run.outcome import versions
-from micronas.views import terminal
+from micronas.views import parts
 
 
 def doctor(as_json: AsJson = False) -> None:
@@ -27,12 +27,12 @@ def doctor(as_json: AsJson = False) -> None:
         )
         return
     screen = console()
-    screen.print(terminal.heading("what is installed", "bold"))
+    screen.print(parts.heading("what is installed", "bold"))
     rows = [*versions().items(), ("caches in", str(cache_dir())), *(("plug-in", str(one)) for one in found)]
-    screen.print(terminal.indented(terminal.facts(rows)))
+    screen.print(parts.indented(parts.facts(rows)))
     for one in EXTRAS:
-        screen.print(terminal.heading(f"the extra {one.name}"))
+        screen.print(parts.heading(f"the extra {one.name}"))
         there = [("missing", ", ".join(one.missing))] if one.missing else [("installed", ", ".join(one.modules))]
-        screen.print(terminal.indented(terminal.facts([("adds", one.adds), *there])))
+        screen.print(parts.indented(parts.facts([("adds", one.adds), *there])))
         if one.missing:
             screen.print(Text(f"  {how_to_install(one.name)}"), soft_wrap=True)

@@ -65,7 +65,7 @@ from micronas.run.outcome import Outcome
 from micronas.run.run import Run
 from micronas.run.setup import usual_means
 from micronas.spaces.space import ArchitectureError
-from micronas.views import terminal
+from micronas.views import details, terminal
 
 _RUNS = Path("runs")
 _A_RUN = "its folder or result.json, the start of its name, or last"
@@ -371,6 +371,6 @@ def _show(outcome: Outcome, as_json: bool, *, layers: bool = False, sources: boo
     if not (layers or sources):
         terminal.show(outcome, console())
     if layers:
-        terminal.show_layers(outcome, console())
+        details.show_layers(outcome, console())
     if sources:
-        terminal.show_sources(outcome, console())
+        details.show_sources(outcome, console())

@@ -17,7 +17,7 @@ from micronas.hardware.boards.board import MEMORY, BoardFile, Target
 from micronas.hardware.boards.table import LatencyTable
 from micronas.hardware.boards.target import broken_boards, load_target, target_names, user_folder
 from micronas.origin import Word
-from micronas.views import terminal
+from micronas.views import parts
 
 app = typer.Typer(invoke_without_command=True)
 
@@ -60,11 +60,11 @@ def show(board: TargetName, as_json: AsJson = False) -> None:
     facts += [(name, f"{one.memory[name]:,}") for name in MEMORY]
     facts.append(("latencies", str(one.latency.origin) if one.latency.milliseconds else "none yet: profile it"))
     screen = console()
-    screen.print(terminal.heading(f"{one.name}: {one.title}", "bold"))
+    screen.print(parts.heading(f"{one.name}: {one.title}", "bold"))
     screen.print()
-    screen.print(terminal.indented(terminal.facts(facts)))
-    screen.print(terminal.heading("where the facts are from"))
-    screen.print(terminal.indented(terminal.facts(one.sources.items())))
+    screen.print(parts.indented(parts.facts(facts)))
+    screen.print(parts.heading("where the facts are from"))
+    screen.print(parts.indented(parts.facts(one.sources.items())))
 
 
 @app.command()

@@ -1,63 +1,27 @@
-"""The result page in the terminal: whether it fits, the cell, its numbers, what more would buy, and how we know."""
+"""The result page in the terminal: whether it fits, the cell, its numbers, what more would buy, and why this one."""
 
 from __future__ import annotations
 
 import math
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from rich.bar import Bar
 from rich.cells import cell_len
-from rich.console import Console, Group, RenderableType
-from rich.padding import Padding
-from rich.rule import Rule
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from micronas.deploy.emulation import Emulation
-from micronas.drawing import title
-from micronas.hardware.indicators.breakdown import Breakdown
-from micronas.origin import COMPUTED
-from micronas.run.outcome import Kept, Outcome, Ranked, Reading, Standing, Verdict
-
-_TITLES = {
-    "ntk": "NTK condition number",
-    "linear-regions": "linear regions",
-    "naswot": "NASWOT",
-    "zen-score": "Zen-score",
-    "synflow": "SynFlow",
-    "flops": "FLOPs",
-    "live-flops": "live FLOPs",
-    "params": "parameters",
-    "layers": "layers with weights",
-    "sram": "SRAM",
-    "sram-tflm": "SRAM of TFLite-Micro",
-}
-"""What an indicator is called; others go by their names."""
-
-_MARGIN = 2
-_LABEL = 11
-"""Columns of the words at the left of a page."""
-
-_SIDE_BY_SIDE = 96
-"""Columns from which on two tables of bars stand beside each other."""
+from micronas.run.outcome import Kept, Outcome, Ranked, Standing, Verdict
+from micronas.views.parts import MARGIN, Copied, facts, heading, indented, lines_of, print_parts
+from micronas.views.wording import band_of, count, headline, milliseconds, quantity, titled, word_of
 
 
 def show(outcome: Outcome, console: Console) -> None:
     """Print the page, as wide as the console: what was found, and what a user asks next."""
-    _print(_page(outcome, console.width - _MARGIN), console)
-
-
-def show_layers(outcome: Outcome, console: Console) -> None:
-    """Print where the latency goes: by operation, by part of the skeleton, and layer by layer."""
-    _print(_layers(outcome, console.width - _MARGIN), console)
-
-
-def show_sources(outcome: Outcome, console: Console) -> None:
-    """Print every number with how it was obtained, and what was asked."""
-    _print(_sources(outcome), console)
+    print_parts(_page(outcome, console.width - MARGIN), console)
 
 
 def close(path: Path, console: Console) -> None:
@@ -68,25 +32,7 @@ def close(path: Path, console: Console) -> None:
         ("details", f"micronas show {folder} --layers --sources"),
         ("export", f"micronas export {folder} --format c --out {folder}/c"),
     ):
-        _print([Copied(text, label)], console)
-
-
-@dataclass(frozen=True)
-class Copied:
-    """Text that is copied from the page: however long, no line break is put into it."""
-
-    text: str
-    label: str = ""
-    style: str = ""
-
-    def __rich__(self) -> Text:
-        label = f"{self.label:{_LABEL}}" if self.label else ""
-        return Text(" " * _MARGIN + label, style="dim", end="") + Text(self.text, style=self.style)
-
-
-def _print(parts: Iterable[RenderableType | Copied], console: Console) -> None:
-    for part in parts:
-        console.print(part, soft_wrap=isinstance(part, Copied))
+        print_parts([Copied(text, label)], console)
 
 
 def compare(found: Mapping[str, Outcome | str], console: Console) -> None:
@@ -100,42 +46,12 @@ def compare(found: Mapping[str, Outcome | str], console: Console) -> None:
             continue
         readings = (outcome.indicators.get(each) for each in ("latency", "sram", "flash"))
         numbers = (" ".join(quantity(one.value, one.unit)) if one else "" for one in readings)
-        table.add_row(name, *numbers, Text("\n".join(_lines(outcome.architecture, 40))))
+        table.add_row(name, *numbers, Text("\n".join(lines_of(outcome.architecture, 40))))
     console.print(table)
 
 
-def heading(text: str, style: str = "dim") -> Rule:
-    """A line with words at its left end."""
-    return Rule(Text(text), align="left", style=style)
-
-
-def indented(what: RenderableType) -> Padding:
-    """Something below a heading."""
-    return Padding(what, (0, 0, 0, _MARGIN), expand=False)
-
-
-def facts(pairs: Iterable[tuple[str, str]]) -> Table:
-    """A column of names and a column of words; a name stands once where the words of several lines follow."""
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim", no_wrap=True, min_width=_LABEL - 2)
-    table.add_column()
-    for name, words in pairs:
-        table.add_row(name, Text(words))
-    return table
-
-
-def count(number: int, noun: str) -> str:
-    """`1 cell`, `2 cells`, `1,500 measurements`."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
-
-
-def band(share: float) -> str:
-    """`±20 %`."""
-    return f"±{100 * share:.0f} %"
-
-
 def _page(outcome: Outcome, width: int) -> Iterator[RenderableType | Copied]:
-    yield heading(_headline(outcome), style="bold")
+    yield heading(headline(outcome), style="bold")
     if outcome.limits:
         yield indented(_verdict(outcome))
         yield indented(_limit_bars(outcome, width))
@@ -157,48 +73,7 @@ def _page(outcome: Outcome, width: int) -> Iterator[RenderableType | Copied]:
         yield indented(_front(outcome))
 
 
-def _layers(outcome: Outcome, width: int) -> Iterator[RenderableType | Copied]:
-    yield heading(_headline(outcome), style="bold")
-    if outcome.breakdown is None:
-        yield indented(Text("no latency was asked for, or no path leads from the input to the output"))
-        return
-    yield heading("where the time goes")
-    yield indented(_breakdown(outcome.breakdown, width))
-    yield heading("layer by layer, as they run")
-    yield indented(bars(outcome.breakdown.by_layer(), bar=max(1, min(32, width - 64))))
-
-
-def _sources(outcome: Outcome) -> Iterator[RenderableType | Copied]:
-    yield heading(_headline(outcome), style="bold")
-    yield Copied(outcome.architecture, style="bold")
-    yield heading("how the numbers were obtained")
-    yield indented(facts(_provenance(outcome)))
-    if outcome.rounds:
-        yield heading("how the search got there")
-        yield indented(Group(*map(Text, _rounds(outcome))))
-
-
-def _headline(outcome: Outcome) -> str:
-    seeds = outcome.run.get("seeds")
-    drawn = f"seeds {seeds}" if seeds else f"seed {outcome.seed}"
-    how = f"found by {outcome.search}, {drawn}, in {outcome.seconds:.1f} s"
-    return f"{outcome.target}: {how if outcome.search else outcome.network}"
-
-
-def _lines(architecture: str, width: int) -> list[str]:
-    """The architecture in as few lines as fit, broken only where a node ends."""
-    nodes = architecture.split("+")
-    lines = [nodes[0]]
-    for node in nodes[1:]:
-        if len(lines[-1]) + len(node) + 1 <= width:
-            lines[-1] += f"+{node}"
-        else:
-            lines[-1] += "+"
-            lines.append(node)
-    return lines
-
-
-# --- whether it fits ----------------------------------------------------------------------------
+# --- whether it fits ---------------------------------------------------------------------------
 
 _STYLES = {Verdict.FITS: "bold green", Verdict.IF_RIGHT: "bold yellow", Verdict.NOT: "bold red"}
 
@@ -218,7 +93,7 @@ def _verdict(outcome: Outcome) -> Text:
 def _in_question(one: Kept) -> str:
     """`latency, up to 34.2 ms`."""
     upper = "" if one.upper is None else f" up to {' '.join(quantity(one.upper, one.unit))}"
-    return f"{_titled(one.indicator)}{upper}"
+    return f"{titled(one.indicator)}{upper}"
 
 
 def _limit_bars(outcome: Outcome, width: int) -> Table:
@@ -251,8 +126,8 @@ def _used(one: Kept, outcome: Outcome) -> tuple[str, str, str, str, str]:
     share = "" if one.reached is None else f"{100 * one.reached / one.at_most:.0f} %"
     reading = outcome.indicators.get(one.indicator)
     allowed = " ".join(quantity(one.at_most, one.unit))
-    word = _word(outcome, one.indicator, reading) if reading else ""
-    return _titled(one.indicator), " ".join(quantity(one.reached, one.unit)), f"of {allowed}", share, word
+    word = word_of(outcome, one.indicator, reading) if reading else ""
+    return titled(one.indicator), " ".join(quantity(one.reached, one.unit)), f"of {allowed}", share, word
 
 
 def _whose(limits: Sequence[Kept]) -> Iterator[tuple[str, str]]:
@@ -261,16 +136,12 @@ def _whose(limits: Sequence[Kept]) -> Iterator[tuple[str, str]]:
     reserved = [one.whose for one in limits if one not in asked]
     if reserved:
         yield "reserved", ", ".join(reserved)
-    unkept = [_titled(one.indicator) for one in limits if not one.enforced and one not in asked]
+    unkept = [titled(one.indicator) for one in limits if not one.enforced and one not in asked]
     if unkept:
         yield "no limit", f"of the search: {', '.join(unkept)}"
 
 
-def _titled(name: str) -> str:
-    return _TITLES.get(name, name)
-
-
-# --- numbers ------------------------------------------------------------------------------------
+# --- numbers -----------------------------------------------------------------------------------
 
 
 def _numbers(outcome: Outcome) -> Iterator[tuple[str, str]]:
@@ -281,27 +152,12 @@ def _numbers(outcome: Outcome) -> Iterator[tuple[str, str]]:
         if name not in limited:
             caveat = f" ({reading.caveat})" if reading.caveat else ""
             number = " ".join(filter(None, quantity(reading.value, reading.unit)))
-            said = f"{_titled(name)} {number}{_band(outcome, name)}{caveat}"
+            said = f"{titled(name)} {number}{band_of(outcome, name)}{caveat}"
             words.setdefault(str(reading.origin.word), []).append(said)
     yield from ((word, ", ".join(said)) for word, said in words.items())
 
 
-def _word(outcome: Outcome, name: str, reading: Reading) -> str:
-    """`computed`, `simulated ±20 %`, `computed; disconnected`."""
-    return _said(f"{reading.origin.word}{_band(outcome, name)}", reading)
-
-
-def _band(outcome: Outcome, name: str) -> str:
-    return (
-        f" {band(outcome.breakdown.band)}" if name == "latency" and outcome.breakdown and outcome.breakdown.band else ""
-    )
-
-
-def _said(origin: str, reading: Reading) -> str:
-    return f"{origin}; {reading.caveat}" if reading.caveat else origin
-
-
-# --- why this one -------------------------------------------------------------------------------
+# --- why this one ------------------------------------------------------------------------------
 
 
 def _standing(outcome: Outcome, standing: Standing) -> Iterator[RenderableType | Copied]:
@@ -335,12 +191,12 @@ def _more(outcome: Outcome, standing: Standing) -> str:
         other = standing.more.get(one.indicator)
         if other is not None and other.rank < standing.rank:
             needs = " ".join(quantity(other.needs[one.indicator], one.unit))
-            buys.append(f"of {_titled(one.indicator)} buys rank {other.rank:,} ({needs})")
+            buys.append(f"of {titled(one.indicator)} buys rank {other.rank:,} ({needs})")
         elif other is not None:
-            nothing.append(_titled(one.indicator))
+            nothing.append(titled(one.indicator))
     if nothing:
         buys.append(f"of {' or '.join(nothing)} {'' if buys else 'buys '}nothing")
-    binding = [_titled(name) for name in standing.binding]
+    binding = [titled(name) for name in standing.binding]
     return f"{', '.join(buys)}; {' and '.join(binding) or 'none of them'} bind{'s' if len(binding) < 2 else ''}"
 
 
@@ -348,90 +204,14 @@ def _rejected(outcome: Outcome, best: Ranked) -> str:
     """`needs latency 512.0 ms, 171 % of the limit`: every limit that it breaks, by how much."""
     needs = ((one, best.needs.get(one.indicator, 0.0)) for one in outcome.limits)
     broken = (
-        f"{_titled(one.indicator)} {' '.join(quantity(value, one.unit))}, {100 * value / one.at_most:.0f} %"
+        f"{titled(one.indicator)} {' '.join(quantity(value, one.unit))}, {100 * value / one.at_most:.0f} %"
         for one, value in needs
         if value > one.at_most
     )
     return f"needs {'; '.join(broken)} of the limit"
 
 
-# --- quantities ---------------------------------------------------------------------------------
-
-
-def quantity(value: float | None, unit: str) -> tuple[str, str]:
-    """A number and its unit, scaled so that it reads well: `120.3 MMAC`, `312 ms`, `64.0 KiB`."""
-    if value is None:
-        return "none", ""
-    match unit:
-        case "bytes":
-            return f"{value / 1024:,.1f}", "KiB"
-        case "MAC":
-            return f"{value / 1e6:,.2f}", "MMAC"
-        case "parameters":
-            return f"{value / 1e6:,.3f}", "million"
-        case "ms":
-            return milliseconds(value), "ms"
-        case _:
-            return (f"{value:,.0f}" if value == int(value) else f"{value:,.4g}"), unit
-
-
-def milliseconds(value: float) -> str:
-    """As many digits as mean something: `1,204`, `304.8`, `29.0`, `0.0258`."""
-    return f"{value:,.0f}" if value >= 1000 else f"{value:.1f}" if value >= 10 else f"{value:.3g}"
-
-
-# --- where the time goes ------------------------------------------------------------------------
-
-
-def _breakdown(breakdown: Breakdown, width: int) -> RenderableType:
-    tables = ({title(name): cost for name, cost in breakdown.by_operation().items()}, _in_order(breakdown))
-    if width < _SIDE_BY_SIDE:
-        names = max(len(name) for table in tables for name in table)
-        return Group(bars(tables[0], names=names), Text(), bars(tables[1], names=names))
-    both = Table.grid(padding=(0, 6, 0, 0))
-    both.add_row(*(bars(table, bar=14) for table in tables))
-    return both
-
-
-def _in_order(breakdown: Breakdown) -> dict[str, float]:
-    """Milliseconds of each part of the skeleton as they run; the overhead last."""
-    costs = breakdown.by_stage()
-    order = [*dict.fromkeys(cost.stage for cost in breakdown.costs), "overhead"]
-    return {name: costs[name] for name in order if name in costs}
-
-
-def bars(costs: Mapping[str, float], bar: int = 32, names: int = 0) -> Table:
-    """Milliseconds by name, with their share of the whole as a number and as a bar; widths in columns."""
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True, min_width=names)
-    for _ in range(2):
-        table.add_column(justify="right", no_wrap=True)
-    table.add_column(width=bar)
-    total = sum(costs.values())
-    longest = max(costs.values(), default=0.0)
-    for name, cost in costs.items():
-        table.add_row(name, f"{cost:,.2f} ms", _share(cost / total), Bar(longest, 0, cost, color="cyan"))
-    return table
-
-
-def _share(share: float) -> str:
-    return "< 1 %" if share < 0.005 else f"{100 * share:.0f} %"
-
-
-# --- what was asked, and how we know ------------------------------------------------------------
-
-
-def _rounds(outcome: Outcome) -> Iterable[str]:
-    cells, skipped = len(outcome.finalists), sum(len(one.skipped) for one in outcome.rounds)
-    factor = f"(hardware weights x {outcome.finalists[0].hardware_factor:g})"
-    if cells == 1:
-        yield f"every hardware weight that was tried led to this cell {factor}"
-    else:
-        yield f"{cells} cells came of the hardware weights that were tried; this is the best by performance alone"
-        yield f"it was found with {factor[1:-1]}"
-    if skipped:
-        yield f"{count(skipped, 'removal')} skipped: the limit would have been out of reach"
-
+# --- fronts and firmware -----------------------------------------------------------------------
 
 _SHOWN = 12
 """Networks of a front that the page lists, spread over it; `front.csv` has all."""
@@ -446,7 +226,7 @@ def _front(outcome: Outcome) -> Table:
     shown = sorted({round(at * last / (_SHOWN - 1)) for at in range(_SHOWN)})
     for one in (outcome.front[at] for at in shown):
         numbers = (f"{value:,.6g}" for value in one.needs.values())
-        table.add_row(f"{one.score:.3f}", *numbers, Text("\n".join(_lines(one.architecture, 40))))
+        table.add_row(f"{one.score:.3f}", *numbers, Text("\n".join(lines_of(one.architecture, 40))))
     return table
 
 
@@ -466,37 +246,3 @@ def _emulated(emulation: Emulation) -> Iterable[tuple[str, str]]:
     yield "flash", f"{emulation.flash_bytes / 1024:,.1f} KiB"
     same = "equal to" if emulation.matches_reference else "NOT equal to"
     yield "logits", f"{same} the integer reference's (random int8 weights)"
-
-
-def _provenance(outcome: Outcome) -> Iterable[tuple[str, str]]:
-    yield "network", f"{outcome.network}, int8"
-    if outcome.images:
-        yield "images", outcome.images
-    for names, source in _by_source(outcome.indicators):
-        yield names, source
-        if names == "latency" and outcome.breakdown:
-            yield from (("", line) for line in _expectation(outcome.breakdown))
-    if outcome.measured is not None:
-        measured = count(outcome.measured, "measurement")
-        yield "search", f"{measured} of untrained networks; no label was read"
-
-
-def _by_source(readings: Mapping[str, Reading]) -> Iterable[tuple[str, str]]:
-    """Indicators that are merely counted are told in one line."""
-    plain: list[str] = []
-    for name, reading in readings.items():
-        if reading.origin == COMPUTED and not reading.caveat:
-            plain.append({"flops": "FLOPs", "live-flops": "FLOPs"}.get(name, _titled(name)))
-        else:
-            yield _titled(name), _said(str(reading.origin), reading)
-    if plain:
-        yield "counts", f"computed: {', '.join(dict.fromkeys(plain))}"
-
-
-def _expectation(breakdown: Breakdown) -> Sequence[str]:
-    overhead = f"of it {milliseconds(breakdown.overhead_ms)} ms overhead around the layers"
-    if not breakdown.band:
-        return [overhead]
-    low, high = map(milliseconds, breakdown.range_ms)
-    caution = "" if breakdown.is_calibrated else "; no board was attached"
-    return [f"expect {low} to {high} ms{caution}", overhead]
