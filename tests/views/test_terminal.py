@@ -100,6 +100,14 @@ def everything_found() -> Outcome:
     return replace(outcome, limits=limits, standing=standing, images=images, search="exact")
 
 
+@pytest.mark.parametrize("width", [30, 40, 50])
+def test_nothing_is_lost_where_no_column_fits(width: int) -> None:
+    outcome = everything_found()
+    text, widest = shown(outcome, width), shown(outcome, 400)
+    assert sorted(words_of(text)) == sorted(words_of(widest))
+    assert "…" not in text
+
+
 @pytest.mark.parametrize("width", [60, 80, 100])
 def test_nothing_is_lost_at_any_width_and_the_page_fits_a_screen(width: int) -> None:
     outcome = everything_found()

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from rich.bar import Bar
-from rich.console import Console, RenderableType
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.padding import Padding
 from rich.rule import Rule
 from rich.table import Table
@@ -38,9 +39,23 @@ def print_parts(parts: Iterable[RenderableType | Copied], console: Console) -> N
         console.print(part, soft_wrap=isinstance(part, Copied))
 
 
-def heading(text: str, style: str = "dim") -> Rule:
+@dataclass(frozen=True)
+class Heading:
+    """A line with words at its left end; where they do not fit, the words alone."""
+
+    text: str
+    style: str
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if cell_len(self.text) + 2 > options.max_width:
+            yield Text(self.text, style=self.style)
+        else:
+            yield Rule(Text(self.text), align="left", style=self.style)
+
+
+def heading(text: str, style: str = "dim") -> Heading:
     """A line with words at its left end."""
-    return Rule(Text(text), align="left", style=style)
+    return Heading(text, style)
 
 
 def indented(what: RenderableType) -> Padding:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.bar import Bar
 from rich.cells import cell_len
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -96,11 +96,13 @@ def _in_question(one: Kept) -> str:
     return f"{titled(one.indicator)}{upper}"
 
 
-def _limit_bars(outcome: Outcome, width: int) -> Table:
+def _limit_bars(outcome: Outcome, width: int) -> RenderableType:
     """What is used of what is allowed, a limit a line, and in one word how that is known."""
     rows = [_used(one, outcome) for one in outcome.limits]
     widest = [max(cell_len(row[column]) for row in rows) for column in range(len(rows[0]))]
     bar = min(20, width - sum(widest) - 2 * len(widest))
+    if sum(widest[1:]) + 2 * len(widest) + _SHORTEST_BAR > width:  # no room for columns
+        return Group(*(Text(" ".join(row)) for row in rows))
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(overflow="fold")
     for justify in ("right", "left"):
