@@ -39,13 +39,14 @@ def test_a_kept_run_is_exported_in_its_own_skeleton(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ((CELL, "--format", "onnx"), "unknown format 'onnx'; there are c, firmware"),
+        ((CELL, "--format", "onnx"), "unknown format 'onnx'; there are c, firmware, emulator"),
         ((CELL, "--name", "memcpy"), "'memcpy' is a name of the C library; name the model otherwise"),
+        ((CELL, "--format", "firmware", "--name", "wing"), "the model of an image is called model, not wing"),
         ((DEAD,), f"{DEAD} cannot be exported: "),
         (("nobody",), "nor does 'nobody' name a run in runs"),
         ((CELL, "--format", "firmware", "--target", "raspberry-pi-pico"), "no start-up code for raspberry-pi-pico"),
     ],
-    ids=["format", "name", "dead", "run", "board"],
+    ids=["format", "name", "name of an image", "dead", "run", "board"],
 )
 def test_what_cannot_be_exported_is_one_line(words: tuple[str, ...], message: str, tmp_path: Path) -> None:
     said = micronas("export", *words, *TINY, "--out", str(tmp_path / "out"))

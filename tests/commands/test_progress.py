@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from itertools import pairwise
-from statistics import median
 
 import pytest
 from tests.terminal import CELL, TINY, micronas
@@ -113,7 +112,7 @@ def test_a_terminal_sees_the_time_left_move_and_an_interrupt_loses_no_score() ->
             break
         seen += new
     assert process.wait() == 130
-    assert median(after - before for before, after in pairwise(times)) < 1  # the machine itself may stall once
+    assert max(after - before for before, after in pairwise(times)) < 1
     assert "takes about" in seen
     assert re.search(r"stopped at ntk of .* scores measured so far are kept", " ".join(seen.split()))
     assert "interrupted; no result was written" in seen

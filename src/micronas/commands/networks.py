@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, cast
@@ -196,13 +197,10 @@ def measure(
     if keep is not None and not emulate:
         raise UserError("--keep keeps what --emulate builds; give both")
     names = None if only is None else [name.strip() for name in only.split(",")]
-    try:
-        with progress() as watch:
-            outcome = running.measure(run, text, watch, emulated=emulate, only=names)
-            if keep is not None:
-                running.export(run, text, keep, running.EMULATED)
-    except ArchitectureError as error:
-        raise UserError(f"{error}; nor does {architecture!r} name a run in {runs_folder}") from error
+    with _named_rightly(architecture, runs_folder), progress() as watch:
+        outcome = running.measure(run, text, watch, emulated=emulate, only=names)
+        if keep is not None:
+            running.export(run, text, keep, "emulator")
     _show(outcome, as_json, layers=layers, sources=sources)
 
 
@@ -250,17 +248,23 @@ def export(
 ) -> None:
     """Write a network as C, or as a board's firmware; its weights are random as yet."""
     run, text = _named(architecture, flags_given(locals()), runs_folder)
-    try:
-        with progress() as watch:
-            written = running.export(run, text, out, kind, name, watch)
-    except ArchitectureError as error:
-        raise UserError(f"{error}; nor does {architecture!r} name a run in {runs_folder}") from error
+    with _named_rightly(architecture, runs_folder), progress() as watch:
+        written = running.export(run, text, out, kind, name, watch)
     remark(f"note: {running.RANDOM_WEIGHTS}, seed {run.seed}: trained ones are not in it")
     if as_json:
         print_json({"format": kind, "weights": running.RANDOM_WEIGHTS, "files": [str(path) for path in written]})
     else:
         for path in written:
             print(path)
+
+
+@contextmanager
+def _named_rightly(architecture: str, runs_folder: Path) -> Generator[None]:
+    """What is no architecture of the space might have been meant for a run: say that it is none either."""
+    try:
+        yield
+    except ArchitectureError as error:
+        raise UserError(f"{error}; nor does {architecture!r} name a run in {runs_folder}") from error
 
 
 def _named(

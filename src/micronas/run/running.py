@@ -134,11 +134,8 @@ def _checked(run: object) -> Run:
     return run
 
 
-FORMATS = ("c", "firmware")
-"""What a network is exported as."""
-
-EMULATED = "emulated"
-"""Not for users to ask for by name: C, and the image that the emulator runs."""
+FORMATS = ("c", "firmware", "emulator")
+"""What a network is exported as: sources, a board's image, or sources with the image that the emulator runs."""
 
 RANDOM_WEIGHTS = "random weights"
 """What every file of an export says of its weights."""
@@ -154,8 +151,10 @@ def export(
     """
     from micronas.deploy.export import export_c, export_emulated, export_firmware
 
-    if kind not in (*FORMATS, EMULATED):
+    if kind not in FORMATS:
         raise catalog.unknown(kind, "format", FORMATS)
+    if kind != "c" and name != "model":
+        raise UserError(f"the model of an image is called model, not {name}; --name is of --format c")
     parts = set_up(_checked(run).anchored(), watch)
     candidate = parts.start.of(parts.start.space.parse(architecture))
     words = candidate.space.describe(candidate.choices, candidate.task)
@@ -170,7 +169,7 @@ def export(
     try:
         if kind == "c":
             return export_c(graph, folder, name, seed, provenance)
-        if kind == EMULATED:
+        if kind == "emulator":
             return export_emulated(graph, folder, target, seed, provenance)
         return export_firmware(graph, folder, target, seed, provenance)
     except Disconnected as error:
