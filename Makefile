@@ -19,7 +19,7 @@ test: .venv/installed-dev  ## Format, lint, types, floors, tests and examples: w
 	$(BIN)/ruff check
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "slow or not slow" $(ARGS)
 
 format: .venv/installed-dev  ## Rewrite the code as `make test` wants it
 	$(BIN)/ruff check --fix

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,17 @@ def tolerance(where: Where) -> float:
     return FLOAT32.get(re.sub(r"\[\d+\]$", "", where[-1]), EXACT)
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+SLOW = ("exact", "exact within a limit", "exact by weights", "scores", "what fits by default")
+"""Scenarios that score a whole space with the real batch."""
+
+
+def scenarios() -> Iterator[Any]:
+    for scenario in SCENARIOS:
+        marks = [pytest.mark.slow] if scenario.name in SLOW else []
+        yield pytest.param(scenario, id=scenario.name, marks=marks)
+
+
+@pytest.mark.parametrize("scenario", [*scenarios()])
 def test_the_answer_is_the_kept_one(scenario: Scenario) -> None:
     assert list(differences(kept()[scenario.name], answer(scenario), tolerance)) == []
 

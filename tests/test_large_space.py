@@ -221,6 +221,7 @@ print(int(status.partition("VmHWM:")[2].split()[0]) / 1024)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the peak is told in another way")
 def test_all_of_it_fits_half_a_gigabyte() -> None:
     command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{WHOLE}"]

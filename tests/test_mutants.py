@@ -84,6 +84,7 @@ def test_what_only_says_is_left_alone(toy: Path) -> None:
     assert {each.line for each in mutants(toy)} == {7, 10, 12, 15, 17, 19, 23, 24}
 
 
+@pytest.mark.slow
 def test_a_sample_repeats_by_seed_and_has_mutants_of_every_module() -> None:
     sources = [Source(ROOT, path) for path in judges(ROOT, ROOMS) if "/network/" in path]
     first = sampled(sources, 70, seed=1)

@@ -86,6 +86,7 @@ def mine(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     return installed
 
 
+@pytest.mark.slow
 def test_the_pages_lists_and_laws_hold(mine: Installed) -> None:
     listed = {one["name"]: one for one in json.loads(mine.micronas("indicators", "--json").stdout)}
     assert (listed["traffic"]["unit"], listed["traffic"]["better"]) == ("bytes", "lower")

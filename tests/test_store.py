@@ -254,6 +254,7 @@ def rows_in(path: Path) -> int:
     return int(str(sql(path, "SELECT count(*) FROM scores")[0][0]))
 
 
+@pytest.mark.slow
 def test_killed_twenty_times_at_random_moments_and_finished(tmp_path: Path) -> None:
     expected = finish(start(tmp_path / "undisturbed.sqlite3", 0))
     path, chance = tmp_path / "scores.sqlite3", random.Random(4)

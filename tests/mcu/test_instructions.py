@@ -56,3 +56,41 @@ def test_every_byte_is_of_some_instruction(code: str) -> None:
     found = decode(octets, 0x100)
     assert [one.address_of - 0x100 for one in found] == [*instruction_offsets(octets)]
     assert sum(one.size for one in found) == len(octets)
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "is_shifted"),
+    [
+        ("01f1ff00", "add.w r0, r1, #0xff", False),
+        ("01f1ff10", "add.w r0, r1, #0xff00ff", False),
+        ("01f1ff20", "add.w r0, r1, #-0xff0100", False),
+        ("01f1ff30", "add.w r0, r1, #-1", False),
+        ("01f58070", "add.w r0, r1, #0x100", True),
+    ],
+)
+def test_a_constant_of_eight_bits_moved_up_goes_through_the_shifter(code: str, text: str, is_shifted: bool) -> None:
+    found = one(code)
+    assert " ".join(found.text.split()).replace("0xffffffff", "-1") == text
+    assert (found.group is Group.SHIFTED) == is_shifted
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "early", "reads"),
+    [
+        ("c1ea0200", "pkhbt r0, r1, r2", ("r2",), {"r1"}),
+        ("41fa82f0", "sxtab r0, r1, r2", ("r2",), {"r1"}),
+        ("c1f30710", "ubfx r0, r1, #4, #8", ("r1",), set()),
+    ],
+)
+def test_what_is_shifted_or_extracted_from_is_needed_early(
+    code: str, text: str, early: tuple[str, ...], reads: set[str]
+) -> None:
+    found = one(code)
+    assert " ".join(found.text.split()) == text
+    assert (found.early, set(found.reads)) == (early, reads)
+
+
+@pytest.mark.parametrize(("code", "count"), [("0818", 1), ("30b5", 3), ("06c8", 2), ("d1e90023", 2)])
+def test_a_multiple_access_counts_its_registers(code: str, count: int) -> None:
+    """adds; push {r4, r5, lr}; ldm r0!, {r1, r2}; ldrd r2, r3, [r1]."""
+    assert one(code).count == count

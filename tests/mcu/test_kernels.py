@@ -267,3 +267,24 @@ def test_the_reciprocals_of_a_mean_are_exact() -> None:
         wide = 2**31 // count + 1 if count > 1 else 2**31 - 1
         assert int(np.abs(total).max()) < 2**15
         np.testing.assert_array_equal((((total * wide) >> 16) + 2**14) >> 15, want)
+
+
+@pytest.mark.parametrize(
+    ("signature", "scratch_bytes"),
+    [
+        (Signature(Kind.LINEAR, (1, 1, 5), (1, 1, 3)), 2 * 4 * 2),  # linear.c: its inputs as 16 bits, four by four
+        (Signature(Kind.LINEAR, (1, 1, 8), (1, 1, 3)), 2 * 4 * 2),
+        (Signature(Kind.RELU, (3, 3, 2), (3, 3, 2)), 256),  # relu.c: a table of what each byte becomes
+        (Signature(Kind.ADD, (3, 3, 2), (3, 3, 2), operands=2), 0),
+    ],
+)
+def test_kernels_ask_for_the_scratch_that_their_sources_say(signature: Signature, scratch_bytes: int) -> None:
+    assert operator(signature).scratch_bytes == scratch_bytes
+
+
+def test_stages_of_an_add_that_are_not_used_are_zero() -> None:
+    signature = Signature(Kind.ADD, (2, 2, 4), (2, 2, 4), operands=2)
+    fields = operator(signature).fields(sample(signature).constants)
+    unused = {name: value for name, value in fields.items() if name.startswith(("stages[1]", "stages[2]"))}
+    assert set(unused.values()) == {0}
+    assert any(value for name, value in fields.items() if name.startswith("stages[0]"))

@@ -13,7 +13,7 @@ import pytest
 from micronas.mcu.cores import CORES
 from micronas.mcu.elf import ElfImage
 from micronas.mcu.emulator import Machine
-from micronas.mcu.instructions import Group, Instruction, decode
+from micronas.mcu.instructions import FLAGS, Group, Instruction, decode
 from micronas.mcu.pipelines import PIPELINES, Cause, State
 from micronas.mcu.timing import time_call
 from micronas.mcu.toolchain import Toolchain
@@ -189,3 +189,48 @@ def test_what_the_decoder_does_not_know_is_said_and_slow() -> None:
     (strange,) = decode(bytes.fromhex("00ee00ee")[:2] + bytes.fromhex("00ff"), 0)[:1]
     assert not strange.known
     assert strange.group is Group.SYSTEM
+
+
+def cycles(core: str, *instructions: Instruction) -> float:
+    """From an empty pipeline until the last has issued."""
+    state = State()
+    for instruction in instructions:
+        PIPELINES[core].issue(state, instruction)
+    return sum(state.costs.values())
+
+
+def made(group: Group, *, reads: tuple[str, ...] = (), writes: tuple[str, ...] = (), conditional: bool = False):
+    return Instruction("", 0, 4, group, reads=reads, writes=writes, conditional=conditional)
+
+
+@pytest.mark.parametrize("core", ["cortex-m7", "cortex-m33"])
+def test_a_base_that_an_access_moves_is_there_for_the_next_access(core: str) -> None:
+    """Long before what was loaded: the adder of addresses writes it back in the cycle of its issue."""
+    moving = [
+        Instruction("", 0, 4, Group.LOAD, address=("r1",), writes=(to, "r1"), bases=("r1",), offset=0)
+        for to in ("r2", "r3", "r4")
+    ]
+    assert cycles(core, *moving) == 3
+    assert cycles(core, moving[0], made(Group.SIMPLE, reads=("r1",), writes=("r5",))) == (
+        1 if core == "cortex-m7" else 2
+    )
+
+
+def test_flags_are_there_in_the_next_cycle_whatever_the_result_waits_for() -> None:
+    slow = made(Group.SATURATE, reads=("r1",), writes=("r0", FLAGS))
+    assert cycles("cortex-m7", slow, made(Group.SIMPLE, reads=("r2", FLAGS), writes=("r3",), conditional=True)) == 2
+    assert cycles("cortex-m7", slow, made(Group.MULTIPLY, reads=("r2", FLAGS), writes=("r3",), conditional=True)) == 2
+    assert cycles("cortex-m7", slow, made(Group.SIMPLE, reads=("r0",), writes=("r3",))) == 3
+
+
+@pytest.mark.parametrize(
+    ("core", "group", "latency"),
+    [
+        ("cortex-m7", Group.FLOAT, 3),
+        ("cortex-m7", Group.FLOAT_MOVE, 3),
+        ("cortex-m7", Group.FLOAT_ACCUMULATE, 5),
+        ("cortex-m33", Group.FLOAT_ACCUMULATE, 3),
+    ],
+)
+def test_a_result_is_there_after_its_latency(core: str, group: Group, latency: int) -> None:
+    assert cycles(core, made(group, writes=("s0",)), made(Group.FLOAT, reads=("s0",), writes=("s1",))) == 1 + latency

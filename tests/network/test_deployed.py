@@ -6,7 +6,7 @@ import pytest
 from tests.networks import tiny
 
 from micronas.network.builder import GraphBuilder
-from micronas.network.deployed import deploy
+from micronas.network.deployed import cost, deploy
 from micronas.network.graph import Graph, Layers
 from micronas.network.identity import function_key, live_key
 from micronas.network.legalised import legalise
@@ -128,3 +128,16 @@ def test_a_pool_of_a_sum_is_the_sum_of_pools_as_a_function_only() -> None:
     assert live_key(one) != live_key(other)
     assert function_key(one) == function_key(other)
     assert function_key(cell(*"333000")) == "disconnected"
+
+
+def test_the_price_of_a_graph_counts_multiplications_then_what_is_read_and_written() -> None:
+    draw = GraphBuilder((4, 4, 2))
+    three, one = draw.conv("three", "input", 3, kernel=3), draw.conv("one", "input", 3)
+    both = draw.add("sum", (three, one), draw.shape(one))
+    draw.linear("head", draw.global_pool("pool", both), 5)
+    image, maps = 4 * 4 * 2, 4 * 4 * 3
+    layers = [(image, image), (image, maps), (image, maps), (2 * maps, maps), (maps, 3), (3, 5)]
+    signature_of_input = deploy(draw.graph()).layers[0].signature
+    read = sum(its for its, _ in layers[1:]) + signature_of_input.operands * image
+    written = sum(its for _, its in layers)
+    assert cost(deploy(draw.graph())) == (4 * 4 * (3 * 3 * 2 * 3 + 2 * 3) + 3 * 5, read + written)

@@ -211,3 +211,13 @@ def test_a_square_window_is_one_whose_axes_agree() -> None:
     square = Signature.square(Kind.CONV, (8, 8, 3), (4, 4, 5), 3, 2, (0, 1), relu_in=True)
     assert square == Signature(Kind.CONV, (8, 8, 3), (4, 4, 5), (3, 3), (2, 2), ((0, 1), (0, 1)), relu_in=True)
     assert Signature.square(Kind.ADD, IMAGE, IMAGE, operands=2) == Signature(Kind.ADD, IMAGE, IMAGE, operands=2)
+
+
+def test_a_mean_may_have_all_its_operands_and_no_more() -> None:
+    draw = GraphBuilder((2, 2, 3))
+    relu = draw.relu("relu", "input")
+    for operands in (2, 3):
+        draw.mean(f"of {operands}", ("input", relu), (2, 2, 3), operands=operands)
+    draw.mean("of 1", ("input", relu), (2, 2, 3), operands=1)
+    with pytest.raises(GraphError, match="has 1 operands, but reads 2 layers"):
+        draw.graph()

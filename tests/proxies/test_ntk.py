@@ -224,3 +224,10 @@ class TestCoupled:
 
     def test_disconnected_is_infinite(self):
         assert Ntk(batch=5, mode="coupled").measure(lower(DISCONNECTED)) == np.inf
+
+
+def test_singular_is_by_the_size_of_the_batch_not_by_how_many_kernels_there_are():
+    epsilon = float(np.finfo(np.float32).eps)
+    kernels = np.broadcast_to(np.diag([1.0, 3 * epsilon]), (1, 100, 2, 2))
+    np.testing.assert_allclose(condition_numbers(kernels, epsilon), np.full((1, 100), 1 / (3 * epsilon)))
+    assert np.isinf(condition_numbers(np.diag([1.0, 1.9 * epsilon]), epsilon))

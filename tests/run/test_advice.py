@@ -21,6 +21,7 @@ EMPTY = "|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|"
 FULL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|"
 
 
+@pytest.mark.slow
 def test_a_flag_that_is_said_to_help_does() -> None:
     """Memory out of reach: with every flag that is named, the nearest network keeps the same limit."""
     with pytest.raises(Unreachable) as caught:
@@ -49,6 +50,7 @@ def test_the_gentlest_change_is_named() -> None:
     assert needs[0] <= 1500 < needs[1]
 
 
+@pytest.mark.slow
 def test_nothing_is_promised_where_nothing_is_known_to_help() -> None:
     parts = set_up(replace(TINY, limits={"sram": 1.0}))
     assert smaller(parts.start.of(parts.start.space.parse(EMPTY)), parts.objective.limits) == ""

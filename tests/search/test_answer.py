@@ -53,6 +53,7 @@ def settings(name: str) -> dict[str, int]:
     return {"samples": 20} if name == "random" else {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(SEARCHES))
 def test_every_search_answers_with_the_cheapest_form(name: str) -> None:
     for seed in range(3):

@@ -227,3 +227,8 @@ def test_exported_rows_are_all_architectures_or_each_network_once(repeats: int) 
             assert float(row["score"]) == pytest.approx(expected[network], abs=1e-12)
             draws = [LOWER.with_seed(2 * repeats + repeat) for repeat in range(repeats)]
             assert float(row["lower[2]"]) == np.mean([draw.measure(network.graph) for draw in draws])
+
+
+def test_by_default_three_things_weigh_alike_and_ten_are_reported() -> None:
+    assert FINALISTS == 10
+    assert ExactSearch().default_terms == dict.fromkeys(("ntk", "linear-regions", "live-flops"), 1.0)

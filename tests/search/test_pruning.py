@@ -257,3 +257,26 @@ def test_progress_is_told_in_rounds_of_all_runs() -> None:
     assert [done for done, _, _ in told] == sorted(done for done, _, _ in told)
     assert told[-1][0] == told[-1][1] == 3 * len(HARDWARE_FACTORS)
     assert [what for _, _, what in told[:2]] == [LOOKING_AHEAD, "run 1 of 8, round 1: 12 candidates"]
+
+
+def test_weights_of_hardware_double_from_an_eighth_and_none_is_among_them() -> None:
+    assert (0.0, *(2.0**power for power in range(-3, 4))) == HARDWARE_FACTORS
+
+
+def test_the_rounds_are_those_that_led_to_the_answer() -> None:
+    """Of all that were pruned with different weights of hardware."""
+    objective = Objective((Term(LOWER), Term(HIGHER)), (), (Limit(Weight(), 9.0),))
+    answers = {}
+    for seed in range(4):
+        found = PruningSearch(seed).run(START, objective)
+        struck = [removal for step in found.steps for removal in step.struck]
+        choices = Choices(
+            tuple(
+                tuple(option for option in options if Removal(decision, option) not in struck)
+                for decision, options in enumerate(START.choices.alive)
+            )
+        )
+        left = [one for one in START.of(choices).completions() if one.canonical == found.candidate]
+        assert left
+        answers[found.candidate] = len(found.finalists)
+    assert max(answers.values()) > 1  # or there was nothing to choose

@@ -73,3 +73,11 @@ def test_hardware_terms_weigh_in_their_own_direction() -> None:
 
 def _weight(candidate: Candidate) -> float:
     return Weight().measure(candidate.graph)
+
+
+def test_by_default_two_things_weigh_alike() -> None:
+    assert RandomSearch().default_terms == dict.fromkeys(("ntk", "linear-regions"), 1.0)
+
+
+def test_a_small_space_that_has_fewer_than_asked_for_needs_no_word() -> None:
+    assert RandomSearch(samples=1000).run(START, DRAWN).notes == ()

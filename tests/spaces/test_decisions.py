@@ -35,3 +35,12 @@ def test_completions_are_every_architecture_once() -> None:
 def test_an_option_can_be_struck_wherever_another_is_left() -> None:
     assert OPEN.without_option("none").alive == (("conv",), ("conv", "skip"), ("conv",))
     assert OPEN.fixed(1, "skip").alive[1] == ("skip",)
+
+
+@pytest.mark.parametrize("decision", range(3))
+def test_a_decision_can_be_taken_and_the_others_stay(decision: int) -> None:
+    taken = OPEN.fixed(decision, "conv")
+    assert taken.alive[decision] == ("conv",)
+    assert [taken.alive[at] for at in range(3) if at != decision] == [
+        OPEN.alive[at] for at in range(3) if at != decision
+    ]

@@ -1,6 +1,6 @@
 """Small wrong edits of the source, a seeded sample of which the tests must notice.
 
-    python -m tools.mutants [--seed 0] [--mutants 400] [--only search ...] [--again]
+    python -m tools.mutants [--seed 0] [--mutants 420] [--only search ...] [--again]
 
 Fails if fewer than 85 % of a module's mutants are noticed. Verdicts are kept in .mutants/verdicts.json.
 """
@@ -45,7 +45,7 @@ def main(
     """Asks, judges, keeps and reports: the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
-    parser.add_argument("--mutants", type=int, default=400, help="about how many; more if each module is to get a few")
+    parser.add_argument("--mutants", type=int, default=420, help="about how many; more if each module is to get a few")
     parser.add_argument("--only", nargs="+", default=[""], metavar="PART", help="modules whose path contains this")
     parser.add_argument("--again", action="store_true", help="only those that survived the last run")
     parser.add_argument("--workers", type=int, default=2, help="how many at a time")

@@ -16,7 +16,7 @@ from cosmic_ray.mutating import mutate_code  # pyright: ignore[reportMissingImpo
 from cosmic_ray.operators.provider import OperatorProvider  # pyright: ignore[reportMissingImports]
 from tools.mutants.rooms import is_compiled
 
-LEAST, COMPILED = 8, 4
+LEAST, COMPILED = 4, 2
 """Mutants of each module that has as many places, and of one that is compiled; the rest of a sample goes by size."""
 
 # Replacements that only a test can tell from the truth: arithmetic stays arithmetic, bits stay bits, an order moves by
@@ -44,8 +44,14 @@ OPERATORS = (
 _DECORATORS = ("cache", "lru_cache", "wraps", "override", "final", "overload", "abstractmethod", "runtime_checkable")
 """Without these a program computes the same."""
 
-_GUARDS = ("strict", "maxsize", "digest_size", "repr", "covariant", "contravariant")
+_GUARDS = ("strict", "maxsize", "digest_size", "repr", "nogil", "covariant", "contravariant")
 """Keyword arguments that change nothing in a program that is right."""
+
+_TUNING = (
+    *("_AT_ONCE", "_ATTEMPTS", "_BEGINNINGS", "_BITS", "_CHUNK", "_COMPARED", "_EACH_S", "_FEW", "_MANY", "_PARTS"),
+    *("_PATIENCE_S", "_SAMPLED", "_SEEN", "LANES", "LARGEST_BYTES", "LONG_S", "MOST_DRAWN", "STATES"),
+)
+"""Constants that decide how long something takes, or may take, and when progress is told."""
 
 
 @dataclass(frozen=True)
@@ -146,9 +152,11 @@ _OPERATORS: dict[str, Any] = {name: _provider[name]() for name in OPERATORS}
 
 
 def _only_says(node: Any) -> bool:
-    """Whether a part of a program computes nothing: annotations, errors, arguments of decorators, guards."""
+    """Whether a part of a program computes nothing: annotations, errors, guards, tuning, protocols."""
     if node.type == "decorator":
-        return node.children[1].get_code().strip().rpartition(".")[2] in _DECORATORS
+        name = node.children[1].get_code().partition("(")[0].strip().rpartition(".")[2]
+        if name in _DECORATORS or (name == "dataclass" and not _has_fields(node)):
+            return True
     while (around := node.parent) is not None:
         match around.type:
             case "raise_stmt" | "decorator" | "tfpdef":
@@ -159,8 +167,26 @@ def _only_says(node: Any) -> bool:
                 return True
             case "argument" if around.children[0].get_code().strip() in _GUARDS:
                 return True
+            case "expr_stmt" if around.children[0].get_code().strip() in _TUNING:
+                return True
+            case "classdef" if "Protocol" in getattr(around.get_super_arglist(), "get_code", str)():
+                return True
             case "if_stmt" if around.children[1].get_code().strip() == "TYPE_CHECKING":
                 return True
             case _:
                 node = around
     return False
+
+
+def _has_fields(decorator: Any) -> bool:
+    """Whether a decorated class names fields of its own; without, `@dataclass` says again what its base said."""
+    decorated = decorator.parent
+    while decorated.type != "decorated":
+        decorated = decorated.parent
+    body = decorated.children[-1].children[-1]
+    return any(part.type == "annassign" for line in body.children for part in getattr(_statement(line), "children", ()))
+
+
+def _statement(line: Any) -> Any:
+    """What stands on a line of a class."""
+    return line.children[0] if line.type == "simple_stmt" else line

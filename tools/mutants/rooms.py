@@ -28,7 +28,7 @@ ROOMS = (
     ),
     Room(
         modules=("search/*.py", "objective.py", "budget.py", "candidate.py"),
-        tests=("search/*.py", "test_objective.py", "test_budget.py", "contracts/test_searches.py"),
+        tests=("search/*.py", "test_[lo]*.py", "test_budget.py", "contracts/test_searches.py"),
     ),
     Room(
         modules=("hardware/planning/*.py", "hardware/indicators/memory.py"),
@@ -52,7 +52,7 @@ ROOMS = (
     ),
     Room(
         modules=("spaces/**/*.py",),
-        tests=("spaces/**/*.py", "contracts/test_spaces.py", "search/test_census.py"),
+        tests=("spaces/**/*.py", "contracts/test_spaces.py", "search/test_census.py", "test_large_space.py"),
     ),
     Room(
         modules=("proxies/**/*.py",),

@@ -35,7 +35,7 @@ COPIED = ("src", "tests", "examples", "pyproject.toml")
 SLOW_S = 10.0
 """A test that takes longer judges no mutant."""
 
-JUDGED_S = 25.0
+JUDGED_S = 16.0
 """What all the tests that judge a mutant usually take; those of its own module may take longer."""
 
 COMPILING_S = 120.0
@@ -44,7 +44,7 @@ COMPILING_S = 120.0
 
 def patience_s(usual_s: float) -> float:
     """After so long a test that usually takes `usual_s` counts as one that never ends."""
-    return 15 + 5 * usual_s
+    return 20 + 5 * usual_s
 
 
 class Watch:

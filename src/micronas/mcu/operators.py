@@ -57,7 +57,6 @@ class Operator:
         operands: how many tensors it reads; from two on, the second argument is an array of pointers.
         geometry: the fields that the signature alone decides, by name.
         scratch_bytes: what the last argument must point to (4-byte aligned), the same on every core.
-        in_place: whether the output may be one of the operands.
         streams: what it reads and how often, for the timing model's memory terms.
     """
 
@@ -66,7 +65,6 @@ class Operator:
     geometry: Mapping[str, int]
     scratch_bytes: int = 0
     operands: int = 1
-    in_place: bool = False
     streams: tuple[Stream, ...] = ()
 
     @property
@@ -119,7 +117,6 @@ def operator(signature: Signature) -> Operator:
         geometry,
         scratch_bytes,
         operands=signature.operands,
-        in_place=signature.kind is Kind.ADD,
         streams=_streams(signature),
     )
 

@@ -64,6 +64,7 @@ def weights_key(graph: Graph) -> str:
     return _digest("\n".join(f"{layer.name} {_exactly(layer.signature)} {' '.join(layer.inputs)}" for layer in network))
 
 
+@lru_cache(maxsize=10_000)
 def _exactly(signature: Signature) -> str:
     """A signature in words that no other has: what reads aloud leaves out usual paddings."""
     return f"{signature} {signature.padding}"

@@ -9,8 +9,8 @@ import pytest
 
 from micronas.errors import UserError
 from micronas.hardware.boards.board import TargetError
-from micronas.hardware.boards.table import UntimedOperation
-from micronas.hardware.boards.target import BUNDLED, load_target, target_names, user_folder
+from micronas.hardware.boards.table import OUR_RUNTIME, UntimedOperation
+from micronas.hardware.boards.target import BUNDLED, load_target, table_path, target_names, user_folder
 from micronas.network.signature import Kind, Signature
 
 BOARD = (BUNDLED / "nucleo-f746zg.toml").read_text(encoding="utf-8")
@@ -70,6 +70,7 @@ def test_a_table_of_another_board_is_refused(tmp_path: Path) -> None:
         ("wait_states = 7\n", "wait_states = 7\nwaits = 7\n", "unknown key memory.waits; there are wait_states"),
         ("[[sram]]", "[[ram]]", "unknown key 'ram'"),
         ('sram = "Zephyr', 'ram = "Zephyr', "sources does not say where sram is from"),
+        ('"memory.bus_cycles" = "', '"memory.bus" = "', "sources does not say where memory.bus_cycles is from"),
     ],
 )
 def test_a_wrong_file_is_one_line_with_file_and_line(tmp_path: Path, find: str, replace: str, complaint: str) -> None:
@@ -84,3 +85,8 @@ def test_a_wrong_file_is_one_line_with_file_and_line(tmp_path: Path, find: str, 
 def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(TargetError, match=r"cannot read .*none\.toml: No such file"):
         load_target(tmp_path / "none.toml")
+
+
+def test_a_users_table_is_kept_by_board_and_runtime() -> None:
+    assert table_path("mine", OUR_RUNTIME).name == "mine.csv"
+    assert table_path("mine", "CMSIS-NN 7/x").name == "mine.CMSIS-NN-7-x.csv"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from tests.networks import lowered
 
 from micronas.hardware.indicators.flash import Flash, code_bytes, constant_bytes, image_bytes
 from micronas.mcu.operators import operator
+from micronas.mcu.samples import sample
 from micronas.network.deployed import deploy
+from micronas.network.signature import Kind, Signature
 from micronas.testing.doubles import START
 
 
@@ -27,3 +31,13 @@ def test_the_images_of_a_space_are_those_of_its_networks() -> None:
     flash = Flash()
     slow = flash.measure_many([one.graph for one in START.completions()])
     assert flash.of_all(START).tolist() == np.where(np.isfinite(slow), slow, np.inf).tolist()
+
+
+def test_constants_are_whole_words() -> None:
+    """27 weights, and of each of three channels a bias, a multiplier and a shift; every array fills its last word."""
+    conv = Signature.square(Kind.CONV, (4, 4, 1), (4, 4, 3), 3, 1, (1, 1))
+    fields = operator(conv).fields(sample(conv).constants).values()
+    arrays = [value for value in fields if not isinstance(value, int)]
+    assert 27 in [array.nbytes for array in arrays]
+    words = sum(math.ceil(array.nbytes / 4) for array in arrays)
+    assert constant_bytes(conv) == 4 * (len(fields) + words)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import pairwise
 
 import pytest
@@ -19,11 +20,14 @@ from micronas.hardware.indicators.flash import Flash, code_bytes, constant_bytes
 from micronas.hardware.indicators.latency import Latency
 from micronas.hardware.indicators.memory import Sram, SramTflm
 from micronas.hardware.indicators.prices import own_layers, own_operations
+from micronas.network.builder import GraphBuilder
+from micronas.network.graph import Graph
 from micronas.network.signature import Kind, Signature
 from micronas.origin import Word
-from micronas.spaces.decisions import Removal
+from micronas.spaces.decisions import Choices, Removal
 from micronas.spaces.nasbench201.cell import OPERATIONS
 from micronas.spaces.nasbench201.space import NasBench201
+from micronas.spaces.space import SearchSpace
 from micronas.task import Task
 
 START = everything(NasBench201(), Task())
@@ -190,3 +194,39 @@ def test_our_kernels_need_scratch_memory_and_those_of_tflite_micro_are_not_charg
     assert (ours > tflm).any()
     joined = [Removal(2, "nor_conv_3x3")]
     assert Sram().prices(START, joined).tolist() == SramTflm().prices(START, joined).tolist() == [3 * 16 * 1024]
+
+
+@dataclass(frozen=True)
+class Joined(SearchSpace):
+    """One decision: what stands between the stem and the head, of which two options of three end in a sum."""
+
+    @property
+    def name(self) -> str:
+        return "joined"
+
+    def everything(self) -> Choices:
+        return Choices((("deep", "plain", "wide"),))
+
+    def lower(self, choices: Choices, task: Task) -> Graph:
+        ((option,),) = choices.alive
+        draw = GraphBuilder(task.input_shape)
+        at = draw.conv("stem", "input", 8)
+        if option != "plain":
+            branches = [draw.conv(f"{option}{n}", at, 8) for n in range(1 if option == "deep" else 2)]
+            at = draw.add("sum", (at, *branches), draw.shape(at))
+        draw.linear("head", draw.global_pool("pool", at), task.classes)
+        return draw.graph()
+
+    def canonical(self, choices: Choices) -> Choices:
+        return choices
+
+
+@pytest.mark.parametrize(("option", "convolutions", "sums"), [("deep", 1, 1), ("plain", 0, 0), ("wide", 2, 1)])
+def test_a_sum_that_is_not_there_with_every_option_is_the_options_own(
+    option: str, convolutions: int, sums: int
+) -> None:
+    start = everything(Joined(), Task((8, 8, 3)))
+    own = [layer.signature.kind for layer in own_layers(start, 0, option)]
+    assert (own.count(Kind.CONV), own.count(Kind.ADD)) == (convolutions, sums)
+    ran = [signature.kind for signature in own_operations(start, 0, option)]
+    assert (ran.count(Kind.CONV), ran.count(Kind.ADD)) == (convolutions, sums)

@@ -14,6 +14,7 @@ from micronas.network.builder import GraphBuilder
 from micronas.network.graph import Graph, Layer
 from micronas.network.signature import Kind, Padding, Pair, Signature
 from micronas.proxies.engine.backend import BackendName
+from micronas.proxies.engine.choose import choose
 from micronas.proxies.linear_regions import LinearRegions
 from micronas.proxies.naswot import Naswot
 from micronas.proxies.ntk import Ntk
@@ -116,3 +117,19 @@ class TestByAxis:
         graph = keyword_spotter()
         score = ZenScore(batch=5, seed=3, precision="float64", backend=backend).measure(graph)
         assert score == pytest.approx(zen_score(graph, 5, 3), abs=1e-11)
+
+
+def test_what_is_padded_is_zero_though_other_numbers_lay_there() -> None:
+    """The larger image takes the place of a wide one that nobody reads any more."""
+    shape, wide, narrow, padded = (5, 5, 2), (5, 5, 16), (5, 5, 3), (7, 7, 3)
+    layers = [Layer("input", Signature(Kind.INPUT, shape, shape))]
+    layers.append(Layer("expand", Signature.square(Kind.CONV, shape, wide, 3, 1, (1, 1)), ("input",)))
+    layers.append(Layer("relu", Signature(Kind.RELU, wide, wide), ("expand",)))
+    layers.append(Layer("project", Signature.square(Kind.CONV, wide, narrow, 3, 1, (1, 1)), ("relu",)))
+    layers.append(Layer("pad", Signature.square(Kind.PAD, narrow, padded, padding=(1, 1)), ("project",)))
+    layers.append(Layer("relu2", Signature(Kind.RELU, padded, padded), ("pad",)))
+    layers.append(Layer("pool", Signature(Kind.GLOBAL_POOL, padded, (1, 1, 3)), ("relu2",)))
+    layers.append(Layer("linear", Signature(Kind.LINEAR, (1, 1, 3), (1, 1, 3)), ("pool",)))
+    graph, images = Graph(tuple(layers)), Gaussian().batch(shape, 6, 0)[None]
+    fast, slow = (choose(name, "cpu", "float64").agreements([graph], images, [0]) for name in ("numba", "torch"))
+    np.testing.assert_array_equal(fast, slow)

@@ -209,3 +209,24 @@ def test_nothing_is_no_number_of_a_probe(probe: Probe) -> None:
 def test_options_that_are_none_are_refused_at_once(options: object) -> None:
     with pytest.raises(UserError, match="channels of nasbench201 must be a tuple of different whole numbers"):
         NasBench201(channels=options)  # pyright: ignore[reportArgumentType]
+
+
+def test_by_default_it_is_the_benchmarks_network() -> None:
+    space = NasBench201()
+    assert space.describe(space.parse(EXAMPLE), Task()) == "C=16 N=5 32x32x3 -> 10 classes"
+    assert Skeleton() == Skeleton(channels=16, cells=5, stages=3, stem_stride=1)
+
+
+def test_what_is_smaller_is_offered_in_the_words_of_flags() -> None:
+    said = [flag for flag, _, _ in NasBench201(channels=(16,), cells=(5,)).smaller(Task((8, 12, 1)))]
+    channels = [f"--channels {number}" for number in (8, 4, 2, 1)]
+    inputs = ["--input 4x6x1", "--input 2x3x1"]
+    assert said == [*channels, "--cells 2", "--cells 1", "--stem-stride 2", "--stem-stride 4", *inputs]
+    decided = NasBench201(channels=(8, 16), cells=(1, 3), input=(8, 16)).smaller(Task((8, 8, 3)))
+    assert [flag for flag, _, _ in decided] == ["--stem-stride 2", "--stem-stride 4"]
+
+
+def test_a_first_layer_that_no_microcontroller_holds_is_refused() -> None:
+    wide = Task((1, 1, 4096), classes=2)
+    with pytest.raises(UserError, match="has layers of 18 MiB"):
+        Skeleton(channels=512, cells=1, stages=1).check(wide)

@@ -125,9 +125,10 @@ def _cheapest_of_each(key: Callable[[Graph], str], cells: Sequence[Choices]) -> 
     def price(cell: Choices) -> tuple[tuple[int, int], str]:
         return cost(deploy(_alone(cell))), write_cell(cell)
 
-    return {
-        cell: min(members, key=price) if len(members) > 1 else cell for members in classes.values() for cell in members
-    }
+    cheapest: dict[Choices, Choices] = {}
+    for members in classes.values():
+        cheapest |= dict.fromkeys(members, min(members, key=price) if len(members) > 1 else members[0])
+    return cheapest
 
 
 def _alone(cell: Choices) -> Graph:

@@ -48,7 +48,8 @@ class Pass:
         statistics = np.empty((2, program.statistics), store.dtype)
         features = np.zeros(program.features, store.dtype)
         bits = np.zeros((-(-program.bits // 64), lanes), np.uint64)
-        grams = np.zeros((networks, lanes, lanes) if self.goal in ("tangent kernels", "agreements") else (0, 0, 0))
+        compared = networks if self.goal in ("tangent kernels", "agreements") else 0
+        grams = np.zeros((compared, lanes, lanes))
         counts = np.zeros(networks, np.int64)
         for images in self.batches:
             _place(arena[program.input_place :], images[draw], store)

@@ -27,9 +27,8 @@ class Backward:
         networks = np.repeat(np.arange(len(self.schedule.members)), [len(values) for values in self.schedule.members])
         values = np.concatenate([*self.schedule.members, np.empty(0, np.int64)])
         self.keys = [np.empty(0, np.int64)] * len(self.schedule.steps)  # network * all values + value, ascending
-        order = np.argsort(self.schedule.place[values, 0], kind="stable")
-        for step, chosen in by_step(self.schedule.place[values][order]):
-            self.keys[step] = np.sort((networks * len(self.schedule.place) + values)[order][chosen])
+        for step, chosen in by_step(self.schedule.place[values]):
+            self.keys[step] = np.sort((networks * len(self.schedule.place) + values)[chosen])
         self.gradients: dict[int, Tensor] = {}
         samples = len(forward.images)
         self.total = forward.images.new_zeros((len(self.schedule.members), samples, samples))
