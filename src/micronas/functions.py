@@ -102,7 +102,7 @@ class PictureIndicator(Untrained):
     @property
     def fingerprint(self) -> str:
         """Everything its numbers depend on but the network and the code of micronas."""
-        return f"{self.code}, batch {self.batch}, seed {self.seed}, {self.inputs.digest}"
+        return f"{self.code}, batch {self.batch}, seed {self.seed}, {self.inputs.batch_digest(self.batch, self.seed)}"
 
     def measure_draws(self, graphs: Sequence[Graph], seeds: Sequence[int]) -> Scores:
         """The number of each network for each draw, shape (seeds, graphs)."""

@@ -39,6 +39,11 @@ class LinearRegions(Proxy):
     size = "samples"
     settings = "samples {samples}"
 
+    @property
+    def images_digest(self) -> str:
+        """Of the images that patches are cut from."""
+        return self.inputs.patches_digest(self.probe.input_shape, self.samples, self.seed)
+
     def batch_of(self, shape: Shape, seed: int) -> Array:
         """Patches of images at their own resolution."""
         return self.inputs.patches(shape, self.samples, seed)

@@ -56,7 +56,12 @@ class Proxy(Untrained):
     def fingerprint(self) -> str:
         """Everything its numbers depend on but the network and the code."""
         settings = self.settings.format(**vars(self))
-        return f"{settings}, {self.precision}, seed {self.seed}, {self.inputs.digest}"
+        return f"{settings}, {self.precision}, seed {self.seed}, {self.images_digest}"
+
+    @property
+    def images_digest(self) -> str:
+        """Of the images of the draw on the probe."""
+        return self.inputs.batch_digest(getattr(self, self.size), self.seed)
 
     def batch_of(self, shape: Shape, seed: int) -> Array:
         """The images of one draw, (samples, channels, height, width)."""
