@@ -3,13 +3,16 @@
 import os
 import stat
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
 import platformdirs
 import pytest
 
+from micronas import cache
 from micronas.cache import atomic_write, cache_dir, keep_arrays, kept_arrays
+from micronas.errors import UserError
 
 
 def test_micronas_cache_wins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -36,7 +39,7 @@ def test_xdg_is_respected(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     monkeypatch.delenv("MICRONAS_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache_dir() == tmp_path / "micronas"
-    assert not cache_dir().exists()
+    assert cache_dir().stat().st_mode & 0o777 == 0o700
 
 
 @pytest.mark.parametrize(("content", "stored"), [("κ ≤ 1\n", "κ ≤ 1\n".encode()), (b"\x00\xff\r\n", b"\x00\xff\r\n")])
@@ -107,3 +110,59 @@ def test_a_folder_that_cannot_be_written_to_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     keep_arrays(tmp_path / "file" / "kept", ARRAYS)
     assert kept_arrays(tmp_path / "file" / "kept") is None
+
+
+def looked_at(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, list[str]]:
+    """Where caches are if the user's folder is this one, and what is said."""
+    monkeypatch.setenv("MICRONAS_CACHE", str(folder))
+    cache._looked_at.cache_clear()
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        found = cache.cache_dir()
+        assert cache.cache_dir() == found  # and said once
+    return found, [str(each.message) for each in said]
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o755, 0o750, 0o500])
+def test_a_folder_that_only_the_user_can_write_to_is_used(mode: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    tmp_path.chmod(mode)
+    assert looked_at(tmp_path, monkeypatch)[0] == tmp_path
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o770, 0o775, 0o722, 0o702])
+def test_a_folder_that_others_can_write_to_is_not(mode: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Compiled code is kept as pickles, which run."""
+    tmp_path.chmod(mode)
+    found, (said,) = looked_at(tmp_path, monkeypatch)
+    assert found != tmp_path
+    assert found.stat().st_mode & 0o777 == 0o700
+    assert f"what is in {tmp_path} is not used: others can write to it" in said
+    assert "set MICRONAS_CACHE" in said
+    assert cache.user_dir() == tmp_path  # of tables that a user keeps, which are data
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away")
+def test_a_folder_of_somebody_else_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    os.chown(tmp_path, 12345, -1)
+    found, (said,) = looked_at(tmp_path, monkeypatch)
+    assert found != tmp_path
+    assert "it belongs to user 12345, not to 0" in said
+
+
+def test_a_new_folder_is_nobody_elses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    found, said = looked_at(tmp_path / "a" / "b", monkeypatch)
+    assert (found, said) == (tmp_path / "a" / "b", [])
+    assert found.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("below", ["x", "x/y"])
+def test_a_folder_that_cannot_be_made_is_said(below: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "file").write_text("")
+    _, (said,) = looked_at(tmp_path / "file" / below, monkeypatch)
+    assert f"nothing can be kept in {tmp_path / 'file' / below}" in said
+
+
+def test_the_home_of_a_user_that_there_is_not_is_one_line(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MICRONAS_CACHE", "~there_is_no_such_user/x")
+    with pytest.raises(UserError, match="MICRONAS_CACHE is ~there_is_no_such_user/x, but"):
+        cache.cache_dir()

@@ -1,9 +1,15 @@
 """Where caches live, and how a file is written so that it is whole or absent."""
 
+import atexit
 import io
 import os
+import shutil
+import stat
+import tempfile
+import warnings
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -13,18 +19,72 @@ import numpy as np
 import numpy.typing as npt
 from platformdirs import user_cache_path
 
+from micronas.errors import Notice, UserError
+
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 _DIGEST_BYTES = 16
 
 
-def cache_dir() -> Path:
-    """The folder of every cache: `$MICRONAS_CACHE`, else the user's cache directory (XDG respected).
+def user_dir() -> Path:
+    """The folder of all that is kept for the user: `$MICRONAS_CACHE`, else the user's cache directory (XDG respected).
 
     Nothing is created here; `atomic_write` makes the folders it needs.
+
+    Raises:
+        UserError: `$MICRONAS_CACHE` is in the home of a user that there is not.
     """
     chosen = os.environ.get("MICRONAS_CACHE")
-    return Path(chosen).expanduser() if chosen else user_cache_path("micronas", appauthor=False)
+    try:
+        return Path(chosen).expanduser() if chosen else user_cache_path("micronas", appauthor=False)
+    except RuntimeError as error:
+        raise UserError(f"MICRONAS_CACHE is {chosen}, but {error}; set it to a folder you can write to") from error
+
+
+def cache_dir() -> Path:
+    """`user_dir` for what is made anew if it is not there, compiled code among it.
+
+    Code is run: where another user might have put some, or can, an empty folder of this process's own takes its place,
+    and that is said. It is made with permissions for nobody else.
+    """
+    folder = user_dir()
+    return _looked_at(folder, os.environ.get("MICRONAS_CACHE"))
+
+
+@cache
+def _looked_at(folder: Path, _chosen: str | None) -> Path:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        state = folder.stat()
+    except OSError as error:
+        warnings.warn(f"nothing can be kept in {folder}: {error.strerror}; {_ANEW}", Notice, stacklevel=3)
+        return folder
+    if why := _distrusted(state):
+        warnings.warn(f"what is in {folder} is not used: {why}; {_ANEW}", Notice, stacklevel=3)
+        return _own_folder()
+    if not os.access(folder, os.W_OK | os.X_OK):
+        warnings.warn(f"nothing can be kept in {folder}: it takes no files; {_ANEW}", Notice, stacklevel=3)
+    return folder
+
+
+_ANEW = "all is computed anew each time; set MICRONAS_CACHE to a folder of your own"
+
+
+def _distrusted(state: os.stat_result) -> str:
+    """Why code in a folder may not be ours, "" if it is; systems without users and permissions trust."""
+    user = getattr(os, "geteuid", lambda: state.st_uid)()
+    if state.st_uid != user:
+        return f"it belongs to user {state.st_uid}, not to {user}"
+    if os.name == "posix" and state.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return "others can write to it ; chmod go-w would do"
+    return ""
+
+
+@cache
+def _own_folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="micronas-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def atomic_write(path: Path, content: str | bytes) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from micronas.candidate import everything
-from micronas.errors import UserError
+from micronas.errors import Notice, UserError
 from micronas.network.identity import DISCONNECTED, live_key, weights_key
 from micronas.search.census import Census, take_census
 from micronas.spaces.nasbench201.space import NasBench201
@@ -110,10 +110,19 @@ def test_a_damaged_cache_is_counted_anew_wherever_the_damage_is(cache: Path) -> 
 def test_a_cache_that_cannot_be_written_costs_only_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("MICRONAS_CACHE", str(tmp_path / "file"))
-    assert len(take_census(START)) > 1
+    with pytest.warns(Notice, match="nothing can be kept in .*; all is computed anew each time"):
+        assert len(take_census(START)) > 1
 
 
 def test_a_space_too_large_to_enumerate_has_none() -> None:
     large = everything(NasBench201(channels=tuple(range(4, 264, 4))), Task())
     with pytest.raises(UserError, match=r"too large to enumerate, 1,015,625 networks; at most 1,000,000 would do"):
         take_census(large)
+
+
+def test_progress_is_told_every_hundred_networks(cache: Path) -> None:
+    told: list[tuple[int, int]] = []
+    census = take_census(START)
+    census.keys(PROBE, lambda done, total, what: told.append((done, total)) if "reduced" in what else None)
+    assert told == [(done, len(census)) for done in range(0, len(census), 100)]
+    assert told

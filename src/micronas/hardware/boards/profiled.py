@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import count
+from math import isclose
 from pathlib import Path
 
 from micronas.cache import atomic_write, cache_dir
@@ -115,7 +118,7 @@ def complete(target: Target, signatures: Sequence[Signature], progress: Progress
     elif len(missing) < len(set(signatures)):
         found = profile(target, signatures, progress=progress)
     table = calibration.applied_to(found) if calibration else found
-    keep(table)
+    keep(table, replace=True)  # of other kernels or tools, or the same figures and more
     return target.with_latency(table)
 
 
@@ -146,19 +149,100 @@ class Bench:
 
 def extended(table: LatencyTable) -> LatencyTable:
     """A new table with what this user's own one holds besides, where both were made alike."""
-    try:
-        before = read_table(table_path(table.board, table.runtime))
-    except TableError:
-        return table  # there is none, or a damaged one that will be replaced
-    alike = table.agrees_with(before) and not before.is_calibrated
-    return table.with_more(before.milliseconds) if alike else table
+    before = _kept_before(table_path(table.board, table.runtime))
+    alike = before is not None and table.agrees_with(before) and not before.is_calibrated
+    return table.with_more(before.milliseconds) if before is not None and alike else table
 
 
-def keep(table: LatencyTable) -> Path:
-    """Writes a table where `load_target` finds it for this user; the file is whole or absent."""
+@dataclass(frozen=True)
+class KeptTable:
+    """Where a table is kept, and where the one that it took the place of is now, if that had anything it has not."""
+
+    path: Path
+    backup: Path | None = None
+
+
+def keep(table: LatencyTable, *, replace: bool = False) -> KeptTable:
+    """Writes a table where `load_target` finds it for this user; the file is whole or absent.
+
+    Whatever figures of an earlier one are not in it are kept in a file beside.
+
+    Raises:
+        UserError: one that is worth more (measured, calibrated), or other figures of the same operations, would go out
+            of use, and `replace` does not allow it.
+    """
     path = table_path(table.board, table.runtime)
+    before = _kept_before(path)
+    if before is None:
+        backup = _beside(path) if path.exists() else None  # damaged, and yet perhaps of use to somebody
+    else:
+        if (why := _worth_more(before, table)) and not replace:
+            raise _refused(path, why)
+        all_there = before.milliseconds.keys() <= table.milliseconds.keys()
+        same = all_there and not _moved(before, table) and _kind(before) == _kind(table)
+        backup = None if same else _beside(path)
+    if backup is not None:
+        atomic_write(backup, path.read_bytes())
     atomic_write(path, table.dump())
-    return path
+    return KeptTable(path, backup)
+
+
+def refuse_to_replace(board: str) -> None:
+    """Before operations are simulated, which takes a while: a user's table that is worth more stays.
+
+    Raises:
+        UserError: there is one.
+    """
+    path = table_path(board, OUR_RUNTIME)
+    before = _kept_before(path)
+    if before is not None and (before.word is Word.MEASURED or before.is_calibrated):
+        raise _refused(path, _worth(before))
+
+
+def _refused(path: Path, why: str) -> UserError:
+    return UserError(f"{path} is a table of yours {why}; --replace puts the new one in its place, and keeps it beside")
+
+
+def _worth(table: LatencyTable) -> str:
+    return "that was measured on the board" if table.word is Word.MEASURED else "that is calibrated"
+
+
+def _kind(table: LatencyTable) -> tuple[Word, bool]:
+    return table.word, table.is_calibrated
+
+
+def _kept_before(path: Path) -> LatencyTable | None:
+    """The table in a file; None if there is none, or one that cannot be read."""
+    try:
+        return read_table(path)
+    except TableError:
+        return None
+
+
+def _worth_more(before: LatencyTable, after: LatencyTable) -> str:
+    """What speaks against a table in the place of another, "" if nothing does."""
+    if after.word is not Word.MEASURED and (before.word is Word.MEASURED or before.is_calibrated > after.is_calibrated):
+        return _worth(before)
+    if before.is_outdated_by(after) or _kind(before) != _kind(after):
+        return ""
+    other = _moved(before, after)
+    return f"with other figures of {len(other)} of these operations, {other[0]} first" if other else ""
+
+
+_SAME = 1e-5
+"""By so much a figure may differ and be the same: calibrated ones are written, scaled back and scaled again."""
+
+
+def _moved(before: LatencyTable, after: LatencyTable) -> list[Signature]:
+    """Operations of both whose figures differ."""
+    now = after.milliseconds
+    return [one for one, ms in before.milliseconds.items() if not isclose(now.get(one, ms), ms, rel_tol=_SAME)]
+
+
+def _beside(path: Path) -> Path:
+    """A name for a backup that is still free."""
+    names = (path.with_name(f"{path.name}.{number}.bak") for number in count(1))
+    return next(name for name in names if not name.exists())
 
 
 def _need_extra(compiler: tuple[str, ...]) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import difflib
 import re
+import warnings
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from micronas.cache import cache_dir
+from micronas.cache import user_dir
+from micronas.errors import Notice
 from micronas.hardware.boards.board import BoardFile, Target, TargetError
 from micronas.hardware.boards.table import OUR_RUNTIME, LatencyTable, TableError, read_table, untimed
+from micronas.origin import Word
 from micronas.plugins import Plugin, PluginError, plugins
 
 BUNDLED = Path(__file__).parents[1] / "targets"
@@ -19,7 +22,7 @@ BUNDLED = Path(__file__).parents[1] / "targets"
 
 def user_folder() -> Path:
     """Where a user's own boards (`<board>.toml`) and tables (`<board>.csv`) are found by name."""
-    return cache_dir() / "targets"
+    return user_dir() / "targets"
 
 
 def target_names() -> tuple[str, ...]:
@@ -76,7 +79,39 @@ def load_target(name_or_path: str | Path, runtime: str = OUR_RUNTIME) -> Target:
     """
     path = find_target(name_or_path)
     facts = BoardFile.read(path)
-    return facts.target(_table(path, facts.name(), runtime))
+    target = facts.target(_table(path, facts.name(), runtime))
+    if other := _timed_otherwise(target):
+        return target.with_latency(_without(target, other))
+    return target
+
+
+def _timed_otherwise(target: Target) -> str:
+    """In what a board differs from that which its table was made on, "" in nothing: figures are of one chip state."""
+    made: Mapping[str, str] = target.latency.provenance if target.latency.milliseconds else {}
+    memory = " ".join(f"{name}={value}" for name, value in target.memory.items())
+    said = {"core": target.core.name, "clock_hz": str(target.clock_hz), "memory": memory}
+    for name, now in said.items():
+        then = made.get(name, now)
+        if then not in (now, "off"):
+            return f"its {name} was {then}, and the board's is {now}"
+    return ""
+
+
+def _without(target: Target, other: str) -> LatencyTable:
+    """No table, where operations can be simulated anew.
+
+    Raises:
+        TargetError: they were measured on the board.
+    """
+    if target.latency.word is Word.MEASURED:
+        raise TargetError(
+            f"the table of {target.name} was measured on another state of the chip: {other}; measure it again "
+            f"(micronas profile {target.name} --port PORT --replace), or correct the board's file"
+        )
+    calibrated = ", and its calibration does not count" if target.latency.is_calibrated else ""
+    said = f"the table of {target.name} is of another state of the chip: {other}; operations are timed anew{calibrated}"
+    warnings.warn(said, Notice, stacklevel=3)
+    return untimed(target.name, target.latency.runtime)
 
 
 def load_untimed(name_or_path: str | Path) -> Target:
