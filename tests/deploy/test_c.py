@@ -34,8 +34,8 @@ MAIN = """
 #include "model.h"
 #include <stdio.h>
 int main(void) {
-    while (fread(model_input(), 1, MODEL_INPUT_BYTES, stdin) == MODEL_INPUT_BYTES) {
-        const int8_t *output = model_run();
+    while (fread(model_input(model_arena), 1, MODEL_INPUT_BYTES, stdin) == MODEL_INPUT_BYTES) {
+        const int8_t *output = model_run(model_arena, model_scratch);
         for (int i = 0; i < MODEL_OUTPUT_BYTES; i++) printf("%d ", output[i]);
         printf("\\n");
     }
@@ -104,6 +104,57 @@ def test_logits_equal_the_integer_reference(compiler: tuple[str, ...], graph: De
     images = saturating(network)
     found = answers(built(emit(network), tmp_path, compiler), images)
     assert found == [logits(network, image).tolist() for image in images]
+
+
+OWN_MEMORY = """
+#include "model.h"
+#include <stdio.h>
+#include <stdlib.h>
+int main(void) {
+    int8_t *arenas[2], *scratch = aligned_alloc(MODEL_MEMORY_ALIGNMENT, MODEL_SCRATCH_BYTES ? MODEL_SCRATCH_BYTES : 16);
+    for (int i = 0; i < 2; i++) {
+        arenas[i] = aligned_alloc(MODEL_MEMORY_ALIGNMENT, MODEL_ARENA_BYTES);
+        if (fread(model_input(arenas[i]), 1, MODEL_INPUT_BYTES, stdin) != MODEL_INPUT_BYTES) return 1;
+    }
+    const int8_t *outputs[2];
+    outputs[0] = model_run(arenas[0], scratch);
+    outputs[1] = model_run(arenas[1], MODEL_SCRATCH_BYTES ? scratch : NULL);
+    for (int n = 0; n < 2; n++) {
+        for (int i = 0; i < MODEL_OUTPUT_BYTES; i++) printf("%d ", outputs[n][i]);
+        printf("\\n");
+    }
+    free(arenas[0]);
+    free(arenas[1]);
+    free(scratch);
+    return 0;
+}
+"""
+
+
+@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize("graph", [network_of(), awkward()], ids=["a cell", "awkward layers"])
+@pytest.mark.debian("gcc")
+def test_the_caller_may_bring_memory(graph: Deployed, apart: bool, tmp_path: Path) -> None:
+    """Of exactly the sizes said, for two runs at once, and without the static arrays."""
+    network = random_network(graph)
+    model = emit(network, scratch_apart=apart)
+    within = emit(network).plan.arena_bytes
+    assert model.plan.arena_bytes <= within
+    assert (model.scratch_bytes > 0) == apart
+    sources = [path for path in model.write(tmp_path) if path.name != "model_memory.c"]
+    (tmp_path / "main.c").write_text(OWN_MEMORY)
+    command = ["gcc", *SANITIZED, "-std=c11", "-o", tmp_path / "program", tmp_path / "main.c", *sources]
+    subprocess.run(command, check=True)
+    images = saturating(network)[:2]
+    assert answers(tmp_path / "program", images) == [logits(network, image).tolist() for image in images]
+
+
+@pytest.mark.debian("gcc")
+def test_scratch_apart_has_a_static_buffer_too(tmp_path: Path) -> None:
+    network = random_network(network_of())
+    images = saturating(network)
+    program = built(emit(network, scratch_apart=True), tmp_path, ("gcc", *SANITIZED))
+    assert answers(program, images) == [logits(network, image).tolist() for image in images]
 
 
 @pytest.mark.parametrize("core", ["cortex-m7", "cortex-m0plus"])
@@ -198,13 +249,13 @@ def test_two_models_lie_in_one_image(tmp_path: Path) -> None:
     names = ("left", "right")
     for network, name in zip(networks, names, strict=True):
         emit(network, name).write(tmp_path)
-    body = "".join(f"fread({name}_input(), 1, {name.upper()}_INPUT_BYTES, stdin);\n" for name in names)
-    body += "".join(f"const int8_t *{name} = {name}_run();\n" for name in names)
+    body = "".join(f"fread({name}_input({name}_arena), 1, {name.upper()}_INPUT_BYTES, stdin);\n" for name in names)
+    body += "".join(f"const int8_t *{name} = {name}_run({name}_arena, {name}_scratch);\n" for name in names)
     for name in names:
         body += f'for (int i = 0; i < {name.upper()}_OUTPUT_BYTES; i++) printf("%d ", {name}[i]);\nputs("");\n'
     headers = '#include "left.h"\n#include "right.h"\n#include <stdio.h>\n'
     (tmp_path / "main.c").write_text(f"{headers}int main(void) {{\n{body}return 0;\n}}\n")
-    sources = [tmp_path / "main.c", tmp_path / "left.c", tmp_path / "right.c", *sorted(tmp_path.glob("kernels/*.c"))]
+    sources = [*sorted(tmp_path.glob("*.c")), *sorted(tmp_path.glob("kernels/*.c"))]
     subprocess.run(["gcc", "-o", tmp_path / "program", *sources], check=True)
     images = [network.input.quantize(random_images(network.graph, 1, seed=9)[0]) for network in networks]
     expected = [logits(network, image).tolist() for network, image in zip(networks, images, strict=True)]
@@ -220,7 +271,7 @@ def test_layers_run_in_the_order_that_needs_the_least_arena() -> None:
     assert arena == Sram().measure(crossing()) < given
     titles = re.findall(r"^/\* (\w+):", model.files["model.c"], flags=re.MULTILINE)[1:]
     assert titles.index("narrow1") == titles.index("wide1") + 1 or titles.index("narrow2") == titles.index("wide2") + 1
-    ends = [int(at) for at in re.findall(r"model_arena \+ (\d+)", model.files["model.c"])]
+    ends = [int(at) for at in re.findall(r"arena \+ (\d+)", model.files["model.c"])]
     assert max(ends) < arena
 
 

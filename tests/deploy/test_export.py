@@ -35,6 +35,7 @@ def test_the_c_checks_itself_and_a_wrong_logit_is_noticed(tmp_path: Path) -> Non
     assert {path.name for path in generated} == {
         "wing.h",
         "wing.c",
+        "wing_memory.c",
         "wing_selftest.h",
         "wing_selftest.c",
         "CMakeLists.txt",

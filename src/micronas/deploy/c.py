@@ -1,4 +1,4 @@
-"""Emits an `Int8Network` as self-contained C: constants, a static arena, one kernel call a layer.
+"""Emits an `Int8Network` as self-contained C: constants, one kernel call a layer, and memory for whoever brings none.
 
 Nothing is allocated, nothing but `<stdint.h>` and `<stddef.h>` is included. The kernels' sources are
 copied into a folder beside it.
@@ -16,8 +16,8 @@ import numpy as np
 
 from micronas.deploy.int8 import Int8Network, Quantization
 from micronas.errors import UserError
-from micronas.hardware.planning.order import ALIGNMENT_BYTES
-from micronas.hardware.planning.plan import MemoryPlan, plan_memory
+from micronas.hardware.planning.order import ALIGNMENT_BYTES, aligned
+from micronas.hardware.planning.plan import OUR_KERNELS, SCRATCH_APART, MemoryPlan, plan_memory
 from micronas.mcu.operators import HEADER, KERNELS, Array, Operator, operator
 from micronas.mcu.reference import Constants
 from micronas.network.graph import Layer
@@ -28,19 +28,22 @@ from micronas.network.signature import Kind
 class CModel:
     """The C of one network; `name` prefixes every public symbol and names the files.
 
-    `plan` is where its tensors lie: the array `<name>_arena` has exactly `plan.arena_bytes` bytes. `provenance`
-    stands at the head of both files, a line each: what it is of, and what its weights are.
+    `plan` is where its tensors lie: an arena has exactly `plan.arena_bytes` bytes. `scratch_bytes` is what the kernels'
+    scratch takes apart from it, 0 where it lies within. `provenance` stands at the head of all files, a line each: what
+    it is of, and what its weights are.
     """
 
     network: Int8Network
     plan: MemoryPlan
     name: str = "model"
     provenance: tuple[str, ...] = ()
+    scratch_bytes: int = 0
 
     @cached_property
     def files(self) -> Mapping[str, str]:
-        """The generated files, `<name>.h` and `<name>.c`, for whoever has the kernels on the include path."""
-        return {f"{self.name}.h": _header(self), f"{self.name}.c": _source(self)}
+        """The generated files, `<name>.h` and two .c, for whoever has the kernels on the include path."""
+        memory = _MEMORY.format(**_words(self), alignment=ALIGNMENT_BYTES)
+        return {f"{self.name}.h": _header(self), f"{self.name}.c": _source(self), f"{self.name}_memory.c": memory}
 
     @property
     def kernel_sources(self) -> tuple[Path, ...]:
@@ -68,18 +71,27 @@ class CModel:
                 (folder / KERNELS.name / path.name).write_bytes(path.read_bytes())
         except OSError as error:
             raise UserError(f"cannot write {folder}: {error.strerror}") from error
-        return (folder / f"{self.name}.c", *(folder / KERNELS.name / path.name for path in self.kernel_sources))
+        own = (folder / name for name in files if name.endswith(".c"))
+        return (*own, *(folder / KERNELS.name / path.name for path in self.kernel_sources))
 
 
-def emit(network: Int8Network, name: str = "model", provenance: Sequence[str] = ()) -> CModel:
+def emit(
+    network: Int8Network, name: str = "model", provenance: Sequence[str] = (), *, scratch_apart: bool = False
+) -> CModel:
     """The C of a network whose graph is deployed; its layers are put in the order that needs the least arena.
+
+    `scratch_apart`: the kernels' scratch lies in a buffer of its own, which may be in faster memory than the arena;
+    else it lies within the arena, where tensors leave room.
 
     Raises:
         UserError: `name` is no C identifier, or one that C, its library or our kernels have for something else.
         NoKernelError: a layer that none of our kernels runs.
     """
     check_name(name)
-    return CModel(network, plan_memory(network.graph), name, tuple(provenance))
+    if not scratch_apart:
+        return CModel(network, plan_memory(network.graph), name, tuple(provenance))
+    scratch = aligned(max(OUR_KERNELS.scratch_bytes(layer.signature) for layer in network.graph))
+    return CModel(network, plan_memory(network.graph, SCRATCH_APART), name, tuple(provenance), scratch)
 
 
 def check_name(name: str) -> None:
@@ -123,14 +135,15 @@ _HEADER = """\
  *
  *     #include "{name}.h"
  *
- *     int8_t *input = {name}_input();                    // {NAME}_INPUT_BYTES, height x width x channels
+ *     int8_t *input = {name}_input({name}_arena);        // {NAME}_INPUT_BYTES, height x width x channels
  *     for (int i = 0; i < {NAME}_INPUT_BYTES; i++)
  *         input[i] = {name}_quantize(pixels[i]);         // pixels: the floats the network was calibrated on
- *     const int8_t *output = {name}_run();               // overwrites the input
+ *     const int8_t *output = {name}_run({name}_arena, {name}_scratch);   // overwrites the input
  *     for (int i = 0; i < {NAME}_OUTPUT_BYTES; i++)
  *         logits[i] = {NAME}_OUTPUT_SCALE * (float)(output[i] - {NAME}_OUTPUT_ZERO_POINT);
  *
- * Compile {name}.c and every .c file in kernels. Not reentrant: all tensors lie in one static arena.
+ * Compile {name}.c, {name}_memory.c and every .c file in kernels. Whoever brings memory of their own leaves
+ * {name}_memory.c out; with an arena each, several runs may go on at once.
  */
 #ifndef {NAME}_H
 #define {NAME}_H
@@ -154,14 +167,21 @@ extern "C" {{
 #define {NAME}_OUTPUT_SCALE {output_scale}
 #define {NAME}_OUTPUT_ZERO_POINT {output_zero}
 
-/* Working memory: every tensor and every kernel's scratch. */
+/* Working memory: an arena for {arena_holds}. */
 #define {NAME}_ARENA_BYTES {arena_bytes}
+#define {NAME}_SCRATCH_BYTES {scratch_bytes}
+#define {NAME}_MEMORY_ALIGNMENT {alignment}
 
-/* Where to write the image; valid until the next run. */
-int8_t *{name}_input(void);
+/* {name}_memory.c has static ones. */
+extern int8_t {name}_arena[{NAME}_ARENA_BYTES];
+{scratch_declared}
 
-/* Runs the network on the image and returns the logits; both are valid until the next run. */
-const int8_t *{name}_run(void);
+/* Where to write the image; valid until the next run in this arena. */
+int8_t *{name}_input(int8_t *arena);
+
+/* Runs the network on the image in this arena and returns the logits, which are valid until the next run in it.
+ * {scratch_said} */
+const int8_t *{name}_run(int8_t *arena, int8_t *scratch);
 
 /* The integer that stands for a real value, saturated. */
 static inline int8_t {name}_quantize(float real) {{
@@ -179,12 +199,16 @@ static inline int8_t {name}_quantize(float real) {{
 
 
 def _header(model: CModel) -> str:
-    graph, network = model.plan.graph, model.network
+    graph, network, apart = model.plan.graph, model.network, model.scratch_bytes > 0
+    words = _words(model)
     return _HEADER.format(
-        name=model.name,
-        NAME=model.name.upper(),
+        **words,
         layers=sum(1 for _ in model.steps()),
-        provenance=comment_text(model.provenance),
+        alignment=ALIGNMENT_BYTES,
+        arena_holds="tensors, and scratch for kernels" if apart else "tensors and for kernels' scratch",
+        scratch_bytes=model.scratch_bytes,
+        scratch_declared=(_SCRATCH if apart else _NO_SCRATCH).format(**words),
+        scratch_said=_SCRATCH_SAID if apart else _NO_SCRATCH_SAID,
         input_shape=graph.layers[0].signature.out_shape,
         input_bytes=int(np.prod(graph.layers[0].signature.out_shape)),
         output_bytes=int(np.prod(graph.output.signature.out_shape)),
@@ -210,23 +234,47 @@ _SOURCE = """\
 
 #include "{kernels}"
 
-/* Where the arena lies is the linker script's business: compile with
- * -D{NAME}_ARENA_SECTION='".arena"' to put it into a section of that name. */
-#ifdef {NAME}_ARENA_SECTION
-__attribute__((section({NAME}_ARENA_SECTION)))
-#endif
-static _Alignas({alignment}) int8_t {name}_arena[{NAME}_ARENA_BYTES];
-
 {constants}
-int8_t *{name}_input(void) {{
+int8_t *{name}_input(int8_t *arena) {{
     return {input};
 }}
 
-const int8_t *{name}_run(void) {{
-{calls}
+const int8_t *{name}_run(int8_t *arena, int8_t *scratch) {{
+{unused}{calls}
     return {output};
 }}
 """
+
+
+_MEMORY = """\
+/* {name}_memory: static memory for {name}, for whoever brings none. Generated by micronas; do not edit.
+{provenance} */
+#include "{name}.h"
+
+/* Where it lies is the linker script's business: compile with
+ * -D{NAME}_ARENA_SECTION='".arena"' to put the arena into a section of that name; so too {NAME}_SCRATCH_SECTION. */
+#ifdef {NAME}_ARENA_SECTION
+__attribute__((section({NAME}_ARENA_SECTION)))
+#endif
+_Alignas({alignment}) int8_t {name}_arena[{NAME}_ARENA_BYTES];
+
+#if {NAME}_SCRATCH_BYTES
+#ifdef {NAME}_SCRATCH_SECTION
+__attribute__((section({NAME}_SCRATCH_SECTION)))
+#endif
+_Alignas({alignment}) int8_t {name}_scratch[{NAME}_SCRATCH_BYTES];
+#endif
+"""
+
+_SCRATCH = "extern int8_t {name}_scratch[{NAME}_SCRATCH_BYTES];"
+_SCRATCH_SAID = "What is in the scratch does not matter before or after."
+_NO_SCRATCH_SAID = "It needs no scratch: NULL will do."
+_NO_SCRATCH = "#define {name}_scratch ((int8_t *)0) /* it lies in the arena */"
+
+
+def _words(model: CModel) -> dict[str, str]:
+    """What all files say of a model."""
+    return {"name": model.name, "NAME": model.name.upper(), "provenance": comment_text(model.provenance)}
 
 
 def comment_text(lines: Sequence[str]) -> str:
@@ -237,20 +285,18 @@ def comment_text(lines: Sequence[str]) -> str:
 def _source(model: CModel, folder: str = "") -> str:
     graph, tensors = model.plan.graph, model.plan.placement.tensors
     return _SOURCE.format(
-        name=model.name,
-        NAME=model.name.upper(),
+        **_words(model),
         kernels=f"{folder}{HEADER}",
-        provenance=comment_text(model.provenance),
-        alignment=ALIGNMENT_BYTES,
+        unused="" if model.scratch_bytes else "    (void)scratch;\n",
         constants="".join(_constants(model, number, *step) for number, step in enumerate(model.steps())),
         calls="\n".join(_call(model, number, *step) for number, step in enumerate(model.steps())),
-        input=_at(model, tensors[graph.layers[0].name]),
-        output=_at(model, tensors[graph.output.name]),
+        input=_at(tensors[graph.layers[0].name]),
+        output=_at(tensors[graph.output.name]),
     )
 
 
-def _at(model: CModel, offset: int) -> str:
-    return f"{model.name}_arena + {offset}" if offset else f"{model.name}_arena"
+def _at(offset: int) -> str:
+    return f"arena + {offset}" if offset else "arena"
 
 
 def constants_text(name: str, title: str, kernel: Operator, constants: Constants) -> str:
@@ -298,6 +344,8 @@ def _constants(model: CModel, number: int, layer: Layer, kernel: Operator) -> st
 
 def _call(model: CModel, number: int, layer: Layer, kernel: Operator) -> str:
     placement = model.plan.placement
-    operands = [_at(model, placement.tensors[name]) for name in layer.inputs]
-    scratch = "NULL" if layer.name not in placement.scratch else _at(model, placement.scratch[layer.name])
-    return call_text(f"layer{number}", kernel, operands, _at(model, placement.tensors[layer.name]), scratch)
+    operands = [_at(placement.tensors[name]) for name in layer.inputs]
+    scratch = "NULL"
+    if kernel.scratch_bytes:
+        scratch = "scratch" if model.scratch_bytes else _at(placement.scratch[layer.name])
+    return call_text(f"layer{number}", kernel, operands, _at(placement.tensors[layer.name]), scratch)

@@ -1,4 +1,4 @@
-"""What one run of a whole network as firmware showed, as plain data."""
+"""What runs of a whole network as firmware showed, in the emulator or on a board, as plain data."""
 
 from __future__ import annotations
 
@@ -45,3 +45,27 @@ class Emulation:
     def sram_bytes(self) -> int:
         """Number (C) of the memory model: arena, statics and the stack that was used."""
         return self.arena_bytes + sum(self.statics.values()) + self.stack_bytes
+
+
+ON_BOARD = Origin(Word.MEASURED, "on the board, by its own counter of core cycles")
+"""Of every millisecond of a `BoardRun`."""
+
+
+@dataclass(frozen=True)
+class BoardRun:
+    """Inferences that a board counted, their logits checked against the integer reference's. Measured.
+
+    Attributes:
+        target: the board's name.
+        runs: how many, after one to warm up.
+        median_ms, least_ms: of one inference, at the board's clock.
+        image: what names the image; another network, other weights, kernels or start-up code are another one.
+        compiler: of the image.
+    """
+
+    target: str
+    runs: int
+    median_ms: float
+    least_ms: float
+    image: str
+    compiler: str

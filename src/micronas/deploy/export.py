@@ -16,14 +16,18 @@ from micronas.network.deployed import deploy
 from micronas.network.graph import Graph
 
 
-def export_c(graph: Graph, folder: Path, name: str, seed: int, provenance: Sequence[str]) -> tuple[Path, ...]:
+def export_c(
+    graph: Graph, folder: Path, name: str, seed: int, provenance: Sequence[str], *, scratch_apart: bool = False
+) -> tuple[Path, ...]:
     """Write a network's C, its kernels, a test picture with its logits, and a CMakeLists.txt; returns the files.
+
+    `scratch_apart`: see `emit`.
 
     Raises:
         Disconnected: no path leads from the network's input to its output.
         UserError: the name is taken, or the folder cannot be written.
     """
-    model = _model(graph, name, seed, provenance)
+    model = emit(random_network(deploy(graph), seed), name, provenance, scratch_apart=scratch_apart)
     picture = model.network.input.quantize(random_images(graph, 1, seed + 1)[0])
     sources = model.write(folder)
     more = {
@@ -48,7 +52,7 @@ def export_firmware(
     from micronas.deploy.emulate import default_toolchain  # only here: the C alone needs no compiler
     from micronas.deploy.firmware import Chip, build_serial
 
-    firmware = build_serial(_model(graph, "model", seed, provenance), Chip.of(target), default_toolchain())
+    firmware = build_serial(_model(graph, seed, provenance), Chip.of(target), default_toolchain())
     written = {f"{target.name}.elf": firmware.elf.read_bytes(), f"{target.name}.bin": firmware.binary()}
     for file, content in written.items():
         _write(folder / file, content)
@@ -68,7 +72,7 @@ def export_emulated(
     from micronas.deploy.emulate import default_toolchain
     from micronas.deploy.firmware import Chip, build_once
 
-    model = _model(graph, "model", seed, provenance)
+    model = _model(graph, seed, provenance)
     picture = model.network.input.quantize(random_images(graph, 1, seed + 1)[0])
     firmware = build_once(model, picture, Chip.of(target), default_toolchain())
     elf = folder / f"{target.name}-for-the-emulator.elf"
@@ -76,8 +80,9 @@ def export_emulated(
     return (*export_c(graph, folder, "model", seed, provenance), elf)
 
 
-def _model(graph: Graph, name: str, seed: int, provenance: Sequence[str]) -> CModel:
-    return emit(random_network(deploy(graph), seed), name, provenance)
+def _model(graph: Graph, seed: int, provenance: Sequence[str]) -> CModel:
+    """Of an image, where the firmware knows it by this name."""
+    return emit(random_network(deploy(graph), seed), "model", provenance)
 
 
 def _write(path: Path, content: str | bytes) -> None:
@@ -114,12 +119,19 @@ _SELFTEST_HEADER = """\
 #ifndef {NAME}_SELFTEST_H
 #define {NAME}_SELFTEST_H
 
+#include "{name}.h"
+
 #ifdef __cplusplus
 extern "C" {{
 #endif
 
 /* Runs the network on a test picture: how many logits differ from the integer reference's, 0 if all is well. */
-int {name}_selftest(void);
+int {name}_selftest_in(int8_t *arena, int8_t *scratch);
+
+/* The same in the memory of {name}_memory.c. */
+static inline int {name}_selftest(void) {{
+    return {name}_selftest_in({name}_arena, {name}_scratch);
+}}
 
 #ifdef __cplusplus
 }}
@@ -133,15 +145,13 @@ _SELFTEST = """\
 {provenance} */
 #include "{name}_selftest.h"
 
-#include "{name}.h"
-
 {picture}
 {logits}
-int {name}_selftest(void) {{
-    int8_t *input = {name}_input();
+int {name}_selftest_in(int8_t *arena, int8_t *scratch) {{
+    int8_t *input = {name}_input(arena);
     for (int i = 0; i < {NAME}_INPUT_BYTES; i++)
         input[i] = {name}_test_picture[i];
-    const int8_t *output = {name}_run();
+    const int8_t *output = {name}_run(arena, scratch);
     int different = 0;
     for (int i = 0; i < {NAME}_OUTPUT_BYTES; i++)
         different += output[i] != {name}_test_logits[i];
@@ -156,6 +166,7 @@ project({name} C)
 
 add_library({name} STATIC
     {name}.c
+    {name}_memory.c
     {name}_selftest.c
 {kernels})
 target_include_directories({name} PUBLIC ${{CMAKE_CURRENT_SOURCE_DIR}})

@@ -199,8 +199,11 @@ _ENTRIES = """\
 #include "firmware.h"
 #include "model.h"
 
+static int8_t *input(void) {{ return model_input(model_arena); }}
+static const int8_t *run(void) {{ return model_run(model_arena, model_scratch); }}
+
 const micronas_entry micronas_entries[] = {{
-    {{"network", model_input, MODEL_INPUT_BYTES, model_run, MODEL_OUTPUT_BYTES}},
+    {{"network", input, MODEL_INPUT_BYTES, run, MODEL_OUTPUT_BYTES}},
 }};
 const uint32_t micronas_entry_count = 1;
 const char micronas_image[] = "{image}";

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from micronas.cache import atomic_write, cache_dir
+from micronas.cache import atomic_write, user_dir
 from micronas.deploy.c import call_text, constants_text
 from micronas.deploy.firmware import Chip, Firmware, image_id, link, serial_sources
 from micronas.errors import UserError
@@ -134,17 +135,40 @@ def profile_board(
         UserError: the firmware cannot be built or written.
     """
     image = OperationImage(tuple(dict.fromkeys(signatures)), f"{toolchain.version} -O3")
+    with on_port(url, firmware, image.build(Chip.of(target), toolchain)) as board:
+        return measure_table(target, board, image, runs, progress)
+
+
+@contextmanager
+def on_port(url: str, file: Path, firmware: Firmware) -> Generator[SerialBoard]:
+    """A board at a serial port or pyserial URL, once the image that it should hold is written to a file.
+
+    Raises:
+        BoardError: whatever it is, the message says which file the board must hold.
+        UserError: the file cannot be written.
+    """
     try:
-        atomic_write(firmware, image.build(Chip.of(target), toolchain).binary())
+        atomic_write(file, firmware.binary())
     except OSError as error:
-        raise UserError(f"cannot write the firmware to {firmware}: {error.strerror}") from error
+        raise UserError(f"cannot write the firmware to {file}: {error.strerror}") from error
     try:
         with SerialBoard.open(url) as board:
-            return measure_table(target, board, image, runs, progress)
+            yield board
     except BoardError as error:
+        raise BoardError(f"{error} (firmware for it: {file}; docs/measure-on-a-board.md says how to flash)") from error
+
+
+def expect_board(board: SerialBoard, target: Target, image: str) -> None:
+    """Refuse another board, another image or another clock.
+
+    Raises:
+        BoardError: it is one of those.
+    """
+    hello = board.expect(target.name, image)
+    if hello.clock_hz != target.clock_hz:
         raise BoardError(
-            f"{error} (firmware for it: {firmware}; docs/measure-on-a-board.md says how to flash)"
-        ) from error
+            f"{target.name} runs at {hello.clock_hz} Hz, its target file says {target.clock_hz}: correct it"
+        )
 
 
 def measure_table(
@@ -161,11 +185,7 @@ def measure_table(
     Raises:
         BoardError: no or another board, another image, a line that cannot be trusted, a wrong result.
     """
-    hello = board.expect(target.name, image.id)
-    if hello.clock_hz != target.clock_hz:
-        raise BoardError(
-            f"{target.name} runs at {hello.clock_hz} Hz, its target file says {target.clock_hz}: correct it"
-        )
+    expect_board(board, target, image.id)
     kept = _progress_file(target.name, image.id)
     found = measure_entries(board, image, kept, runs, progress)
     kept.unlink(missing_ok=True)  # complete: whoever asks again wants it measured again
@@ -216,7 +236,7 @@ def _expected_crc(image: OperationImage, index: int) -> int:
 
 
 def _progress_file(board: str, image: str) -> Path:
-    return cache_dir() / "measured" / f"{board}-{image}.json"
+    return user_dir() / "measured" / f"{board}-{image}.json"
 
 
 def _read_kept(path: Path, runs: int) -> dict[str, CountedRuns]:

@@ -8,7 +8,7 @@ image (`deploy/emulate.py`). Limits apply to (B).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from micronas.hardware.planning.arena import Placement, fit_between, place, place_by_parts
@@ -24,8 +24,15 @@ def _scratch_bytes(signature: Signature) -> int:
     return 0 if signature.kind is Kind.INPUT else operator(signature).scratch_bytes
 
 
+def _none(_: Signature) -> int:
+    return 0
+
+
 OUR_KERNELS = KernelNeeds(_scratch_bytes, in_place=frozenset({Kind.ADD}), name="ours")
 """What the kernels of `mcu/kernels` ask of memory; of them only add may write over an operand."""
+
+SCRATCH_APART = replace(OUR_KERNELS, scratch_bytes=_none, name="ours, scratch apart")
+"""The same where scratch has a buffer of its own."""
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ int32_t micronas_frame(const int8_t *image, int32_t image_bytes, int8_t *arena, 
 static volatile int32_t micronas_class;
 
 int main(void) {
-    int8_t *input = model_input();
+    int8_t *input = model_input(model_arena);
     (void)micronas_frame(micronas_test_image, MODEL_INPUT_BYTES, input, input, 0);
-    const int8_t *logits = model_run();
+    const int8_t *logits = model_run(model_arena, model_scratch);
     micronas_class = micronas_frame(micronas_test_image, 0, input, logits, MODEL_OUTPUT_BYTES);
     return 0;
 }
