@@ -2,7 +2,7 @@
 
 import micronas
 
-found = micronas.find(micronas.Run(target="nucleo-f746zg", limits={"latency": 300}, repeats=1))
+found = micronas.find(target="nucleo-f746zg", max_latency="300ms", repeats=1)
 print(found.architecture)
 for name, reading in found.indicators.items():
     print(f"{name:15} {reading.value:12.4g} {reading.unit:10} {reading.origin}")

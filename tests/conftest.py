@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+VARIABLES = ("target", "images", "max_latency", "max_sram", "max_flash", "max_flops")
 CACHES = pytest.StashKey["tempfile.TemporaryDirectory[str]"]()
 
 
@@ -27,6 +28,8 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["XDG_CACHE_HOME"] = folder.name
     os.environ["MICRONAS_CACHE"] = str(Path(folder.name) / "micronas")
     os.environ["PYTHONPATH"] = str(ROOT / "src")
+    for name in (*VARIABLES, "runs"):  # the user's own answers
+        os.environ.pop(f"MICRONAS_{name.upper()}", None)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

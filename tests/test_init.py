@@ -9,18 +9,16 @@ from importlib import import_module
 import pytest
 
 import micronas
-from micronas.run import running
 
 
-@pytest.mark.parametrize("name", [name for name in micronas.__all__ if name != "find"])
+@pytest.mark.parametrize("name", micronas.__all__)
 def test_a_name_is_what_its_module_has(name: str) -> None:
     found = getattr(micronas, name)
     assert found is getattr(import_module(found.__module__), name)
     assert found.__doc__
 
 
-def test_find_is_the_search_though_the_searches_are_a_package() -> None:
-    assert micronas.find is running.search
+def test_the_searches_are_a_package_beside_find() -> None:
     assert import_module("micronas.search.exact").ExactSearch.__module__ == "micronas.search.exact"
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from micronas.candidate import Candidate as Candidate
     from micronas.errors import UserError as UserError
+    from micronas.face import find as find
+    from micronas.face import measure as measure
     from micronas.functions import indicator as indicator
     from micronas.hardware.boards.board import Target as Target
     from micronas.hardware.boards.table import LatencyTable as LatencyTable
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
     from micronas.network.graph import Graph as Graph
     from micronas.run.outcome import Outcome as Outcome
     from micronas.run.run import Run as Run
-    from micronas.run.running import measure as measure
-    from micronas.run.running import search as find
     from micronas.spaces.decisions import Choices as Choices
     from micronas.spaces.nasbench201.space import NasBench201 as NasBench201
     from micronas.spaces.space import SearchSpace as SearchSpace
@@ -66,18 +66,17 @@ _HOME = {
     "Target": "hardware.boards.board",
     "Task": "task",
     "UserError": "errors",
+    "find": "face",
     "count_space": "hardware.indicators.counted",
     "indicator": "functions",
     "load_target": "hardware.boards.target",
-    "measure": "run.running",
+    "measure": "face",
     "target_names": "hardware.boards.target",
 }
-"""The module each name lives in; `find` is `run.running.search`, for `micronas.search` is the package of searches."""
+"""The module each name lives in."""
 
 
 def __getattr__(name: str) -> object:
-    if name == "find":
-        return import_module("micronas.run.running").search
     if name in _HOME:
         return getattr(import_module(f"micronas.{_HOME[name]}"), name)
     raise AttributeError(f"module 'micronas' has no attribute {name!r}")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from io import TextIOWrapper
 from itertools import zip_longest
+from typing import Any
 
-from micronas.errors import UserError
+from micronas.errors import Notice, UserError
 from micronas.views.ascii import HANDLER
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
@@ -26,7 +28,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors=HANDLER)
     words = sys.argv[1:] if arguments is None else arguments
     try:
-        code = _run(words)
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", Notice)
+            warnings.showwarning = _shown(warnings.showwarning)
+            code = _run(words)
     except KeyboardInterrupt:
         code = INTERRUPTED
     except BrokenPipeError:
@@ -41,6 +46,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if arguments is None:
             os._exit(code)  # everything is cleaned up; threads that still compile are not worth waiting for
     return code
+
+
+def _shown(usually: Callable[..., None]) -> Callable[..., None]:
+    """Of warnings ours are one line like any other remark."""
+    said: set[str] = set()
+
+    def show(message: Warning | str, category: type[Warning], *where: Any) -> None:
+        from micronas.commands.console import remark
+
+        if issubclass(category, Notice):
+            if str(message) not in said:
+                remark(f"note: {message}")
+            said.add(str(message))
+        else:
+            usually(message, category, *where)
+
+    return show
 
 
 def _run(words: Sequence[str]) -> int:
@@ -78,14 +100,13 @@ def _mistyped(example: type[Exception]) -> type[Exception]:
 
 def _wrong(message: str, words: Sequence[str], code: int = 2) -> int:
     """Say what is wrong in one line on stderr; whoever asked for JSON, and has none yet, gets it on stdout too."""
-    line = " ".join(message.split())
-    print("error:", line, file=sys.stderr)
-    if "--json" in words:
-        from micronas.commands.console import print_json, voice
+    from micronas.commands.console import one_line, print_json, voice
 
-        if not voice.answered:
-            with suppress(OSError):  # stdout may be what failed
-                print_json({"error": line, "exit_code": code})
+    line = one_line(message)
+    print("error:", line, file=sys.stderr)
+    if "--json" in words and not voice.answered:
+        with suppress(OSError):  # stdout may be what failed
+            print_json({"error": line, "exit_code": code})
     return code
 
 

@@ -29,6 +29,7 @@ EXTRAS = (
         "times operations that no bundled table has, runs firmware in an emulator, talks to boards",
         ("ziglang", "unicorn", "elftools", "capstone", "serial"),
     ),
+    Extra("frames", "results as data frames: Outcome.to_frame()", ("pandas",)),
 )
 
 

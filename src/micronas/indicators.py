@@ -18,6 +18,27 @@ from micronas.task import REDUCED, Probe
 Scores = npt.NDArray[np.float64]
 
 
+_TITLES = {
+    "ntk": "NTK condition number",
+    "linear-regions": "linear regions",
+    "naswot": "NASWOT",
+    "zen-score": "Zen-score",
+    "synflow": "SynFlow",
+    "flops": "FLOPs",
+    "live-flops": "live FLOPs",
+    "params": "parameters",
+    "layers": "layers with weights",
+    "sram": "SRAM",
+    "sram-tflm": "SRAM of TFLite-Micro",
+}
+"""What an indicator is called; others go by their names."""
+
+
+def titled(name: str) -> str:
+    """What an indicator is called."""
+    return _TITLES.get(name, name)
+
+
 class Better(Enum):
     """Which way an indicator improves."""
 
@@ -158,4 +179,6 @@ class Untrained(ABC):
 
 def untrained_of(indicator: Indicator) -> PerformanceIndicator | None:
     """The indicator, if it judges an untrained network, draw by draw; None if it judges what is deployed."""
+    if isinstance(indicator, Untrained):  # first: a protocol is asked by looking at every property
+        return indicator
     return indicator if isinstance(indicator, PerformanceIndicator) else None

@@ -1,4 +1,4 @@
-"""Numbers with their unit, as users write them: `300ms`, `128KiB`, `80MHz`, `50M`."""
+"""Numbers with their unit, as users write them (`300ms`, `128KiB`, `80MHz`, `50M`), and as they read them."""
 
 from __future__ import annotations
 
@@ -41,3 +41,25 @@ def parse_quantity(text: str, unit: str, what: str) -> float:
     if not 0 < value < math.inf:
         raise UserError(f"{what} must be above 0 and finite, not {text!r}")
     return value
+
+
+def scaled(value: float | None, unit: str) -> tuple[str, str]:
+    """A number and its unit, scaled so that it reads well: `120.3 MMAC`, `312 ms`, `64.0 KiB`."""
+    if value is None:
+        return "none", ""
+    match unit:
+        case "bytes":
+            return f"{value / 1024:,.1f}", "KiB"
+        case "MAC":
+            return f"{value / 1e6:,.2f}", "MMAC"
+        case "parameters":
+            return f"{value / 1e6:,.3f}", "million"
+        case "ms":
+            return milliseconds(value), "ms"
+        case _:
+            return (f"{value:,.0f}" if value == int(value) else f"{value:,.4g}"), unit
+
+
+def milliseconds(value: float) -> str:
+    """As many digits as mean something: `1,204`, `304.8`, `29.0`, `0.0258`."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.1f}" if value >= 10 else f"{value:.3g}"

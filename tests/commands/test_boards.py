@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import socket
 import subprocess
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -87,6 +90,7 @@ def test_a_profile_without_waits_is_not_kept(own_cache: Path) -> None:
     assert not (own_cache / "targets").exists()
 
 
+@pytest.mark.slow
 def test_an_adapter_may_lack_operations_and_says_whose_figures_they_are(tmp_path: Path) -> None:
     adapter = tmp_path / "toy.c"
     adapter.write_text(ADAPTER)
@@ -166,6 +170,43 @@ def emulated_board(folder: Path) -> Path:
     return path
 
 
+@contextmanager
+def plugged(firmware: str, port: int) -> Generator[None]:
+    """QEMU's mps2-an500 with that image, its serial port on this one of TCP."""
+    machine = ["qemu-system-arm", "-M", "mps2-an500", "-kernel", firmware, "-icount", "shift=4", "-display", "none"]
+    machine += ["-monitor", "none", "-serial", f"tcp:127.0.0.1:{port},server"]
+    with subprocess.Popen(machine, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        try:
+            time.sleep(0.5)
+            yield
+        finally:
+            process.kill()
+
+
+@pytest.mark.debian("qemu-system-arm")
+def test_a_whole_network_is_measured_over_the_boards_serial_port(tmp_path: Path) -> None:
+    board, port = emulated_board(tmp_path), free_port()
+    command = ["measure", CELL, *TINY, "--target", str(board), "--indicators", "params"]
+    command += ["--port", f"socket://127.0.0.1:{port}"]
+    unplugged = micronas(*command)
+    assert (unplugged.code, unplugged.err.count("\n")) == (2, 1)
+    firmware = re.search(r"firmware for it: (\S+\.bin);", unplugged.err)
+    assert firmware is not None, unplugged.err
+    with plugged(firmware[1], port):
+        page = right(micronas(*command)).out
+    assert "run on the board" in page
+    assert "measured by the board's own counter" in " ".join(page.split())
+    with plugged(firmware[1], port):
+        run = json.loads(right(micronas(*command, "--json")).out)["on_board"]
+    assert (run["target"], run["runs"], run["origin"]) == ("mps2-an500", 11, "measured")
+    assert 0 < run["least_ms"] <= run["median_ms"]
+    flashed = str(shutil.copy(firmware[1], tmp_path))  # before another image is written there
+    with plugged(flashed, port):
+        other = micronas(*command, "--seed", "1")
+    assert (other.code, other.err.count("\n")) == (2, 1)
+    assert f"holds image {run['image']}, not" in other.err
+
+
 @pytest.mark.debian("qemu-system-arm")
 def test_a_board_is_measured_over_its_serial_port(tmp_path: Path, own_cache: Path) -> None:
     board, port = emulated_board(tmp_path), free_port()
@@ -175,14 +216,8 @@ def test_a_board_is_measured_over_its_serial_port(tmp_path: Path, own_cache: Pat
     firmware = re.search(r"firmware for it: (\S+\.bin);", unplugged.err)
     assert firmware is not None, unplugged.err
     assert not (own_cache / "targets").exists()
-    machine = ["qemu-system-arm", "-M", "mps2-an500", "-kernel", firmware[1], "-icount", "shift=4", "-display", "none"]
-    machine += ["-monitor", "none", "-serial", f"tcp:127.0.0.1:{port},server"]
-    with subprocess.Popen(machine, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        try:
-            time.sleep(0.5)
-            page = right(micronas(*command)).out
-        finally:
-            process.kill()
+    with plugged(firmware[1], port):
+        page = right(micronas(*command)).out
     assert "operations measured with micronas" in page
     assert "simulated" not in page
     table = read_table(own_cache / "targets" / "mps2-an500.csv")

@@ -67,6 +67,7 @@ def test_a_seed_takes_the_place_of_a_runs_ensemble() -> None:
         assert run["seeds"] == seeds
 
 
+@pytest.mark.slow
 def test_images_and_a_board_given_as_paths_are_found_from_any_folder(
     elsewhere: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

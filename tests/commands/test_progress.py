@@ -15,7 +15,8 @@ from itertools import pairwise
 import pytest
 from tests.terminal import CELL, TINY, micronas
 
-from micronas.commands.progress import Pace, clock, progress
+from micronas.commands.progress import progress
+from micronas.views.pace import Pace, clock
 
 
 class Clock:
@@ -87,6 +88,7 @@ def test_quiet_says_nothing_and_verbose_what_took_how_long() -> None:
     assert told.out == said.out
 
 
+@pytest.mark.slow
 def test_a_terminal_sees_the_time_left_move_and_an_interrupt_loses_no_score() -> None:
     """A real search in a real terminal, ended by Ctrl-C while it scores."""
     wide = {**os.environ, "COLUMNS": "200"}

@@ -9,13 +9,14 @@ from dataclasses import replace
 from io import StringIO
 from typing import Any, cast
 
+import jsonschema
 import pytest
 from rich.console import Console
-from tests.terminal import CELL, DEAD
+from tests.terminal import CELL, DEAD, micronas
 
 from micronas.candidate import Candidate
 from micronas.origin import Origin, Word
-from micronas.run import running
+from micronas.run import results, running
 from micronas.run.outcome import SCHEMA, Finalist, Kept, Outcome, Reading, Round, Verdict
 from micronas.run.readings import finalists
 from micronas.run.run import Run
@@ -26,6 +27,8 @@ from micronas.task import Task
 from micronas.views import terminal
 
 TINY = Run(space_settings={"channels": 4, "cells": 1}, input=8, repeats=1, fit=False)
+_SCHEMA = json.loads(micronas("runs", "schema").out)
+_VALID = jsonschema.Draft202012Validator(_SCHEMA)
 WEIGHTS = {"ntk": 1.0, "linear-regions": 1.0}
 
 
@@ -88,6 +91,17 @@ def test_an_outcome_reads_back_and_so_does_its_page(make: Callable[[], Outcome])
     assert again == outcome
     assert page(again) == page(outcome)
     assert outcome.to_dict()["schema"] == SCHEMA
+    _VALID.validate(json.loads(json.dumps(results.sealed(outcome))))
+    assert outcome.architecture in repr(outcome)
+    assert repr(outcome).count("\n") == 1 + len(outcome.indicators)
+
+
+def test_the_schema_knows_every_key_and_no_other() -> None:
+    data = results.sealed(measured())
+    assert {*_SCHEMA["properties"]} == {*data}
+    for wrong in ({**data, "more": 1}, {**data, "verdict": "maybe"}, {**data, "seed": None}):
+        with pytest.raises(jsonschema.ValidationError):
+            _VALID.validate(wrong)
 
 
 def test_every_reading_says_value_unit_word_and_how() -> None:

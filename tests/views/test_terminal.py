@@ -12,6 +12,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+from micronas import quantity
 from micronas.deploy.emulation import Emulation
 from micronas.origin import Origin, Word
 from micronas.run import running
@@ -245,4 +246,4 @@ def test_the_last_lines_can_be_copied_however_long() -> None:
     ("value", "text"), [(0.0258194, "0.0258"), (71.2005, "71.2"), (28.98, "29.0"), (304.81, "304.8"), (1204.4, "1,204")]
 )
 def test_milliseconds_have_digits_that_mean_something(value: float, text: str) -> None:
-    assert wording.milliseconds(value) == text
+    assert quantity.milliseconds(value) == text

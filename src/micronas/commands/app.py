@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from micronas.commands import boards, doctor, networks, targets
+from micronas.commands import boards, doctor, networks, runs, targets
 from micronas.commands.console import voice
 from micronas.run.outcome import versions
 
@@ -32,6 +32,7 @@ for command in (
     app.command()(command)
 
 
+app.add_typer(runs.app, name="runs")
 app.add_typer(targets.app, name="targets")
 
 

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from micronas.cache import atomic_write, cache_dir
-from micronas.commands.console import console, print_json
+from micronas.commands.console import console, print_json, remark
 from micronas.commands.flags import (
     AsJson,
     Cells,
@@ -21,11 +21,11 @@ from micronas.commands.flags import (
     Input,
     Out,
     Quiet,
+    Replace,
     Space,
     SpaceSetting,
     TargetName,
     Verbose,
-    asked_for,
     to_write,
 )
 from micronas.commands.progress import progress
@@ -33,13 +33,14 @@ from micronas.drawing import title
 from micronas.errors import UserError
 from micronas.hardware.boards.board import Target
 from micronas.hardware.boards.calibration import Calibration, fit, read_measurements
-from micronas.hardware.boards.profiled import Progress, complete, extended, keep
+from micronas.hardware.boards.profiled import Progress, complete, extended, keep, refuse_to_replace
 from micronas.hardware.boards.profiled import profile as profile_in_emulator
 from micronas.hardware.boards.table import OUR_RUNTIME, LatencyTable
 from micronas.hardware.boards.target import load_target, load_untimed
 from micronas.hardware.indicators.counted import count_space
 from micronas.network.signature import Signature
 from micronas.origin import Word
+from micronas.run.asking import asked_for
 from micronas.run.run import Run
 from micronas.run.setup import graph_of, space_of, task_of
 from micronas.search.search import Watch
@@ -68,6 +69,7 @@ def profile(
         str | None, typer.Option(help="Measure on the board itself: /dev/ttyACM0, COM3 or a pyserial URL.")
     ] = None,
     out: Out = None,
+    replace: Replace = False,
     as_json: AsJson = False,
     quiet: Quiet = False,  # noqa: ARG001 (its callback does it)
     verbose: Verbose = False,  # noqa: ARG001
@@ -87,6 +89,8 @@ def profile(
     file = to_write(out) if out else None
     if port is not None:
         _refuse_beside_port(adapter, memory)
+    elif adapter is None and file is None and memory and not replace:
+        refuse_to_replace(target.name)
     signatures = _signatures(run)
     with progress() as watch:
         if port is None:
@@ -96,7 +100,7 @@ def profile(
             )
         else:
             table = _measured(target, signatures, port, compiler, watch)
-    path = _kept(table, file) if memory or file else None
+    path = _kept(table, file, replace) if memory or file else None
     missing = [str(signature) for signature in table.missing(signatures)]
     if as_json:
         print_json(_profile_data(table, path) | {"untimed": missing})
@@ -117,6 +121,7 @@ def calibrate(
     space: Space = None,
     space_settings: SpaceSetting = None,
     out: Out = None,
+    replace: Replace = False,
     as_json: AsJson = False,
     quiet: Quiet = False,  # noqa: ARG001 (its callback does it)
     verbose: Verbose = False,  # noqa: ARG001
@@ -141,7 +146,7 @@ def calibrate(
         before = Calibration.of(table)
         simulated = before.removed_from(table) if before else table
         calibration = fit(simulated, found, runtime, _telling(watch, "leaving out each measurement in turn"))
-    path = _kept(calibration.applied_to(simulated), file)
+    path = _kept(calibration.applied_to(simulated), file, replace)
     if as_json:
         print_json(_calibration_data(calibration, target, path))
     else:
@@ -194,10 +199,13 @@ def _measured(
     )
 
 
-def _kept(table: LatencyTable, out: Path | None) -> Path:
+def _kept(table: LatencyTable, out: Path | None, replace: bool) -> Path:
     """Write a table to a file, or keep it for the user together with what was timed alike before."""
     if out is None:
-        return keep(table if table.is_calibrated else extended(table))
+        done = keep(table if table.is_calibrated else extended(table), replace=replace)
+        if done.backup:
+            remark(f"note: the table that was there is in {done.backup}")
+        return done.path
     atomic_write(out, table.dump())
     return out
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
+from micronas.views.escaped import SafeConsole, escaped
+
 WIDTH = 100
 """Columns of a page that no terminal shows, unless COLUMNS says fewer; no page is wider."""
 
@@ -16,12 +18,12 @@ WIDTH = 100
 def console() -> Console:
     """Stdout. Where it is no terminal: no colours, and the same width wherever COLUMNS is not set."""
     if sys.stdout is not None and sys.stdout.isatty():  # pyright: ignore[reportUnnecessaryComparison]
-        terminal = Console(highlight=False)
+        terminal = SafeConsole(highlight=False)
         terminal.width = min(terminal.width, WIDTH)
         return terminal
     columns = os.environ.get("COLUMNS", "")
     width = min(int(columns), WIDTH) if columns.isdecimal() and int(columns) else WIDTH
-    return Console(width=width, force_terminal=False, color_system=None, highlight=False)
+    return SafeConsole(width=width, force_terminal=False, color_system=None, highlight=False)
 
 
 def print_json(data: object) -> None:
@@ -43,7 +45,12 @@ voice = Voice()
 """Of the command that runs."""
 
 
+def one_line(text: str) -> str:
+    """A message as it is shown: on one line, and nothing in it commands the terminal."""
+    return escaped(" ".join(text.split()))
+
+
 def remark(text: str) -> None:
     """One line on stderr, unless the user wants none."""
     if not voice.quiet:
-        print(" ".join(text.split()), file=sys.stderr)
+        print(one_line(text), file=sys.stderr)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields, replace
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import typer
 
@@ -14,36 +13,41 @@ from micronas import catalog
 from micronas.commands.console import voice
 from micronas.errors import UserError
 from micronas.hardware.boards.target import user_folder
-from micronas.quantity import parse_quantity
+from micronas.run.asking import DEFAULT, EXPRESSIVITIES, variable
 from micronas.run.outcome import Outcome
-from micronas.run.reading import parse_pair, parse_setting, parse_weight, read_config, run_of
+from micronas.run.reading import run_of
 from micronas.run.run import Run
-from micronas.run.setup import look_up, search_of, unit_of
-from micronas.search.search import unwatched
-
-_DEFAULT = Run()
 
 
-def _option(words: str, *names: str, default: object = None, least: float | None = None) -> Any:
-    """An option whose default is shown though typer sees none."""
+def _option(
+    words: str, *names: str, default: object = None, least: float | None = None, else_: str | None = None
+) -> Any:
+    """An option whose default is shown though typer sees none; `else_`: the variable that stands in for it."""
     shown = False if default is None else str(default)
-    return typer.Option(*names, help=words, show_default=shown, min=least)
+    return typer.Option(*names, help=f"{words} Else ${else_}." if else_ else words, show_default=shown, min=least)
 
 
 Target = Annotated[
-    str | None, _option("Board: a name from 'micronas targets', or the path of a .toml.", default=_DEFAULT.target)
+    str | None,
+    _option(
+        "Board: a name from 'micronas targets', or the path of a .toml.",
+        default=DEFAULT.target,
+        else_=variable("target"),
+    ),
 ]
 Core = Annotated[str | None, _option("Of your own board, with --clock, --sram, --flash: cortex-m4.")]
 Clock = Annotated[str | None, _option("Of your own board, like 80MHz.")]
 Sram = Annotated[str | None, _option("Of your own board, its largest region, like 128KiB.")]
 FlashOf = Annotated[str | None, _option("Of your own board, like 512KiB.", "--flash")]
 TargetName = Annotated[str, typer.Argument(help="A name from 'micronas targets', or the path of a .toml.")]
-Runtime = Annotated[str | None, _option("Whose kernels are timed on the board.", default=_DEFAULT.runtime)]
-Seed = Annotated[int | None, _option("Of weights and random inputs.", default=_DEFAULT.seed, least=0)]
+Runtime = Annotated[str | None, _option("Whose kernels are timed on the board.", default=DEFAULT.runtime)]
+Seed = Annotated[int | None, _option("Of weights and random inputs.", default=DEFAULT.seed, least=0)]
 Repeats = Annotated[
-    int | None, _option("Draws of weights and inputs for a seed, averaged.", default=_DEFAULT.repeats, least=1)
+    int | None, _option("Draws of weights and inputs for a seed, averaged.", default=DEFAULT.repeats, least=1)
 ]
-ImagesFrom = Annotated[str | None, _option("Folder of images or .npz; else seeded noise.", "--images")]
+ImagesFrom = Annotated[
+    str | None, _option("Folder of images or .npz; without, seeded noise.", "--images", else_=variable("images"))
+]
 Batch = Annotated[
     int | None, _option("Images a draw, of NTK, NASWOT and Zen-score.", default="32; Zen-score 16", least=2)
 ]
@@ -55,10 +59,20 @@ Input = Annotated[
     str | None, _option("The pictures: 96, 96x64 or 96x96x1 (height, width, channels).", default="32x32, as the images")
 ]
 Classes = Annotated[int | None, _option("Outputs of the network.", default="as --images has, else 10")]
-MaxLatency = Annotated[str | None, _option("Hard limit with its unit, like 300ms or 0.3s.")]
-MaxSram = Annotated[str | None, _option("Hard limit on the planned arena, like 128KiB.", default="the board's")]
-MaxFlash = Annotated[str | None, _option("Hard limit on weights and code, like 512KiB.", default="the board's")]
-MaxFlops = Annotated[str | None, _option("Hard limit on multiply-accumulates of live edges, like 50M.")]
+MaxLatency = Annotated[
+    str | None, _option("Hard limit with its unit, like 300ms or 0.3s.", else_=variable("max_latency"))
+]
+MaxSram = Annotated[
+    str | None,
+    _option("Hard limit on the planned arena, like 128KiB.", default="the board's", else_=variable("max_sram")),
+]
+MaxFlash = Annotated[
+    str | None,
+    _option("Hard limit on weights and code, like 512KiB.", default="the board's", else_=variable("max_flash")),
+]
+MaxFlops = Annotated[
+    str | None, _option("Hard limit on multiply-accumulates of live edges, like 50M.", else_=variable("max_flops"))
+]
 LimitOn = Annotated[
     list[str] | None, _option("NAME=VALUE of any indicator, like params=500k; may be repeated.", "--limit")
 ]
@@ -70,16 +84,22 @@ ReserveFlash = Annotated[str | None, _option("Left to the application.", default
 Margin = Annotated[
     str | None, _option("none or band: keep a latency limit at the upper end of its error band.", default="none")
 ]
-EXPRESSIVITIES = ("linear-regions", "naswot", "zen-score", "synflow")
-"""What may stand beside the NTK: indicators of how much a network can express."""
-
 Expressivity = Annotated[str | None, _option(f"One of: {', '.join(EXPRESSIVITIES)}.", default=EXPRESSIVITIES[0])]
-Space = Annotated[str | None, _option(f"One of: {', '.join(catalog.SPACES)}.", default=_DEFAULT.space)]
+Space = Annotated[str | None, _option(f"One of: {', '.join(catalog.SPACES)}.", default=DEFAULT.space)]
 SpaceSetting = Annotated[
     list[str] | None, _option("NAME=VALUE, like channels=8,16; may be repeated.", "--space-setting")
 ]
 Config = Annotated[Path | None, _option("A .toml with a run's values; flags given beside it win.")]
-RunsFolder = Annotated[Path, typer.Option("--runs", help="Where runs are kept, each in a folder of its own.")]
+RunsFolder = Annotated[
+    Path,
+    typer.Option("--runs", envvar=variable("runs"), help="Where runs are kept, each in a folder of its own."),
+]
+RUNS = Path("runs")
+"""Where runs are kept unless --runs says otherwise."""
+
+A_RUN = "its folder or result.json, the start of its name, or last"
+"""How a user names a run."""
+
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON value on stdout; progress on stderr.")]
 
 
@@ -101,6 +121,11 @@ Out = Annotated[
     Path | None, _option(f"Write the table here; else it is kept for all later commands, in {user_folder()}.")
 ]
 
+Replace = Annotated[
+    bool,
+    typer.Option("--replace", help="Put it in the place of a table of yours that is worth more, or says otherwise."),
+]
+
 
 def weighs(words: str, default: object) -> Any:
     """An option for a weight: 0 or more."""
@@ -118,111 +143,6 @@ def to_write(path: Path) -> Path:
     if not replaceable or not folder.is_dir() or not os.access(folder, os.W_OK):
         raise UserError(f"cannot write {path}: it is no file, or its folder takes no files; choose another --out")
     return path
-
-
-_EXPRESSIVITY, _FLOPS = "the expressivity", "the FLOPs"
-"""Terms that flags know by another name: which of `EXPRESSIVITIES` weighs, and FLOPs as capacity or as a cost."""
-
-_FLAGS: Mapping[str, tuple[str, str | None]] = {
-    "channels": ("space_settings", "channels"),
-    "cells": ("space_settings", "cells"),
-    "stages": ("space_settings", "stages"),
-    "stem_stride": ("space_settings", "stem_stride"),
-    "max_latency": ("limits", "latency"),
-    "max_sram": ("limits", "sram"),
-    "max_flash": ("limits", "flash"),
-    "max_flops": ("limits", "live-flops"),
-    "ntk_weight": ("terms", "ntk"),
-    "regions_weight": ("terms", _EXPRESSIVITY),
-    "flops_weight": ("terms", _FLOPS),
-    "latency_weight": ("terms", "latency"),
-    "space_setting": ("space_settings", None),
-    "search_setting": ("search_settings", None),
-    "limit": ("limits", None),
-    "weight": ("terms", None),
-}
-"""Flags that fill a mapping of the run: its attribute, and the name in it; None for those that take NAME=VALUE."""
-
-_READ: Mapping[str, Callable[[str, str], Any]] = {
-    "space_settings": lambda _, text: parse_setting(text),
-    "search_settings": lambda _, text: parse_setting(text),
-    "limits": lambda name, text: parse_quantity(text, unit_of(name), f"a limit on {name}"),
-    "terms": lambda name, text: parse_weight(text, name),
-}
-"""How a value of each mapping is read from text."""
-
-
-def flags_given(arguments: Mapping[str, object]) -> dict[str, object]:
-    """Of a command's arguments those that say something of its run."""
-    known = {*(one.name for one in fields(Run)), *_FLAGS, *_BOARD, "expressivity"}
-    return {name: value for name, value in arguments.items() if name in known and value is not None}
-
-
-_BOARD = ("core", "clock", "sram", "flash")
-"""Flags that together say a board."""
-
-
-def asked_for(given: Mapping[str, object], *, config: Path | None = None, brought: Run | None = None) -> Run:
-    """The run that flags ask for; `given` are fields of `Run` and flags of `_FLAGS`, None where a flag was not given.
-
-    `brought`: a run whose values hold where no flag says otherwise, in place of a `config`.
-
-    Raises:
-        UserError: a file or a value that cannot be read.
-    """
-    said = {name: value for name, value in given.items() if value is not None}
-    run = brought or (read_config(config) if config else _DEFAULT)
-    own = {one.name: said[one.name] for one in fields(Run) if one.name in said}
-    for name in ("reserve_sram", "reserve_flash"):
-        if name in own:
-            own[name] = _reserve(str(own[name]), name)
-    if board := {name: said[name] for name in _BOARD if name in said}:
-        if "target" in own:
-            raise UserError(
-                f"--{next(iter(board))} cannot stand beside --target: the four say a board; drop one of them"
-            )
-        own["target"] = " ".join(f"{name}={value}" for name, value in board.items())
-    if "seed" in own and "seeds" not in own:
-        own["seeds"] = None  # of an ensemble that the flag replaces
-    run = replace(run, **cast(dict[str, Any], own))
-    filled: dict[str, dict[str, Any]] = {attribute: {} for attribute in _READ}
-    for attribute, name, value in _filled(said):
-        if name in filled[attribute]:
-            raise UserError(f"{name} is given twice, as {filled[attribute][name]} and as {value}; drop one of them")
-        filled[attribute][name] = value
-    for attribute in ("space_settings", "search_settings", "limits"):
-        run = replace(run, **{attribute: {**getattr(run, attribute), **filled[attribute]}})
-    expressivity = cast(str | None, said.get("expressivity"))
-    if expressivity is None and not filled["terms"]:
-        return run
-    return replace(run, terms=_terms(run, expressivity, filled["terms"]))
-
-
-def _reserve(text: str, name: str) -> int:
-    """Bytes to leave free; none is as good an answer as any."""
-    flag = f"--{name.replace('_', '-')}"
-    return 0 if text.strip() in ("0", "0B", "0KiB") else int(parse_quantity(text, "bytes", flag))
-
-
-def _filled(said: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
-    """(attribute of the run, name in it, value) of every flag that fills a mapping."""
-    for flag, (attribute, name) in _FLAGS.items():
-        if flag in said and name is not None:
-            yield attribute, name, _READ[attribute](name, str(said[flag]))
-        for text in said.get(flag, ()) if name is None else ():
-            name_given, value = parse_pair(text, f"--{flag.replace('_', '-')}")
-            yield attribute, name_given, _READ[attribute](name_given, value)
-
-
-def _terms(run: Run, expressivity: str | None, weights: Mapping[str, float]) -> Mapping[str, float]:
-    """What weighs how much: what the run says, or its search has by default, and over it what flags say."""
-    terms = run.terms if run.terms is not None else search_of(run, (run.seed,), unwatched).default_terms
-    before = next((name for name in EXPRESSIVITIES if name in terms), EXPRESSIVITIES[0])
-    after = expressivity or before
-    look_up(dict.fromkeys(EXPRESSIVITIES), after, "expressivity")
-    names = {_EXPRESSIVITY: after, _FLOPS: "live-flops" if "live-flops" in terms else "flops"}
-    kept = {after if name == before else name: weight for name, weight in terms.items()}
-    return kept | {names.get(name, name): weight for name, weight in weights.items()}
 
 
 def stands_alone(flag: str, given: Mapping[str, object], config: Path | None = None) -> None:

@@ -15,6 +15,8 @@ from micronas import catalog
 from micronas.cache import atomic_write
 from micronas.commands.console import console, print_json, remark
 from micronas.commands.flags import (
+    A_RUN,
+    RUNS,
     AsJson,
     Batch,
     Cells,
@@ -50,9 +52,7 @@ from micronas.commands.flags import (
     StemStride,
     Target,
     Verbose,
-    asked_for,
     brought_by,
-    flags_given,
     stands_alone,
     to_write,
     weighs,
@@ -62,14 +62,13 @@ from micronas.errors import UserError
 from micronas.indicators import Indicator
 from micronas.objective import Unreachable
 from micronas.run import results, running
+from micronas.run.asking import asked_for, flags_given
 from micronas.run.outcome import Outcome
 from micronas.run.run import Run
 from micronas.run.setup import usual_means
 from micronas.spaces.space import ArchitectureError
 from micronas.views import details, terminal
-
-_RUNS = Path("runs")
-_A_RUN = "its folder or result.json, the start of its name, or last"
+from micronas.views.escaped import inert
 
 
 def search(
@@ -127,14 +126,15 @@ def search(
         str | None, typer.Option(help="Several boards, parted by commas, answered from one scoring.")
     ] = None,
     config: Config = None,
-    repeat: Annotated[str | None, typer.Option(help=f"Search as that run did: {_A_RUN}.")] = None,
-    runs_folder: RunsFolder = _RUNS,
+    repeat: Annotated[str | None, typer.Option(help=f"Search as that run did: {A_RUN}.")] = None,
+    runs_folder: RunsFolder = RUNS,
     as_json: AsJson = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
     """Search the best network that fits a board."""
     given = flags_given(locals())
+    results.check_folder(runs_folder)
     costs = [name.strip() for name in (front or "").split(",") if name.strip()]
     if targets is not None:
         if repeat is not None or "target" in given:
@@ -150,15 +150,17 @@ def search(
         outcome = _searched(brought_by(before, earlier))
         for line in results.differences(before, outcome, earlier):
             remark(f"note: {line}")
-    _show(outcome, as_json)
-    path = _kept(outcome, runs_folder)
-    if not as_json:
-        terminal.close(path, console())
-    remark(f"kept in {path}")
+    path = _kept(outcome, runs_folder)  # whatever becomes of the page
+    try:
+        _show(outcome, as_json)
+        if not as_json:
+            terminal.close(path, console())
+    finally:
+        remark(f"kept in {path}")
 
 
 def measure(
-    architecture: Annotated[str, typer.Argument(help=f"In its space's notation, or of a run: {_A_RUN}.")],
+    architecture: Annotated[str, typer.Argument(help=f"In its space's notation, or of a run: {A_RUN}.")],
     target: Target = None,
     core: Core = None,
     clock: Clock = None,
@@ -169,6 +171,10 @@ def measure(
         typer.Option("--indicators", help="Only these of 'micronas indicators', like latency,sram; else all."),
     ] = None,
     emulate: Annotated[bool, typer.Option(help="Also run the whole network as firmware in the emulator.")] = False,
+    port: Annotated[
+        str | None,
+        typer.Option(help="Also time the whole network on the board itself: /dev/ttyACM0, COM3 or a pyserial URL."),
+    ] = None,
     keep: Annotated[Path | None, typer.Option(help="With --emulate: keep its C and its ELF in this folder.")] = None,
     seed: Seed = None,
     repeats: Repeats = None,
@@ -187,7 +193,7 @@ def measure(
     config: Config = None,
     layers: Layers = False,
     sources: Sources = False,
-    runs_folder: RunsFolder = _RUNS,
+    runs_folder: RunsFolder = RUNS,
     as_json: AsJson = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -198,17 +204,17 @@ def measure(
         raise UserError("--keep keeps what --emulate builds; give both")
     names = None if only is None else [name.strip() for name in only.split(",")]
     with _named_rightly(architecture, runs_folder), progress() as watch:
-        outcome = running.measure(run, text, watch, emulated=emulate, only=names)
+        outcome = running.measure(run, text, watch, emulated=emulate, port=port, only=names)
         if keep is not None:
             running.export(run, text, keep, "emulator")
     _show(outcome, as_json, layers=layers, sources=sources)
 
 
 def show(
-    run: Annotated[str, typer.Argument(help=f"{_A_RUN}.", show_default=True)] = results.LAST,
+    run: Annotated[str, typer.Argument(help=f"{A_RUN}.", show_default=True)] = results.LAST,
     layers: Layers = False,
     sources: Sources = False,
-    runs_folder: RunsFolder = _RUNS,
+    runs_folder: RunsFolder = RUNS,
     as_json: AsJson = False,
 ) -> None:
     """Show a kept run again, as it was; nothing is searched or measured."""
@@ -220,13 +226,16 @@ def show(
 
 
 def export(
-    architecture: Annotated[str, typer.Argument(help=f"In its space's notation, or of a run: {_A_RUN}.")],
+    architecture: Annotated[str, typer.Argument(help=f"In its space's notation, or of a run: {A_RUN}.")],
     out: Annotated[Path, typer.Option(help="The folder to write to.")],
     kind: Annotated[
         str,
         typer.Option("--format", help="c: sources and a self-test; firmware: an image for the board's serial port."),
     ] = "c",
     name: Annotated[str, typer.Option(help="Of the C: prefixes its symbols and files.")] = "model",
+    scratch_apart: Annotated[
+        bool, typer.Option("--scratch-apart", help="Of the C: kernels' scratch in a buffer apart from the arena.")
+    ] = False,
     target: Target = None,
     core: Core = None,
     clock: Clock = None,
@@ -241,7 +250,7 @@ def export(
     stem_stride: StemStride = None,
     input: Input = None,  # noqa: A002 (the flag is --input)
     classes: Classes = None,
-    runs_folder: RunsFolder = _RUNS,
+    runs_folder: RunsFolder = RUNS,
     as_json: AsJson = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -249,13 +258,13 @@ def export(
     """Write a network as C, or as a board's firmware; its weights are random as yet."""
     run, text = _named(architecture, flags_given(locals()), runs_folder)
     with _named_rightly(architecture, runs_folder), progress() as watch:
-        written = running.export(run, text, out, kind, name, watch)
+        written = running.export(run, text, out, kind, name, watch, scratch_apart=scratch_apart)
     remark(f"note: {running.RANDOM_WEIGHTS}, seed {run.seed}: trained ones are not in it")
     if as_json:
         print_json({"format": kind, "weights": running.RANDOM_WEIGHTS, "files": [str(path) for path in written]})
     else:
         for path in written:
-            print(path)
+            console().print(str(path), soft_wrap=True, markup=False)
 
 
 @contextmanager
@@ -372,6 +381,7 @@ def _show(outcome: Outcome, as_json: bool, *, layers: bool = False, sources: boo
     if as_json:
         print_json(results.sealed(outcome))
         return
+    outcome = Outcome.from_dict(inert(outcome.to_dict()))
     if not (layers or sources):
         terminal.show(outcome, console())
     if layers:

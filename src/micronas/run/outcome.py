@@ -7,12 +7,18 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from micronas.deploy.emulation import ON_BOARD, BoardRun, Emulation
 from micronas.deploy.emulation import ORIGIN as EMULATED
-from micronas.deploy.emulation import Emulation
 from micronas.hardware.indicators.breakdown import Breakdown, Cost
+from micronas.indicators import titled
 from micronas.origin import Origin, Word
+from micronas.quantity import scaled
+from micronas.run.notebook import frame_of, html_of
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 SCHEMA = 2
 """Of `Outcome.to_dict`; one more with every change after which an older reader would misread it."""
@@ -186,7 +192,8 @@ class Outcome:
         front: the Pareto front of score and costs, best score first, where it was asked for.
         images: those it was judged on: how many, their size, their classes; "" for noise.
         made_from: digests of what the run names but does not hold: the images and the latencies.
-        emulation: the whole network run as firmware, where that was asked for.
+        emulation: the whole network run as firmware in the emulator, where that was asked for.
+        on_board: the same on the board itself.
         notes: what else the user should be told, a line each.
         versions: of the programs that made the numbers.
     """
@@ -211,6 +218,7 @@ class Outcome:
     images: str = ""
     made_from: Mapping[str, str] = field(default_factory=dict[str, str])
     emulation: Emulation | None = None
+    on_board: BoardRun | None = None
     notes: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=versions)
 
@@ -218,6 +226,27 @@ class Outcome:
     def verdict(self) -> Verdict | None:
         """Of all limits that of the one kept least; None if there are none."""
         return max((one.verdict for one in self.limits), key=[*Verdict].index, default=None)
+
+    def __repr__(self) -> str:
+        """A few lines: the answer, whether it fits, and its numbers."""
+        numbers = (
+            f"  {titled(name)}: {' '.join(scaled(one.value, one.unit)).strip()} ({one.origin.word})"
+            for name, one in self.indicators.items()
+        )
+        verdict = f": {self.verdict}" if self.verdict else ""
+        return "\n".join((f"Outcome of {self.target}{verdict}", f"  {self.architecture}", *numbers))
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return html_of(self.to_dict())
+
+    def to_frame(self, what: str = "indicators") -> DataFrame:
+        """A data frame of pandas: of the indicators, limits, layers (with their latencies), finalists or the front.
+
+        Raises:
+            UserError: no such frame, or no pandas.
+        """
+        return frame_of(self.to_dict(), what)
 
     def to_dict(self) -> dict[str, object]:
         """Plain data for JSON, finite numbers only."""
@@ -236,6 +265,7 @@ class Outcome:
             "drawing": list(self.drawing),
             "latency": _latency(self.breakdown) if self.breakdown else None,
             "emulation": _emulation(self.emulation) if self.emulation else None,
+            "on_board": {**asdict(self.on_board), **_words(ON_BOARD)} if self.on_board else None,
             "verdict": self.verdict,
             "limits": [{**asdict(one), "verdict": str(one.verdict)} for one in self.limits],
             "standing": _standing(self.standing) if self.standing else None,
@@ -257,6 +287,9 @@ class Outcome:
         Raises:
             KeyError, TypeError, ValueError, AttributeError: it wrote no such thing.
         """
+        for key, kind in _KINDS.items():
+            if not isinstance(data[key], kind):
+                raise TypeError(f"{key} is {data[key]!r}")
         return Outcome(
             space=data["space"],
             architecture=data["architecture"],
@@ -278,9 +311,21 @@ class Outcome:
             images=data.get("images", ""),
             made_from=dict(data["made_from"]),
             emulation=_read_emulation(data["emulation"]) if data["emulation"] else None,
+            on_board=_read_board_run(data["on_board"]) if data.get("on_board") else None,
             notes=tuple(data["notes"]),
             versions=dict(data["versions"]),
         )
+
+
+_KINDS: Mapping[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("space", "architecture", "network", "target"), str),
+    **dict.fromkeys(("drawing", "notes", "finalists", "front", "limits", "rounds"), (list, tuple)),
+    **dict.fromkeys(("indicators", "run", "made_from", "versions"), dict),
+    "search": (str, type(None)),
+    "seed": int,
+    "seconds": (int, float),
+}
+"""What values of a result are, where nothing else would notice."""
 
 
 def _read_point(said: Mapping[str, Any]) -> FrontPoint:
@@ -358,6 +403,10 @@ def _emulation(emulation: Emulation) -> dict[str, object]:
         "cycles_by_layer": dict(emulation.by_layer),
         "cycles_by_cause": dict(emulation.by_cause),
     }
+
+
+def _read_board_run(said: Mapping[str, Any]) -> BoardRun:
+    return BoardRun(**{name: value for name, value in said.items() if name not in _words(ON_BOARD)})
 
 
 def _read_emulation(said: Mapping[str, Any]) -> Emulation:

@@ -6,7 +6,10 @@ import csv
 import io
 import json
 import re
+import shutil
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -22,9 +25,10 @@ RESULT = "result.json"
 LAST = "last"
 """What the latest run is called."""
 
+THE_IMAGES = "the images"
 THE_TABLE = "the latency table"
 THE_ANSWERS_LATENCIES = "the latencies of the answer"
-"""In `Outcome.made_from`: a digest of those rows of a table that the whole space needs, or the answer alone."""
+"""In `Outcome.made_from`: digests of the pictures drawn, of a table's rows for the whole space, or for the answer."""
 
 _STAMP = "%Y%m%d-%H%M%S"
 _LISTED = 5  # candidates that an ambiguous name lists
@@ -53,12 +57,30 @@ def keep(outcome: Outcome, folder: Path) -> Path:
     """
     name = f"{datetime.now().strftime(_STAMP)}-{outcome.target}-{outcome.search or 'measure'}"
     text = json.dumps(sealed(outcome), indent=2, ensure_ascii=False, allow_nan=False)
+    path: Path | None = None
     try:
         path = _fresh(folder, name) / RESULT
         atomic_write(path, text + "\n")
     except OSError as error:
+        if path is not None:
+            with suppress(OSError):
+                path.parent.rmdir()
         raise UserError(f"cannot write the result below {folder}: {error.strerror}; choose another --runs") from error
     return path
+
+
+def check_folder(folder: Path) -> None:
+    """A folder in which runs can be kept, found out before the work and not after it.
+
+    Raises:
+        UserError: they cannot.
+    """
+    nearest = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+    try:
+        with tempfile.TemporaryFile(dir=nearest):
+            pass
+    except OSError as error:
+        raise UserError(f"cannot write the result below {folder}: {error.strerror}; choose another --runs") from error
 
 
 def _fresh(folder: Path, name: str) -> Path:
@@ -97,9 +119,9 @@ def find(text: str, folder: Path) -> Path | None:
     path = Path(text)
     if text and _is_file(path / RESULT):
         return path / RESULT
-    if text and _is_file(path):
+    if text and (_is_file(path) or _safely(path.is_fifo)):  # a pipe, as of <(command), is read once
         return path
-    runs = _runs(folder)
+    runs = every(folder)
     if text == LAST:
         if not runs:
             raise UserError(f"there is no run in {folder.absolute()}; 'micronas search' keeps one, --runs says where")
@@ -128,7 +150,7 @@ def locate(text: str, folder: Path) -> Path:
     return found
 
 
-def _runs(folder: Path) -> list[Path]:
+def every(folder: Path) -> list[Path]:
     """The folders of all runs, the latest first."""
     try:
         found = [path for path in folder.iterdir() if _is_file(path / RESULT)]
@@ -153,6 +175,18 @@ def _safely(asked: Callable[[], bool]) -> bool:
         return asked()
     except (OSError, ValueError):  # longer than a name may be, or with a character no name has
         return False
+
+
+def delete(run: Path) -> None:
+    """Remove a run's folder, with all that was exported into it.
+
+    Raises:
+        UserError: it cannot be removed.
+    """
+    try:
+        shutil.rmtree(run)
+    except OSError as error:
+        raise UserError(f"cannot delete {error.filename or run}: {error.strerror}") from error
 
 
 # --- reading ------------------------------------------------------------------------------------

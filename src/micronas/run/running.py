@@ -5,25 +5,26 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from micronas import catalog
 from micronas.budget import Budget, budget_of
-from micronas.cache import atomic_write
+from micronas.cache import atomic_write, cache_dir
 from micronas.candidate import Candidate
 from micronas.errors import UserError
 from micronas.hardware.boards.target import board_plugin
 from micronas.hardware.indicators.breakdown import Breakdown
 from micronas.hardware.indicators.latency import Latency
-from micronas.indicators import Better, Scores, untrained_of
+from micronas.indicators import Better, Indicator, Scores, untrained_of
 from micronas.inputs import Images
 from micronas.network.live import Disconnected
 from micronas.objective import Unreachable
 from micronas.run.advice import notes, smaller
 from micronas.run.outcome import FrontPoint, Kept, Outcome, Reading, versions
 from micronas.run.readings import break_down, finalists, read_indicators, rounds, standing
-from micronas.run.results import THE_ANSWERS_LATENCIES, THE_TABLE
+from micronas.run.results import THE_ANSWERS_LATENCIES, THE_IMAGES, THE_TABLE
 from micronas.run.room import Room
 from micronas.run.run import Run
 from micronas.run.setup import Setup, set_up
@@ -32,7 +33,7 @@ from micronas.search.measured import Measured
 from micronas.search.search import SearchResult, Watch, unwatched
 
 if TYPE_CHECKING:
-    from micronas.deploy.emulation import Emulation
+    from micronas.deploy.emulation import BoardRun, Emulation
 
 
 def search(run: Run, watch: Watch = unwatched, *, front: Sequence[str] = ()) -> Outcome:
@@ -64,12 +65,14 @@ def measure(
     watch: Watch = unwatched,
     *,
     emulated: bool = False,
+    port: str | None = None,
     only: Collection[str] | None = None,
 ) -> Outcome:
     """Judge one given architecture.
 
-    `emulated`: also build its firmware and run it from reset to halt. `only`: by these indicators; a latency alone
-    needs no untrained network, so it is there at once.
+    `emulated`: also build its firmware and run it from reset to halt. `port`: also time its firmware on the board at
+    that serial port or pyserial URL. `only`: by these indicators; a latency alone needs no untrained network, so it is
+    there at once.
 
     Raises:
         ArchitectureError: the text is no architecture of the run's space.
@@ -84,7 +87,8 @@ def measure(
     started = time.perf_counter()
     outcome = _outcome(parts, candidate, 0.0, only)
     emulation = _emulate(parts, candidate, run.seed, watch) if emulated else None
-    return replace(outcome, emulation=emulation, seconds=round(time.perf_counter() - started, 3))
+    on_board = None if port is None else _time_on_board(parts, candidate, run.seed, port, watch)
+    return replace(outcome, emulation=emulation, on_board=on_board, seconds=round(time.perf_counter() - started, 3))
 
 
 _ALWAYS = ("latency", "sram", "flash")
@@ -142,9 +146,18 @@ RANDOM_WEIGHTS = "random weights"
 
 
 def export(
-    run: Run, architecture: str, folder: Path, kind: str, name: str = "model", watch: Watch = unwatched
+    run: Run,
+    architecture: str,
+    folder: Path,
+    kind: str,
+    name: str = "model",
+    watch: Watch = unwatched,
+    *,
+    scratch_apart: bool = False,
 ) -> tuple[Path, ...]:
     """Write a network as C, or as the firmware of the run's board, with random int8 weights of the run's seed.
+
+    `scratch_apart`: of C, the kernels' scratch is a buffer of its own, not a part of the arena.
 
     Raises:
         UserError: something the run names is not there, the network runs nothing, or nothing can be written.
@@ -155,6 +168,8 @@ def export(
         raise catalog.unknown(kind, "format", FORMATS)
     if kind != "c" and name != "model":
         raise UserError(f"the model of an image is called model, not {name}; --name is of --format c")
+    if kind != "c" and scratch_apart:
+        raise UserError("an image has its scratch in the arena; --scratch-apart is of --format c")
     parts = set_up(_checked(run).anchored(), watch)
     candidate = parts.start.of(parts.start.space.parse(architecture))
     words = candidate.space.describe(candidate.choices, candidate.task)
@@ -168,7 +183,7 @@ def export(
     watch(0, 1, "writing the network")
     try:
         if kind == "c":
-            return export_c(graph, folder, name, seed, provenance)
+            return export_c(graph, folder, name, seed, provenance, scratch_apart=scratch_apart)
         if kind == "emulator":
             return export_emulated(graph, folder, target, seed, provenance)
         return export_firmware(graph, folder, target, seed, provenance)
@@ -182,6 +197,19 @@ def _emulate(parts: Setup, candidate: Candidate, seed: int, watch: Watch) -> Emu
     watch(0, 1, "building and running the firmware")
     try:
         return emulate(candidate.graph, parts.bench.target, seed)
+    except Disconnected as error:
+        raise UserError(f"{candidate.text} has no firmware: {error}") from error
+
+
+def _time_on_board(parts: Setup, candidate: Candidate, seed: int, port: str, watch: Watch) -> BoardRun:
+    from micronas.deploy.emulate import default_toolchain
+    from micronas.deploy.on_board import time_network
+
+    watch(0, 1, f"timing the network on the board at {port}")
+    target = parts.bench.target
+    file = cache_dir() / "firmware" / f"{target.name}-network.bin"
+    try:
+        return time_network(candidate.graph, target, seed, port, file, toolchain=default_toolchain())
     except Disconnected as error:
         raise UserError(f"{candidate.text} has no firmware: {error}") from error
 
@@ -220,7 +248,7 @@ def _outcome(
         limits=_kept(parts, candidate, readings, breakdown, bool(result)),
         versions=versions() | _plugins_of(parts.run),
         images=str(parts.means.inputs) if isinstance(parts.means.inputs, Images) else "",
-        made_from={"the images": parts.means.inputs.digest, **_latencies(parts, searched)},
+        made_from={**_pictures(parts, indicators), **_latencies(parts, searched)},
         notes=(
             *parts.notes,
             *(notes(candidate, parts.start, parts.objective.limits) if result else ()),
@@ -248,6 +276,15 @@ def _plugins_of(run: Run) -> dict[str, str]:
     named += [("indicator", name) for name in (*(run.terms or ()), *run.limits)]
     found = [catalog.used(family, name) for family, name in named] + [board_plugin(run.target)]
     return {one.distribution: one.version for one in found if one}
+
+
+def _pictures(parts: Setup, indicators: Sequence[Indicator]) -> dict[str, str]:
+    """A digest of the pictures that the draws of these indicators take."""
+    if not isinstance(parts.means.inputs, Images):
+        return {THE_IMAGES: "gaussian"}
+    asked = [one for each in indicators if (one := untrained_of(each))]
+    drawn = [one.with_seed(seed).fingerprint for one in asked for seed in parts.draws]
+    return {THE_IMAGES: blake2b("\n".join(drawn).encode(), digest_size=16).hexdigest()} if drawn else {}
 
 
 def _latencies(parts: Setup, searched: Collection[object]) -> dict[str, str]:

@@ -10,10 +10,12 @@ from rich.text import Text
 
 from micronas.drawing import title
 from micronas.hardware.indicators.breakdown import Breakdown
+from micronas.indicators import titled
 from micronas.origin import COMPUTED
+from micronas.quantity import milliseconds
 from micronas.run.outcome import Outcome, Reading
 from micronas.views.parts import MARGIN, Copied, bars, facts, heading, indented, print_parts
-from micronas.views.wording import count, headline, milliseconds, titled, with_caveat
+from micronas.views.wording import count, headline, with_caveat
 
 _SIDE_BY_SIDE = 96
 """Columns from which on two tables of bars stand beside each other."""

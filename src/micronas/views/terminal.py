@@ -6,17 +6,21 @@ import math
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 from rich.bar import Bar
 from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from micronas.deploy.emulation import Emulation
+from micronas.deploy.emulation import BoardRun, Emulation
+from micronas.indicators import titled
+from micronas.quantity import milliseconds, scaled
 from micronas.run.outcome import Kept, Outcome, Ranked, Standing, Verdict
 from micronas.views.parts import MARGIN, Copied, facts, heading, indented, lines_of, print_parts
-from micronas.views.wording import band_of, count, headline, milliseconds, quantity, titled, word_of
+from micronas.views.wording import band_of, count, headline, word_of
 
 
 def show(outcome: Outcome, console: Console) -> None:
@@ -44,10 +48,57 @@ def compare(found: Mapping[str, Outcome | str], console: Console) -> None:
         if isinstance(outcome, str):
             table.add_row(name, "", "", "", Text(outcome))
             continue
-        readings = (outcome.indicators.get(each) for each in ("latency", "sram", "flash"))
-        numbers = (" ".join(quantity(one.value, one.unit)) if one else "" for one in readings)
-        table.add_row(name, *numbers, Text("\n".join(lines_of(outcome.architecture, 40))))
+        table.add_row(name, *_needs(outcome), Text("\n".join(lines_of(outcome.architecture, 40))))
     console.print(table)
+
+
+def show_runs(found: Mapping[str, Outcome | str], console: Console) -> None:
+    """Kept runs by name, and below each what came of it; why, where one cannot be read."""
+    for name, outcome in found.items():
+        said = outcome if isinstance(outcome, str) else ", ".join(_found(outcome))
+        print_parts([Copied(name, style="bold"), indented(indented(Text(said)))], console)
+
+
+def _found(outcome: Outcome) -> Iterator[str]:
+    """`latency 300.1 ms`, `SRAM 64.0 KiB`, …, `fits nucleo-f746zg`."""
+    for name in ("latency", "sram", "flash"):
+        if number := _number(outcome, name):
+            yield f"{titled(name)} {number}"
+    yield f"{outcome.verdict or 'on'} {outcome.target}"
+
+
+def differ(found: Mapping[str, Outcome], console: Console) -> None:
+    """Kept runs beside each other: what was asked differently, then every number; architectures whole, below."""
+    table = Table("", *map(escape, found), box=None, header_style="bold", pad_edge=False)
+    for column in table.columns:
+        column.overflow = "fold"
+    asked = {key: [one.run.get(key) for one in found.values()] for each in found.values() for key in each.run}
+    for key, said in asked.items():
+        if any(value != said[0] for value in said):
+            table.add_row(key, *(Text("" if value is None else _plain(value)) for value in said))
+    for name in dict.fromkeys(name for one in found.values() for name in one.indicators):
+        table.add_row(titled(name), *(_number(one, name) for one in found.values()))
+    table.add_row("verdict", *(one.verdict or "" for one in found.values()))
+    console.print(table)
+    for name, outcome in found.items():
+        print_parts([heading(name), Copied(outcome.architecture)], console)
+
+
+def _plain(value: object) -> str:
+    """A value of a run: `latency=300, sram=131072`."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}={its}" for name, its in cast(Mapping[str, object], value).items())
+    return str(value)
+
+
+def _number(outcome: Outcome, name: str) -> str:
+    reading = outcome.indicators.get(name)
+    return " ".join(scaled(reading.value, reading.unit)).strip() if reading else ""
+
+
+def _needs(outcome: Outcome) -> Iterator[str]:
+    """Latency, SRAM and flash; "" for what was not asked for."""
+    return (_number(outcome, name) for name in ("latency", "sram", "flash"))
 
 
 def _page(outcome: Outcome, width: int) -> Iterator[RenderableType | Copied]:
@@ -68,6 +119,9 @@ def _page(outcome: Outcome, width: int) -> Iterator[RenderableType | Copied]:
     if outcome.emulation:
         yield heading("run as firmware in the emulator")
         yield indented(facts(_emulated(outcome.emulation)))
+    if outcome.on_board:
+        yield heading("run on the board")
+        yield indented(facts(_on_board(outcome.on_board)))
     if outcome.front:
         yield heading(f"the front: {count(len(outcome.front), 'network')}, the best score first")
         yield indented(_front(outcome))
@@ -92,7 +146,7 @@ def _verdict(outcome: Outcome) -> Text:
 
 def _in_question(one: Kept) -> str:
     """`latency, up to 34.2 ms`."""
-    upper = "" if one.upper is None else f" up to {' '.join(quantity(one.upper, one.unit))}"
+    upper = "" if one.upper is None else f" up to {' '.join(scaled(one.upper, one.unit))}"
     return f"{titled(one.indicator)}{upper}"
 
 
@@ -127,9 +181,9 @@ def _used(one: Kept, outcome: Outcome) -> tuple[str, str, str, str, str]:
     """Its name, what is used, what is allowed, the share, and how it is known."""
     share = "" if one.reached is None else f"{100 * one.reached / one.at_most:.0f} %"
     reading = outcome.indicators.get(one.indicator)
-    allowed = " ".join(quantity(one.at_most, one.unit))
+    allowed = " ".join(scaled(one.at_most, one.unit))
     word = word_of(outcome, one.indicator, reading) if reading else ""
-    return titled(one.indicator), " ".join(quantity(one.reached, one.unit)), f"of {allowed}", share, word
+    return titled(one.indicator), " ".join(scaled(one.reached, one.unit)), f"of {allowed}", share, word
 
 
 def _whose(limits: Sequence[Kept]) -> Iterator[tuple[str, str]]:
@@ -153,7 +207,7 @@ def _numbers(outcome: Outcome) -> Iterator[tuple[str, str]]:
     for name, reading in outcome.indicators.items():
         if name not in limited:
             caveat = f" ({reading.caveat})" if reading.caveat else ""
-            number = " ".join(filter(None, quantity(reading.value, reading.unit)))
+            number = " ".join(filter(None, scaled(reading.value, reading.unit)))
             said = f"{titled(name)} {number}{band_of(outcome, name)}{caveat}"
             words.setdefault(str(reading.origin.word), []).append(said)
     yield from ((word, ", ".join(said)) for word, said in words.items())
@@ -192,7 +246,7 @@ def _more(outcome: Outcome, standing: Standing) -> str:
     for one in outcome.limits:
         other = standing.more.get(one.indicator)
         if other is not None and other.rank < standing.rank:
-            needs = " ".join(quantity(other.needs[one.indicator], one.unit))
+            needs = " ".join(scaled(other.needs[one.indicator], one.unit))
             buys.append(f"of {titled(one.indicator)} buys rank {other.rank:,} ({needs})")
         elif other is not None:
             nothing.append(titled(one.indicator))
@@ -206,7 +260,7 @@ def _rejected(outcome: Outcome, best: Ranked) -> str:
     """`needs latency 512.0 ms, 171 % of the limit`: every limit that it breaks, by how much."""
     needs = ((one, best.needs.get(one.indicator, 0.0)) for one in outcome.limits)
     broken = (
-        f"{titled(one.indicator)} {' '.join(quantity(value, one.unit))}, {100 * value / one.at_most:.0f} %"
+        f"{titled(one.indicator)} {' '.join(scaled(value, one.unit))}, {100 * value / one.at_most:.0f} %"
         for one, value in needs
         if value > one.at_most
     )
@@ -230,6 +284,13 @@ def _front(outcome: Outcome) -> Table:
         numbers = (f"{value:,.6g}" for value in one.needs.values())
         table.add_row(f"{one.score:.3f}", *numbers, Text("\n".join(lines_of(one.architecture, 40))))
     return table
+
+
+def _on_board(run: BoardRun) -> Iterable[tuple[str, str]]:
+    spread = f"median of {run.runs}, the least {milliseconds(run.least_ms)} ms"
+    yield "latency", f"{milliseconds(run.median_ms)} ms, {spread}, measured by the board's own counter"
+    yield "logits", "equal to the integer reference's (random int8 weights)"
+    yield "image", f"{run.image}, {run.compiler}"
 
 
 def _emulated(emulation: Emulation) -> Iterable[tuple[str, str]]:
