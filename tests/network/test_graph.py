@@ -1,5 +1,6 @@
 """A graph refuses nonsense, knows its readers, and its signatures read aloud."""
 
+import pickle
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -221,3 +222,13 @@ def test_a_mean_may_have_all_its_operands_and_no_more() -> None:
     draw.mean("of 1", ("input", relu), (2, 2, 3), operands=1)
     with pytest.raises(GraphError, match="has 1 operands, but reads 2 layers"):
         draw.graph()
+
+
+def test_a_signature_of_another_process_has_the_hash_of_this_one() -> None:
+    """Texts hash otherwise in every process, so a kept hash would find nothing."""
+    conv = Signature.square(Kind.CONV, (4, 4, 3), (4, 4, 8), 3, 1, (1, 1))
+    assert hash(conv) == hash(replace(conv))
+    assert conv != replace(conv, relu_in=True)
+    assert "_hash" in vars(conv)
+    assert "_hash" not in vars(pickle.loads(pickle.dumps(conv)))
+    assert pickle.loads(pickle.dumps(conv)) == conv

@@ -142,6 +142,8 @@ def _whole(name: str, what: str, number: object) -> int:
 
 
 def _pair(name: str, what: str, given: Any) -> Pair:
+    if type(given) is int:
+        return given, given
     pair = cast(tuple[Any, ...], given) if isinstance(given, tuple) else (given, given)
     if len(pair) != 2 or any(type(number) is not int for number in pair):
         raise GraphError(f"the {what} of layer {name!r} must be a whole number or a pair of them, not {given!r}")

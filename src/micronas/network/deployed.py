@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TypeVar
 
-from micronas.network.graph import Graph, Layer, Layers, check_one_input, once, remade
+from micronas.network.graph import Graph, Layer, Layers, bare, check_one_input, once, remade
 from micronas.network.live import live
-from micronas.network.signature import GraphError, Kind
+from micronas.network.signature import GraphError, Kind, Signature
 
 FOLDS_BATCH_NORM = (Kind.CONV, Kind.DEPTHWISE, Kind.LINEAR)
 """Kinds whose weights take over the batch norm behind them."""
@@ -61,7 +62,7 @@ def deploy(graph: Graph) -> Deployed:
 
 def fused(network: Layers) -> Layers:
     """The passes of `deploy` on what may be a piece of a network."""
-    return _fold_relu(_fold_batch_norm(drop_single_adds(Layers(network.layers))))
+    return _fold_relu(_fold_batch_norm(drop_single_adds(bare(network))))
 
 
 def drop_single_adds(network: Layers) -> Layers:
@@ -91,8 +92,20 @@ def _fold_batch_norm(network: Layers) -> Layers:
         if producer.signature.kind in FOLDS_BATCH_NORM and len(network.readers[layer.inputs[0]]) == 1:
             gone[layer.name] = producer.name
         else:
-            changed[layer.name] = replace(layer, signature=replace(layer.signature, kind=Kind.DEPTHWISE))
+            changed[layer.name] = Layer(layer.name, _scaling(layer.signature), layer.inputs, layer.clamp)
     return without(network, gone, changed)
+
+
+@lru_cache(maxsize=10_000)
+def _scaling(norm: Signature) -> Signature:
+    """A batch norm as a layer of its own."""
+    return replace(norm, kind=Kind.DEPTHWISE)
+
+
+@lru_cache(maxsize=10_000)
+def _clamping(signature: Signature) -> Signature:
+    """The same that clamps what it reads."""
+    return replace(signature, relu_in=True)
 
 
 def _fold_relu(network: Layers) -> Layers:
@@ -115,7 +128,7 @@ def _fold_relu(network: Layers) -> Layers:
         elif readers and all(reader.signature.kind in READS_RELU for reader in readers):
             gone[layer.name] = source
             for reader in readers:
-                changed[reader.name] = replace(reader, signature=replace(reader.signature, relu_in=True))
+                changed[reader.name] = Layer(reader.name, _clamping(reader.signature), reader.inputs, reader.clamp)
     return without(network, gone, changed)
 
 
@@ -126,13 +139,13 @@ def without(network: _Form, gone: Mapping[str, str], changed: Mapping[str, Layer
     """The same form with layers changed, and others gone: their readers read what stands for them now."""
     if not gone and not changed:
         return network
-    kept = (changed.get(layer.name, layer) for layer in network if layer.name not in gone)
-    return remade(network, tuple(_rewired(layer, gone) for layer in kept))
+    kept = [changed.get(layer.name, layer) for layer in network if layer.name not in gone]
+    left = gone.keys().isdisjoint
+    return remade(network, tuple([layer if left(layer.inputs) else _rewired(layer, gone) for layer in kept]))
 
 
 def _rewired(layer: Layer, gone: Mapping[str, str]) -> Layer:
-    inputs = tuple([resolved(gone, name) for name in layer.inputs])
-    return layer if inputs == layer.inputs else Layer(layer.name, layer.signature, inputs, layer.clamp)
+    return Layer(layer.name, layer.signature, tuple([resolved(gone, name) for name in layer.inputs]), layer.clamp)
 
 
 def resolved(gone: Mapping[str, str], name: str) -> str:

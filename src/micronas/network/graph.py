@@ -125,6 +125,13 @@ def remade(network: _Same, layers: tuple[Layer, ...]) -> _Same:
     return made
 
 
+def bare(network: Layers) -> Layers:
+    """The layers of any form, which fit as they did, as no form in particular."""
+    made = object.__new__(Layers)
+    made.__dict__["layers"] = network.layers
+    return made
+
+
 def check_one_input(network: Layers) -> None:
     """Refuse layers of which the first is not the only INPUT.
 

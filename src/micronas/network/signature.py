@@ -91,6 +91,19 @@ class Signature:
     operands: int = 1
     relu_in: bool = False
 
+    def __hash__(self) -> int:
+        """As of any frozen dataclass, but computed once: signatures are looked up by the million."""
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        sizes = self.in_shape, self.out_shape, self.kernel, self.stride, self.padding
+        return hash((self.kind, *sizes, self.operands, self.relu_in))
+
+    def __getstate__(self) -> dict[str, object]:
+        """Without its hash, which another process would compute otherwise."""
+        return {name: value for name, value in vars(self).items() if name != "_hash"}
+
     @staticmethod
     def square(
         kind: Kind,
