@@ -49,6 +49,7 @@ def test_who_knows_what() -> None:
     assert budget_of(Weight()) == Weight()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OF_WHOLE_SPACES)
 def test_the_numbers_of_a_whole_space_are_those_of_its_networks(name: str) -> None:
     indicator = INDICATORS[name](means())

@@ -124,6 +124,7 @@ def test_an_indicator_weighs_and_limits(mine: Installed, search: str) -> None:
         assert [one["score"] for one in free["finalists"]] != [one["score"] for one in without["finalists"]]
 
 
+@pytest.mark.slow
 def test_pruning_weighs_both_kinds(mine: Installed) -> None:
     words = (
         "--search",

@@ -27,6 +27,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "ending", ["| true", "> /dev/full", ">&-", "--json > /dev/full", "--json | true", "2> /dev/full", "-q | head -c 1"]
 )

@@ -100,7 +100,7 @@ _Node = tuple[str, tuple[tuple[int, int], ...]]
 """A merged layer: (what it computes, its inputs as sorted (node, multiplicity))."""
 
 
-@lru_cache(maxsize=100_000)
+@lru_cache(maxsize=20_000)
 def _part_key(part: _Anonymous, *, pools_distribute: bool) -> str:
     nodes = _merge(part, pools_distribute)
     return repr(_canonical(nodes, tuple(_rank([node[0] for node in nodes]))))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 from micronas.network.graph import Layer, Layers
 from micronas.network.signature import Signature
@@ -27,18 +26,6 @@ class Part:
     """
 
     steps: tuple[tuple[Signature, tuple[int, ...]], ...]
-
-    def __hash__(self) -> int:
-        """Computed once."""
-        return self._hash
-
-    @cached_property
-    def _hash(self) -> int:
-        return hash(self.steps)
-
-    def __getstate__(self) -> dict[str, object]:
-        """Without its hash, which another process would compute otherwise."""
-        return {"steps": self.steps}
 
     @property
     def signatures(self) -> tuple[Signature, ...]:

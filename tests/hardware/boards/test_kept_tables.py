@@ -137,6 +137,7 @@ def test_nothing_is_profiled_for_a_table_that_would_not_be_kept(
     assert path.read_bytes() == content
 
 
+@pytest.mark.slow
 def test_a_replaced_table_is_said_to_be_kept() -> None:
     keep(table("calibrated"))
     said = micronas("profile", BOARD, *TINY, "--replace")

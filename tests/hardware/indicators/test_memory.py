@@ -104,6 +104,7 @@ def test_tflm_pays_for_what_it_must_insert() -> None:
         assert SramTflm().measure(graph) >= Sram(kernels=PLAIN).measure(graph)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("space", "task"),
     [

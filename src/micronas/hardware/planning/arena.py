@@ -100,7 +100,7 @@ def place_by_parts(
     return Placement(Arena(needs.buffers, tuple(offset[at] for at in range(len(needs.buffers)))), tensors, scratch)
 
 
-@lru_cache(maxsize=100_000)
+@lru_cache(maxsize=30_000)
 def fit_between(part: Part, kernels: KernelNeeds, size_bytes: int) -> tuple[int, ...] | None:
     """Offsets of a part's buffers in so many bytes, what it reads at the bottom and what it hands on at either end.
 

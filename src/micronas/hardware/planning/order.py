@@ -138,7 +138,7 @@ def sizes_of(part: Part) -> tuple[int, ...]:
     return (outside, *[tensor_bytes(signature.out_shape) for signature, _ in part.steps])
 
 
-@lru_cache(maxsize=100_000)
+@lru_cache(maxsize=30_000)
 def room_of(part: Part, kernels: KernelNeeds) -> int:
     """Bytes of all tensors and scratch of a part side by side: what it never needs more than."""
     return sum(sizes_of(part)) + sum(aligned(kernels.scratch_bytes(signature)) for signature in part.signatures)

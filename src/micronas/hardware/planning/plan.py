@@ -101,7 +101,7 @@ class _PartNeeds:
     is_optimal: bool
 
 
-@lru_cache(maxsize=100_000)
+@lru_cache(maxsize=30_000)
 def _part_needs(part: Part, kernels: KernelNeeds) -> _PartNeeds:
     order = order_part(part, kernels)
     return _PartNeeds(part.reordered(order.order), order.peak_bytes, order.is_optimal)
