@@ -47,12 +47,11 @@ def cache_dir() -> Path:
     Code is run: where another user might have put some, or can, an empty folder of this process's own takes its place,
     and that is said. It is made with permissions for nobody else.
     """
-    folder = user_dir()
-    return _looked_at(folder, os.environ.get("MICRONAS_CACHE"))
+    return _looked_at(user_dir())
 
 
 @cache
-def _looked_at(folder: Path, _chosen: str | None) -> Path:
+def _looked_at(folder: Path) -> Path:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         state = folder.stat()
@@ -76,7 +75,7 @@ def _distrusted(state: os.stat_result) -> str:
     if state.st_uid != user:
         return f"it belongs to user {state.st_uid}, not to {user}"
     if os.name == "posix" and state.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        return "others can write to it ; chmod go-w would do"
+        return "others can write to it, which chmod go-w mends"
     return ""
 
 
