@@ -80,3 +80,10 @@ def test_a_result_elsewhere_is_never_deleted(tmp_path: Path) -> None:
     (tmp_path / "result.json").write_text(kept())
     assert micronas("runs", "delete", str(tmp_path)).code == 2
     assert (tmp_path / "result.json").exists()
+
+
+def test_runs_of_one_name_in_two_places_are_told_apart(runs: Path, tmp_path: Path) -> None:
+    _keep(tmp_path / "other" / "20260101-000000-a", (runs / "20260102-000000-b" / "result.json").read_text())
+    data = json.loads(micronas("runs", "compare", "20260101", "other/20260101-000000-a", "--json").out)
+    assert [one["run"]["input"] for one in data] == ["8x8x3", "16x16x3"]
+    assert len({one["name"] for one in data}) == 2

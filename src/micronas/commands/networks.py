@@ -381,7 +381,7 @@ def _show(outcome: Outcome, as_json: bool, *, layers: bool = False, sources: boo
     if as_json:
         print_json(results.sealed(outcome))
         return
-    outcome = Outcome.from_dict(inert(outcome.to_dict()))
+    outcome = inert(outcome)
     if not (layers or sources):
         terminal.show(outcome, console())
     if layers:

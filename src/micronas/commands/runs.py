@@ -14,6 +14,7 @@ from micronas.errors import UserError
 from micronas.run import results
 from micronas.run.outcome import Outcome
 from micronas.views import terminal
+from micronas.views.escaped import escaped, inert
 
 app = typer.Typer(invoke_without_command=True)
 
@@ -27,7 +28,7 @@ def runs(context: typer.Context, runs_folder: RunsFolder = RUNS, as_json: AsJson
     if as_json:
         print_json([_listed(name, one) for name, one in found.items()])
     elif found:
-        terminal.show_runs(found, console())
+        terminal.show_runs({name: _shown(one) for name, one in found.items()}, console())
     else:
         remark(f"no run in {runs_folder.absolute()}; 'micronas search' keeps one")
 
@@ -42,11 +43,13 @@ def compare(
     paths = dict.fromkeys(results.locate(name, runs_folder) for name in run)
     if len(paths) < 2:
         raise UserError("a comparison needs two different runs; 'micronas runs' lists them")
-    found = {_called(path): results.read_back(path) for path in paths}
+    names = [_called(path) for path in paths]
+    unique = names if len(set(names)) == len(names) else map(str, paths)
+    found = {name: results.read_back(path) for name, path in zip(unique, paths, strict=True)}
     if as_json:
         print_json([{"name": name, **results.sealed(one)} for name, one in found.items()])
     else:
-        terminal.differ(found, console())
+        terminal.differ({escaped(name): inert(one) for name, one in found.items()}, console())
 
 
 @app.command()
@@ -81,6 +84,10 @@ def _read(path: Path) -> Outcome | str:
         return results.read_back(path / results.RESULT)
     except UserError as error:
         return str(error)
+
+
+def _shown(outcome: Outcome | str) -> Outcome | str:
+    return outcome if isinstance(outcome, str) else inert(outcome)
 
 
 def _listed(name: str, outcome: Outcome | str) -> dict[str, object]:

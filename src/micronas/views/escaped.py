@@ -9,6 +9,8 @@ from typing import Any, cast
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
+from micronas.run.outcome import Outcome
+
 _COMMANDS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 """Control characters but the end of a line, marks that turn text round or hide in it, and bytes that are no text."""
 
@@ -25,15 +27,19 @@ def _written_out(found: re.Match[str]) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
-def inert(data: Any) -> Any:
-    """Plain data, every text in it escaped."""
+def inert(outcome: Outcome) -> Outcome:
+    """The same outcome, every text in it escaped before it is laid out: a table would cut what grows later."""
+    return Outcome.from_dict(_inert(outcome.to_dict()))
+
+
+def _inert(data: Any) -> Any:
     match data:
         case str():
             return escaped(data)
         case dict():
-            return {inert(key): inert(value) for key, value in cast(dict[Any, Any], data).items()}
+            return {_inert(key): _inert(value) for key, value in cast(dict[Any, Any], data).items()}
         case list() | tuple():
-            return [inert(value) for value in cast(list[Any], data)]
+            return [_inert(value) for value in cast(list[Any], data)]
         case _:
             return data
 
