@@ -77,13 +77,34 @@ def _executed(tmp_path: Path, *cells: str) -> list[Any]:
 def test_in_a_notebook_a_search_shows_its_pace_and_then_the_answer(tmp_path: Path) -> None:
     notebook, shown = _executed(tmp_path, SEARCH)
     bars = [bar for bar in shown if "<progress" in bar]
-    assert any(" left" in bar for bar in bars), bars[-5:]
-    assert any(" of " in bar for bar in bars), bars[-5:]
+    assert bars[0].startswith("<span>starting <progress>")
+    assert any(" of 1000 networks" in bar for bar in bars), bars[-5:]
     assert shown[-1] == ""  # it is gone
     answers = [out["data"] for out in notebook.cells[0].outputs if out["output_type"] == "execute_result"]
     assert len(answers) == 1
     assert "<table>" in answers[0]["text/html"]
     assert answers[0]["text/plain"].startswith("Outcome of nucleo-f746zg:")
+
+
+PACED = """
+import time
+from micronas.commands.cell import progress
+with progress() as watch:
+    for done in range(4):
+        watch(done, 3, "ntk of 3 networks")
+        time.sleep(1)
+"""
+
+
+@pytest.mark.slow
+def test_in_a_notebook_the_bar_says_what_is_done_and_how_long_it_goes_on(tmp_path: Path) -> None:
+    _, shown = _executed(tmp_path, PACED)
+    bars = [bar for bar in shown if "<progress" in bar]
+    for done in range(4):
+        says = f'ntk of 3 networks <progress value="{done}" max="3"></progress> {done} of 3, 0:0'
+        assert any(says in bar for bar in bars), (done, bars)
+    assert any(bar.endswith(" left</span>") for bar in bars), bars
+    assert shown[-1] == ""
 
 
 def test_in_a_notebook_an_error_is_said_and_the_bar_goes(tmp_path: Path) -> None:
