@@ -33,7 +33,7 @@ from micronas.drawing import title
 from micronas.errors import UserError
 from micronas.hardware.boards.board import Target
 from micronas.hardware.boards.calibration import Calibration, fit, read_measurements
-from micronas.hardware.boards.profiled import Progress, complete, extended, keep, refuse_to_replace
+from micronas.hardware.boards.profiled import Progress, complete, extended, keep
 from micronas.hardware.boards.profiled import profile as profile_in_emulator
 from micronas.hardware.boards.table import OUR_RUNTIME, LatencyTable
 from micronas.hardware.boards.target import load_target, load_untimed
@@ -89,8 +89,6 @@ def profile(
     file = to_write(out) if out else None
     if port is not None:
         _refuse_beside_port(adapter, memory)
-    elif adapter is None and file is None and memory and not replace:
-        refuse_to_replace(target.name)
     signatures = _signatures(run)
     with progress() as watch:
         if port is None:
@@ -143,10 +141,8 @@ def calibrate(
     with progress() as watch:
         needed = [signature for each in found for signature in each.counts]
         table = complete(target, needed, _telling(watch, "profiling operations that the board's table lacks")).latency
-        before = Calibration.of(table)
-        simulated = before.removed_from(table) if before else table
-        calibration = fit(simulated, found, runtime, _telling(watch, "leaving out each measurement in turn"))
-    path = _kept(calibration.applied_to(simulated), file, replace)
+        calibration = fit(table, found, runtime, _telling(watch, "leaving out each measurement in turn"))
+    path = _kept(calibration.applied_to(table), file, replace)
     if as_json:
         print_json(_calibration_data(calibration, target, path))
     else:
@@ -202,9 +198,12 @@ def _measured(
 def _kept(table: LatencyTable, out: Path | None, replace: bool) -> Path:
     """Write a table to a file, or keep it for the user together with what was timed alike before."""
     if out is None:
-        done = keep(table if table.is_calibrated else extended(table), replace=replace)
+        done = keep(extended(table), replace=replace)
         if done.backup:
-            remark(f"note: the table that was there is in {done.backup}")
+            why = f", made by another {done.made_otherwise}," if done.made_otherwise else ""
+            remark(f"note: the table that was there{why} is in {done.backup}")
+        if done.in_use is not table.grade:
+            remark(f"note: {table.board} has a {done.in_use} table, which is kept apart and goes before it")
         return done.path
     atomic_write(out, table.dump())
     return out
@@ -264,15 +263,8 @@ def _show_path(path: Path | None) -> None:
 
 def _to_calibrate(board: str, runtime: str | None) -> Target:
     """The board with the simulated table of that runtime's kernels, or if it has none, of ours."""
-    target = load_target(board, runtime or OUR_RUNTIME)
-    if not target.latency.milliseconds:
-        target = load_target(board)
-    if target.latency.word is Word.MEASURED:
-        raise UserError(
-            f"the table of {target.name} was measured on the board; there is nothing to calibrate. "
-            f'"micronas profile {target.name}" makes a simulated one'
-        )
-    return target
+    target = load_target(board, runtime or OUR_RUNTIME).as_simulated()
+    return target if target.latency.milliseconds else load_target(board).as_simulated()
 
 
 def _calibration_data(calibration: Calibration, target: Target, path: Path) -> dict[str, object]:

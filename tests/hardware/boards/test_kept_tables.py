@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,10 @@ import pytest
 from tests.terminal import TINY, micronas
 
 from micronas import cache
-from micronas.errors import UserError
+from micronas.errors import Notice, UserError
 from micronas.hardware.boards import profiled
 from micronas.hardware.boards.calibration import Calibration
-from micronas.hardware.boards.profiled import keep, refuse_to_replace
+from micronas.hardware.boards.profiled import Bench, complete, keep
 from micronas.hardware.boards.table import LatencyTable, read_table
 from micronas.hardware.boards.target import BUNDLED, load_target, table_path
 from micronas.network.signature import Kind, Signature
@@ -41,29 +42,39 @@ def table(kind: str, figures: Mapping[Signature, float] | None = None, **more: A
     return replace(made, word=word, milliseconds=dict(figures or {ONE: 1.0}), **more)
 
 
-@pytest.mark.parametrize(
-    ("before", "after", "refused"),
-    [
-        ("measured", "simulated", "that was measured on the board"),
-        ("measured", "calibrated", "that was measured on the board"),
-        ("calibrated", "simulated", "that is calibrated"),
-        ("simulated", "calibrated", ""),
-        ("simulated", "measured", ""),
-        ("calibrated", "measured", ""),
-    ],
-)
-def test_less_takes_no_place_of_more(before: str, after: str, refused: str, own: Path) -> None:
-    path = keep(table(before)).path
-    content = path.read_bytes()
-    if refused:
-        with pytest.raises(UserError, match=f"{path} is a table of yours {refused}; --replace puts the new one"):
-            keep(table(after))
-        assert path.read_bytes() == content
-    done = keep(table(after), replace=bool(refused))
-    assert done.backup is not None
-    assert done.backup.read_bytes() == content
-    assert read_table(path).word is table(after).word
-    assert sorted(own.iterdir()) == sorted([path, done.backup])
+KINDS = ("measured", "calibrated", "simulated")
+
+
+@pytest.mark.parametrize("order", list(permutations(KINDS)), ids="-".join)
+def test_each_kind_is_kept_apart_and_the_best_is_used(order: tuple[str, ...], own: Path) -> None:
+    for number, kind in enumerate(order, 1):
+        done = keep(table(kind, {ONE: float(number)}))
+        assert done.backup is None
+        best = min(order[:number], key=KINDS.index)
+        assert done.in_use == best
+        target = load_target(BOARD)
+        assert target.latency.grade == best
+        assert target.latency[ONE] == order.index(best) + 1
+        assert [one.grade for one in target.lesser] == [
+            one for one in KINDS if one in order[:number] and one != best
+        ] + ([] if "simulated" in order[:number] else ["simulated"])
+    assert sorted(path.name for path in own.iterdir()) == [
+        f"{BOARD}.calibrated.csv",
+        f"{BOARD}.csv",
+        f"{BOARD}.measured.csv",
+    ]
+
+
+@pytest.mark.parametrize("kind", ["measured", "calibrated"])
+@pytest.mark.parametrize("after", KINDS)
+def test_what_was_kept_before_kinds_were_apart_is_used_and_moved(kind: str, after: str, own: Path) -> None:
+    own.mkdir(parents=True)
+    older = table(kind, {ONE: 1.0})
+    (own / f"{BOARD}.csv").write_text(older.dump())
+    assert load_target(BOARD).latency == older
+    keep(table(after, {TWO: 2.0}))
+    assert any(path.read_text() == older.dump() for path in own.iterdir())
+    assert load_target(BOARD).latency.grade == min(kind, after, key=KINDS.index)
 
 
 @pytest.mark.parametrize("kind", ["measured", "calibrated", "simulated"])
@@ -103,9 +114,12 @@ def test_what_cannot_be_read_is_kept_too() -> None:
     assert done.backup.read_text() == "damaged"
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("writes", [0, 1])
-def test_killed_in_the_middle_of_a_replacement_nothing_is_lost(writes: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = keep(table("measured")).path
+def test_killed_in_the_middle_of_a_replacement_nothing_is_lost(
+    kind: str, writes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = keep(table(kind, {ONE: 1.0})).path
     content, done = path.read_bytes(), [0]
 
     def killed(where: Path, what: str | bytes) -> None:
@@ -116,31 +130,62 @@ def test_killed_in_the_middle_of_a_replacement_nothing_is_lost(writes: int, monk
 
     monkeypatch.setattr(profiled, "atomic_write", killed)
     with pytest.raises(KeyboardInterrupt):
-        keep(table("simulated"), replace=True)
+        keep(table(kind, {ONE: 2.0}), replace=True)
     assert path.read_bytes() == content
 
 
-@pytest.mark.parametrize(
-    ("kind", "complaint"), [("measured", "measured on the board"), ("calibrated", "is calibrated")]
-)
-def test_nothing_is_profiled_for_a_table_that_would_not_be_kept(
-    kind: str, complaint: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = keep(table(kind)).path
-    content = path.read_bytes()
-    with pytest.raises(UserError, match=complaint):
-        refuse_to_replace(BOARD)
-    monkeypatch.setattr("micronas.commands.boards.profile_in_emulator", lambda *_, **__: pytest.fail("it was timed"))
+# --- a measured table that lacks something ------------------------------------------------------
+
+
+@pytest.mark.parametrize("lesser", KINDS[1:])
+def test_a_network_is_never_priced_from_two_kinds(lesser: str) -> None:
+    keep(table("measured", {ONE: 1.0}))
+    keep(table(lesser, {ONE: 5.0, TWO: 7.0}))
+    bench = Bench(load_target(BOARD))
+    with pytest.warns(Notice, match=f"measured without relu 8x8x8, so all figures are {lesser}; .* --port"):
+        figures = bench.table_of([ONE, TWO])
+    assert (figures[ONE], figures[TWO], figures.grade) == (5.0, 7.0, lesser)
+    assert bench.table_of([ONE]).grade == lesser
+
+
+def test_what_was_measured_is_used_where_it_is_all_there_is_to_price() -> None:
+    keep(table("measured", {ONE: 1.0}))
+    keep(table("simulated", {ONE: 5.0, TWO: 7.0}))
+    bench = Bench(load_target(BOARD))
+    assert bench.table_of([ONE]).origin.word is Word.MEASURED
+    with pytest.raises(
+        UserError, match=r"networks without it are priced already; .*move .*measured\.csv away"
+    ) as caught:
+        bench.table_of([TWO])
+    assert "relu 8x8x8" in str(caught.value)
+
+
+def test_a_table_that_another_compiler_made_is_made_anew_and_that_is_said() -> None:
+    other = {**SIMULATED.provenance, "compiler": "cc 1"}
+    target = load_target(BOARD).with_latency(table("simulated", {ONE: 3.0}, provenance=other))
+    with pytest.warns(Notice, match=f"the table of {BOARD} was made by another compiler; it is made anew"):
+        anew = complete(target, [ONE, TWO]).latency
+    assert anew[ONE] != 3.0
+
+
+# --- the command --------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["measured", "calibrated"])
+def test_a_profile_says_which_table_goes_before_it(kind: str) -> None:
+    better = keep(table(kind))
+    content = better.path.read_bytes()
     said = micronas("profile", BOARD, *TINY)
-    assert (said.code, said.err.count("\n")) == (2, 1)
-    assert "--replace puts the new one in its place" in said.err
-    assert path.read_bytes() == content
+    assert said.code == 0
+    assert f"note: {BOARD} has a {kind} table, which is kept apart and goes before it" in said.err
+    assert better.path.read_bytes() == content
+    assert load_target(BOARD).latency.grade == kind
 
 
 @pytest.mark.slow
 def test_a_replaced_table_is_said_to_be_kept() -> None:
-    keep(table("calibrated"))
-    said = micronas("profile", BOARD, *TINY, "--replace")
+    keep(table("simulated", kernel_version="older"))
+    said = micronas("profile", BOARD, *TINY)
     assert said.code == 0
-    assert "note: the table that was there is in " in said.err
-    assert not load_target(BOARD).latency.is_calibrated
+    assert "note: the table that was there, made by another kernel version, is in " in said.err

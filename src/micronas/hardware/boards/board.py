@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import cast
 
 from micronas.errors import UserError
-from micronas.hardware.boards.table import LatencyTable
+from micronas.hardware.boards.table import Grade, LatencyTable, untimed
 from micronas.mcu.cores import Core, core_named
 from micronas.mcu.layout import Region
 from micronas.mcu.memory import MemoryModel
@@ -47,6 +47,7 @@ class Target:
         memory: what the timing model knows of flash and caches: `MemoryModel.of_flash` takes these names.
         sources: for every fact (and `memory.<parameter>`) the document it is from, or "unverified".
         latency: the table.
+        lesser: tables of lesser grades that are kept as well, in the order of use.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Target:
     memory: Mapping[str, int]
     sources: Mapping[str, str]
     latency: LatencyTable
+    lesser: tuple[LatencyTable, ...] = ()
 
     @property
     def arena_region(self) -> Region:
@@ -77,6 +79,11 @@ class Target:
     def with_latency(self, table: LatencyTable) -> Target:
         """The same board with another table."""
         return replace(self, latency=table)
+
+    def as_simulated(self) -> Target:
+        """The same board with the one of its tables that is simulated and not calibrated."""
+        raw = (table for table in (self.latency, *self.lesser) if table.grade is Grade.SIMULATED)
+        return replace(self, latency=next(raw, untimed(self.name)), lesser=())
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -10,19 +12,21 @@ from math import isclose
 from pathlib import Path
 
 from micronas.cache import atomic_write, cache_dir
-from micronas.errors import UserError
+from micronas.errors import Notice, UserError
 from micronas.extras import how_to_install
 from micronas.hardware.boards.board import Target
 from micronas.hardware.boards.calibration import Calibration
 from micronas.hardware.boards.table import (
     OUR_RUNTIME,
     OVERHEAD_INPUT_BYTES,
+    Grade,
     LatencyTable,
     TableError,
     read_table,
     rounded,
+    untimed,
 )
-from micronas.hardware.boards.target import table_path
+from micronas.hardware.boards.target import own_tables, table_path
 from micronas.network.signature import Signature
 from micronas.origin import Word
 
@@ -92,7 +96,8 @@ def complete(target: Target, signatures: Sequence[Signature], progress: Progress
     """The board with timings for all these signatures: what its table lacks is profiled and kept for the user.
 
     Where the table was made by other kernels, compilers or timing models than those here, all of the
-    signatures are profiled anew, for figures of two versions do not add up. A calibration is kept.
+    signatures are profiled anew, for figures of two versions do not add up, and that is said. A calibration is kept.
+    A table that was measured without one of them gives way to the calibrated or simulated one, which is said too.
 
     Raises:
         UserError: as `profile`; or the table is of another runtime's kernels, which only their adapter can time.
@@ -102,24 +107,38 @@ def complete(target: Target, signatures: Sequence[Signature], progress: Progress
         return target
     calibration = Calibration.of(target.latency)
     raw = calibration.removed_from(target.latency) if calibration else target.latency
-    if raw.word is Word.MEASURED:
-        raise UserError(
-            f"{target.name} was measured without {missing[0]}; measure it too, with the same skeleton: "
-            f'"micronas profile {target.name} --port PORT", or simulate all: "micronas profile {target.name}"'
-        )
     if raw.runtime != OUR_RUNTIME:
         raise UserError(
             f"{target.name} has no timing for {missing[0]} with {raw.runtime}; profile it with that runtime's "
             f'adapter: "micronas profile {target.name} --adapter FILE.c"'
         )
+    if raw.grade is Grade.MEASURED:
+        return complete(_without_measured(target, missing), signatures, progress)
     found = profile(target, missing, progress=progress)
     if found.agrees_with(raw):
         found = found.with_more(raw.milliseconds)
-    elif len(missing) < len(set(signatures)):
-        found = profile(target, signatures, progress=progress)
+    elif raw.milliseconds:
+        _say(f"the table of {target.name} was made by another {raw.made_otherwise(found)}; it is made anew")
+        if len(missing) < len(set(signatures)):
+            found = profile(target, signatures, progress=progress)
     table = calibration.applied_to(found) if calibration else found
     keep(table, replace=True)  # of other kernels or tools, or the same figures and more
     return target.with_latency(table)
+
+
+def _without_measured(target: Target, missing: Sequence[Signature]) -> Target:
+    """The board with the next table that there is: figures of two grades do not add up."""
+    after = target.lesser[0] if target.lesser else untimed(target.name)
+    others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+    _say(
+        f"{target.name} was measured without {missing[0]}{others}, so all figures are "
+        f'{after.grade}; to measure them too, with the same skeleton: "micronas profile {target.name} --port PORT"'
+    )
+    return dataclasses.replace(target, latency=after, lesser=target.lesser[1:])
+
+
+def _say(what: str) -> None:
+    warnings.warn(what, Notice, stacklevel=3)
 
 
 class Bench:
@@ -139,76 +158,86 @@ class Bench:
         """The board's table, with these operations in it.
 
         Raises:
-            UserError: as `complete`.
+            UserError: as `complete`; or what was asked for before was measured, and one of these was not.
         """
         wanted = dict.fromkeys(signatures)
+        grade, missing = self.target.latency.grade, self.target.latency.missing(wanted)
+        if self.used and missing and grade is Grade.MEASURED:
+            raise UserError(
+                f"{self.target.name} was measured without {missing[0]}, and networks without it are priced already; "
+                f'measure it too, with the same skeleton ("micronas profile {self.target.name} --port PORT"), or move '
+                f"{table_path(self.target.name, self.target.latency.runtime, grade)} away to simulate all"
+            )
         self.used |= wanted
         self.target = complete(self.target, tuple(wanted), self._progress)
         return self.target.latency
 
 
 def extended(table: LatencyTable) -> LatencyTable:
-    """A new table with what this user's own one holds besides, where both were made alike."""
-    before = _kept_before(table_path(table.board, table.runtime))
-    alike = before is not None and table.agrees_with(before) and not before.is_calibrated
+    """A new table with what this user's own one of its grade holds besides, where both were made alike."""
+    before = own_tables(table.board, table.runtime).get(table.grade)
+    alike = before is not None and table.agrees_with(before) and table.grade is not Grade.CALIBRATED
     return table.with_more(before.milliseconds) if before is not None and alike else table
 
 
 @dataclass(frozen=True)
 class KeptTable:
-    """Where a table is kept, and where the one that it took the place of is now, if that had anything it has not."""
+    """Where a table is kept.
+
+    Attributes:
+        backup: where the one that it took the place of is now, if that had anything it has not.
+        made_otherwise: what that one was made by another of, "" if both were made alike.
+        in_use: what the board's table in use is worth: tables that are worth more go before it.
+    """
 
     path: Path
-    backup: Path | None = None
+    backup: Path | None
+    made_otherwise: str
+    in_use: Grade
 
 
 def keep(table: LatencyTable, *, replace: bool = False) -> KeptTable:
     """Writes a table where `load_target` finds it for this user; the file is whole or absent.
 
-    Whatever figures of an earlier one are not in it are kept in a file beside.
+    Tables of other grades stay as they are. Whatever figures of an earlier one of this grade are not in it are kept
+    in a file beside.
 
     Raises:
-        UserError: one that is worth more (measured, calibrated), or other figures of the same operations, would go out
-            of use, and `replace` does not allow it.
+        UserError: other figures of the same operations would go out of use, and `replace` does not allow it.
     """
-    path = table_path(table.board, table.runtime)
-    before = _kept_before(path)
-    if before is None:
-        backup = _beside(path) if path.exists() else None  # damaged, and yet perhaps of use to somebody
-    else:
-        if (why := _worth_more(before, table)) and not replace:
-            raise _refused(path, why)
-        all_there = before.milliseconds.keys() <= table.milliseconds.keys()
-        same = all_there and not _moved(before, table) and _kind(before) == _kind(table)
-        backup = None if same else _beside(path)
+    _settle(table.board, table.runtime)
+    path = table_path(table.board, table.runtime, table.grade)
+    before, backup, made_otherwise = _kept_before(path), None, ""
+    if before is not None:
+        made_otherwise = before.made_otherwise(table)
+        moved = _moved(before, table)
+        if moved and not replace and not before.is_outdated_by(table):
+            raise UserError(
+                f"{path} is a table of yours with other figures of {len(moved)} of these operations, {moved[0]} first; "
+                "--replace puts the new one in its place, and keeps it beside"
+            )
+        if moved or not before.milliseconds.keys() <= table.milliseconds.keys():
+            backup = _beside(path)
+    elif path.exists():
+        backup = _beside(path)  # damaged, and yet perhaps of use to somebody
     if backup is not None:
         atomic_write(backup, path.read_bytes())
     atomic_write(path, table.dump())
-    return KeptTable(path, backup)
+    return KeptTable(path, backup, made_otherwise, _in_use(table))
 
 
-def refuse_to_replace(board: str) -> None:
-    """Before operations are simulated, which takes a while: a user's table that is worth more stays.
-
-    Raises:
-        UserError: there is one.
-    """
-    path = table_path(board, OUR_RUNTIME)
+def _settle(board: str, runtime: str) -> None:
+    """Before tables were kept apart, one file held whichever there was: it goes where its grade is kept."""
+    path = table_path(board, runtime)
     before = _kept_before(path)
-    if before is not None and (before.word is Word.MEASURED or before.is_calibrated):
-        raise _refused(path, _worth(before))
+    if before is not None and before.grade is not Grade.SIMULATED:
+        place = table_path(board, runtime, before.grade)
+        path.rename(_beside(place) if place.exists() else place)
 
 
-def _refused(path: Path, why: str) -> UserError:
-    return UserError(f"{path} is a table of yours {why}; --replace puts the new one in its place, and keeps it beside")
-
-
-def _worth(table: LatencyTable) -> str:
-    return "that was measured on the board" if table.word is Word.MEASURED else "that is calibrated"
-
-
-def _kind(table: LatencyTable) -> tuple[Word, bool]:
-    return table.word, table.is_calibrated
+def _in_use(table: LatencyTable) -> Grade:
+    kept = (grade for grade in Grade if table_path(table.board, table.runtime, grade).exists())
+    return next(kept, table.grade)
 
 
 def _kept_before(path: Path) -> LatencyTable | None:
@@ -217,16 +246,6 @@ def _kept_before(path: Path) -> LatencyTable | None:
         return read_table(path)
     except TableError:
         return None
-
-
-def _worth_more(before: LatencyTable, after: LatencyTable) -> str:
-    """What speaks against a table in the place of another, "" if nothing does."""
-    if after.word is not Word.MEASURED and (before.word is Word.MEASURED or before.is_calibrated > after.is_calibrated):
-        return _worth(before)
-    if before.is_outdated_by(after) or _kind(before) != _kind(after):
-        return ""
-    other = _moved(before, after)
-    return f"with other figures of {len(other)} of these operations, {other[0]} first" if other else ""
 
 
 _SAME = 1e-5

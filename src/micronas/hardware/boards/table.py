@@ -7,6 +7,7 @@ import io
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
 
@@ -35,6 +36,14 @@ _FORMAT = "micronas latency table 2"
 _OLDER = "micronas latency table 1"  # one number for both axes of a window
 _REQUIRED = ("board", "runtime", "dtype", "kernel_version", "source", "overhead_ms")
 _PER_BYTE = "overhead_ms_per_input_byte"  # a table without it states one overhead for all inputs
+
+
+class Grade(StrEnum):
+    """What a table's figures are worth, the most first: each grade is kept apart, and used in this order."""
+
+    MEASURED = "measured"
+    CALIBRATED = "calibrated"
+    SIMULATED = "simulated"
 
 
 class UntimedOperation(UserError):
@@ -100,7 +109,12 @@ class LatencyTable:
 
     def agrees_with(self, other: LatencyTable) -> bool:
         """Whether both were made with the same kernels, tools and settings: only such figures add up."""
-        return self._made_by == other._made_by
+        return not self.made_otherwise(other)
+
+    def made_otherwise(self, other: LatencyTable) -> str:
+        """The first thing that both were not made alike with, "" if there is none."""
+        facts = zip(self._made_by.items(), other._made_by.values(), strict=True)
+        return next((name.replace("_", " ") for (name, mine), its in facts if mine != its), "")
 
     def is_outdated_by(self, newer: LatencyTable) -> bool:
         """Whether this was timed with other kernels, or by another timing model; if calibrated, never."""
@@ -114,9 +128,18 @@ class LatencyTable:
         return replace(self, milliseconds={**milliseconds, **self.milliseconds})
 
     @property
-    def _made_by(self) -> tuple[str | None, ...]:
-        facts = (self.provenance.get(key) for key in ("core", "clock_hz", "compiler", "timing_model", "memory"))
-        return (self.board, self.runtime, self.dtype, self.kernel_version, self.word, *facts)
+    def _made_by(self) -> dict[str, str | None]:
+        said = {"board": self.board, "runtime": self.runtime, "dtype": self.dtype}
+        said |= {"kernel_version": self.kernel_version, "source": self.word}
+        tools = ("core", "clock_hz", "compiler", "timing_model", "memory")
+        return {**said, **{key: self.provenance.get(key) for key in tools}}
+
+    @property
+    def grade(self) -> Grade:
+        """What its figures are worth."""
+        if self.word is Word.MEASURED:
+            return Grade.MEASURED
+        return Grade.CALIBRATED if self.is_calibrated else Grade.SIMULATED
 
     @property
     def is_calibrated(self) -> bool:
@@ -149,7 +172,7 @@ class LatencyTable:
         """
         figures = sorted(f"{encode(signature)} {_written(self[signature])}" for signature in {*signatures})
         overhead = f"{self.overhead_ms!r} {self.overhead_ms_per_input_byte!r}"
-        facts = (*self._made_by, self.provenance.get("calibration"), self.provisional, overhead)
+        facts = (*self._made_by.values(), self.provenance.get("calibration"), self.provisional, overhead)
         return sha256("\n".join([repr(facts), *figures]).encode()).hexdigest()[:16]
 
     def dump(self) -> str:

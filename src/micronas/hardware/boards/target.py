@@ -6,14 +6,14 @@ import difflib
 import re
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 from micronas.cache import user_dir
 from micronas.errors import Notice
 from micronas.hardware.boards.board import BoardFile, Target, TargetError
-from micronas.hardware.boards.table import OUR_RUNTIME, LatencyTable, TableError, read_table, untimed
-from micronas.origin import Word
+from micronas.hardware.boards.table import OUR_RUNTIME, Grade, LatencyTable, TableError, read_table, untimed
 from micronas.plugins import Plugin, PluginError, plugins
 
 BUNDLED = Path(__file__).parents[1] / "targets"
@@ -68,10 +68,11 @@ def _folder_of(plugin: Plugin) -> Path | PluginError:
 
 
 def load_target(name_or_path: str | Path, runtime: str = OUR_RUNTIME) -> Target:
-    """A board by name, or by the path of its .toml file, with the table of one runtime's kernels.
+    """A board by name, or by the path of its .toml file, with the tables of one runtime's kernels.
 
-    The table is the .csv beside the board's file, unless the user has an own one (`micronas profile`)
-    that no newer kernels have overtaken. A board without any is known, but nothing is timed on it yet.
+    Its table is the user's measured one, or else the calibrated, or else the simulated. That is the .csv beside the
+    board's file, unless the user has an own one (`micronas profile`) that no newer kernels have overtaken. A board
+    without any is known, but nothing is timed on it yet.
 
     Raises:
         TargetError: there is no such board (the message suggests the nearest one), or its file is wrong.
@@ -79,15 +80,38 @@ def load_target(name_or_path: str | Path, runtime: str = OUR_RUNTIME) -> Target:
     """
     path = find_target(name_or_path)
     facts = BoardFile.read(path)
-    target = facts.target(_table(path, facts.name(), runtime))
-    if other := _timed_otherwise(target):
-        return target.with_latency(_without(target, other))
-    return target
+    board = facts.target(untimed(facts.name(), runtime))
+    usable: list[LatencyTable] = []
+    for table in _tables(path, board.name, runtime):
+        if not (other := _made_on_another(board, table)):
+            usable.append(table)
+        elif not usable:
+            _pass_over(table, other)
+    if not usable or usable[-1].grade is not Grade.SIMULATED:
+        usable.append(board.latency)
+    return replace(board, latency=usable[0], lesser=tuple(usable[1:]))
 
 
-def _timed_otherwise(target: Target) -> str:
-    """In what a board differs from that which its table was made on, "" in nothing: figures are of one chip state."""
-    made: Mapping[str, str] = target.latency.provenance if target.latency.milliseconds else {}
+def _pass_over(table: LatencyTable, other: str) -> None:
+    """Say that a table is not used, for its figures are of another chip state.
+
+    Raises:
+        TargetError: they were measured on the board, so there is no making them anew here.
+    """
+    what = f"the table of {table.board}"
+    if table.grade is Grade.MEASURED:
+        raise TargetError(
+            f"{what} was measured on another state of the chip: {other}; measure it again "
+            f"(micronas profile {table.board} --port PORT --replace), or correct the board's file"
+        )
+    calibrated = ", and its calibration does not count" if table.grade is Grade.CALIBRATED else ""
+    said = f"{what} is of another state of the chip: {other}; operations are timed anew{calibrated}"
+    warnings.warn(said, Notice, stacklevel=3)
+
+
+def _made_on_another(target: Target, table: LatencyTable) -> str:
+    """In what a board differs from that which a table was made on, "" in nothing."""
+    made = table.provenance
     memory = " ".join(f"{name}={value}" for name, value in target.memory.items())
     said = {"core": target.core.name, "clock_hz": str(target.clock_hz), "memory": memory}
     for name, now in said.items():
@@ -95,23 +119,6 @@ def _timed_otherwise(target: Target) -> str:
         if then not in (now, "off"):
             return f"its {name} was {then}, and the board's is {now}"
     return ""
-
-
-def _without(target: Target, other: str) -> LatencyTable:
-    """No table, where operations can be simulated anew.
-
-    Raises:
-        TargetError: they were measured on the board.
-    """
-    if target.latency.word is Word.MEASURED:
-        raise TargetError(
-            f"the table of {target.name} was measured on another state of the chip: {other}; measure it again "
-            f"(micronas profile {target.name} --port PORT --replace), or correct the board's file"
-        )
-    calibrated = ", and its calibration does not count" if target.latency.is_calibrated else ""
-    said = f"the table of {target.name} is of another state of the chip: {other}; operations are timed anew{calibrated}"
-    warnings.warn(said, Notice, stacklevel=3)
-    return untimed(target.name, target.latency.runtime)
 
 
 def load_untimed(name_or_path: str | Path) -> Target:
@@ -124,21 +131,45 @@ def load_untimed(name_or_path: str | Path) -> Target:
     return facts.target(untimed(facts.name()))
 
 
-def _table(path: Path, name: str, runtime: str) -> LatencyTable:
-    """The user's table, with what the one beside the board's file adds if both were made alike; else that one."""
-    own = _own_table(name, runtime)
+def own_tables(board: str, runtime: str) -> dict[Grade, LatencyTable]:
+    """The tables that this user has of a board and a runtime, in the order of use.
+
+    Raises:
+        TableError: one cannot be read; the message says how it is made anew.
+    """
+    found: dict[Grade, LatencyTable] = {}
+    for grade in Grade:
+        try:
+            table = _read_if_there(table_path(board, runtime, grade), board)
+        except TableError as error:
+            raise TableError(f'{error}; "{_MAKES[grade].format(board)}" makes it anew') from error
+        if table is not None:
+            found.setdefault(table.grade, table)  # one file held whichever there was before they were kept apart
+    return {grade: found[grade] for grade in Grade if grade in found}
+
+
+_MAKES = {
+    Grade.MEASURED: "micronas profile {} --port PORT",
+    Grade.CALIBRATED: "micronas calibrate {} MEASUREMENTS.csv",
+    Grade.SIMULATED: "micronas profile {}",
+}
+"""The command that makes a table of a board."""
+
+
+def _tables(path: Path, name: str, runtime: str) -> list[LatencyTable]:
+    """All there are of a board, in the order of use; simulated is the user's, or the one beside the board's file.
+
+    Where both of these were made alike, they are one.
+    """
+    found = own_tables(name, runtime)
     beside = _read_if_there(path.with_name(f"{name}.csv"), name) if runtime == OUR_RUNTIME else None
-    if own is not None and beside is not None:
-        alike = own.agrees_with(beside) and not own.is_calibrated
-        own = None if own.is_outdated_by(beside) else own.with_more(beside.milliseconds) if alike else own
-    return own or beside or untimed(name, runtime)
-
-
-def _own_table(name: str, runtime: str) -> LatencyTable | None:
-    try:
-        return _read_if_there(table_path(name, runtime), name)
-    except TableError as error:
-        raise TableError(f'{error}; "micronas profile {name}" makes it anew') from error
+    if beside is not None:
+        own = found.get(beside.grade)
+        if own is None or own.is_outdated_by(beside):
+            found[beside.grade] = beside
+        elif own.agrees_with(beside) and own.grade is not Grade.CALIBRATED:
+            found[own.grade] = own.with_more(beside.milliseconds)
+    return [found[grade] for grade in Grade if grade in found]
 
 
 def _read_if_there(path: Path, board: str) -> LatencyTable | None:
@@ -150,10 +181,10 @@ def _read_if_there(path: Path, board: str) -> LatencyTable | None:
     return table
 
 
-def table_path(board: str, runtime: str) -> Path:
-    """Where a user's own table of a board and a runtime is kept."""
+def table_path(board: str, runtime: str, grade: Grade = Grade.SIMULATED) -> Path:
+    """Where a user's own table of a board, a runtime and a grade is kept: `<board>.csv`, `<board>.measured.csv`."""
     name = board if runtime == OUR_RUNTIME else f"{board}.{re.sub(r'[^A-Za-z0-9_-]+', '-', runtime)}"
-    return user_folder() / f"{name}.csv"
+    return user_folder() / (f"{name}.csv" if grade is Grade.SIMULATED else f"{name}.{grade}.csv")
 
 
 def find_target(name_or_path: str | Path) -> Path:
