@@ -5,7 +5,6 @@ The planner of the emitted C's static arena. TFLite-Micro's greedy one (`tflm.py
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -223,11 +222,11 @@ def _early_first(buffer: Buffer) -> tuple[int, int]:
 
 def lower_bound(buffers: Sequence[Buffer]) -> int:
     """The most bytes alive at one step."""
-    changes: dict[int, int] = defaultdict(int)
+    changes = [0] * (2 + max([buffer.last for buffer in buffers], default=0))
     for buffer in buffers:
         changes[buffer.first] += buffer.size_bytes
         changes[buffer.last + 1] -= buffer.size_bytes
-    return max(accumulate(changes[step] for step in sorted(changes)), default=0)
+    return max(accumulate(changes))
 
 
 def first_fit(

@@ -157,6 +157,8 @@ class _Steps:
     in_place: tuple[bool, ...]
     reads: tuple[int, ...]
     """The set every layer reads."""
+    sources: tuple[tuple[int, ...], ...]
+    """The same, tensor by tensor."""
     readers: tuple[int, ...]
     """The set that reads every tensor; the last one's includes a reader that never runs."""
 
@@ -165,7 +167,7 @@ class _Steps:
         size = self.sizes[at + 1]
         left = ~(ran | (2 << at))
         freed, saved = 0, 0
-        for source in _members(self.reads[at]):
+        for source in self.sources[at]:
             if not self.readers[source] & left:
                 freed += self.sizes[source]
                 if self.in_place[at] and self.sizes[source] == size:
@@ -175,7 +177,7 @@ class _Steps:
     def least(self, at: int) -> int:
         """Bytes that layer `at` needs in any order: operands, result, scratch; in place if it can ever be."""
         size = self.sizes[at + 1]
-        operands = [self.sizes[source] for source in _members(self.reads[at])]
+        operands = [self.sizes[source] for source in self.sources[at]]
         saved = size if self.in_place[at] and size in operands else 0
         return sum(operands) + size - saved + self.scratch[at]
 
@@ -186,25 +188,19 @@ class _Steps:
                 yield at
 
 
-def _members(bits: int) -> Iterator[int]:
-    while bits:
-        low = bits & -bits
-        yield low.bit_length() - 1
-        bits ^= low
-
-
 def _steps(part: Part, kernels: KernelNeeds) -> _Steps:
-    reads = [sum({1 << tensor for tensor in its}) for _, its in part.steps]
-    readers = [0] * (len(reads) + 1)
-    for at, sources in enumerate(reads):
-        for source in _members(sources):
+    sources = tuple([tuple(sorted({*its})) for _, its in part.steps])
+    readers = [0] * (len(sources) + 1)
+    for at, its in enumerate(sources):
+        for source in its:
             readers[source] |= 2 << at
-    readers[len(reads)] |= 2 << len(reads)  # whoever comes after
+    readers[len(sources)] |= 2 << len(sources)  # whoever comes after
     return _Steps(
         sizes_of(part),
         tuple(aligned(kernels.scratch_bytes(signature)) for signature in part.signatures),
         tuple(signature.kind in kernels.in_place for signature in part.signatures),
-        tuple(reads),
+        tuple([sum([1 << source for source in its]) for its in sources]),
+        sources,
         tuple(readers),
     )
 

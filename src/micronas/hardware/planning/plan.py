@@ -83,8 +83,9 @@ def arena_of_parts(parts: Iterable[Part], kernels: KernelNeeds = OUR_KERNELS) ->
     the whole block while it runs.
     """
     size_bytes, looked_at = 0, list[_PartNeeds]()
-    for part in sorted(parts, key=lambda part: room_of(part, kernels), reverse=True):
-        if room_of(part, kernels) <= size_bytes:
+    rooms = [(room_of(part, kernels), part) for part in parts]
+    for room, part in sorted(rooms, key=lambda pair: pair[0], reverse=True):
+        if room <= size_bytes:
             break  # it and all that follow fit however they are placed
         looked_at.append(needs := _part_needs(part, kernels))
         size_bytes = max(size_bytes, needs.peak_bytes)
