@@ -120,6 +120,9 @@ def calibrate(
     space_settings: SpaceSetting = None,
     out: Out = None,
     replace: Replace = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Believe a common scale that is no board's; keep a table in doubt.")
+    ] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,  # noqa: ARG001 (its callback does it)
     verbose: Verbose = False,  # noqa: ARG001
@@ -141,8 +144,10 @@ def calibrate(
     with progress() as watch:
         needed = [signature for each in found for signature in each.counts]
         table = complete(target, needed, _telling(watch, "profiling operations that the board's table lacks")).latency
-        calibration = fit(table, found, runtime, _telling(watch, "leaving out each measurement in turn"))
-    path = _kept(calibration.applied_to(table), file, replace)
+        told = _telling(watch, "leaving out each measurement in turn")
+        calibration = fit(table, found, runtime, told, force=force)
+    is_kept = not calibration.doubt or force or file is not None
+    path = _kept(calibration.applied_to(table), file, replace) if is_kept else None
     if as_json:
         print_json(_calibration_data(calibration, target, path))
     else:
@@ -237,7 +242,7 @@ def _show_profile(target: Target, table: LatencyTable, path: Path | None, missin
     how += [(name.replace("_", " "), words) for name, words in table.provenance.items() if name != "clock_hz"]
     how.append(("clock", f"{target.clock_hz / 1e6:g} MHz"))
     screen.print(parts.indented(parts.facts(how)))
-    _show_path(path)
+    _show_path(path, "without waits it is no board's latency; --out writes it to a file")
 
 
 def _slowest(table: LatencyTable, clock_hz: int) -> Table:
@@ -251,9 +256,9 @@ def _slowest(table: LatencyTable, clock_hz: int) -> Table:
     return shown
 
 
-def _show_path(path: Path | None) -> None:
+def _show_path(path: Path | None, why_not: str) -> None:
     if path is None:
-        console().print(Text("  not kept: without waits it is no board's latency; --out writes it to a file"))
+        console().print(Text(f"  not kept: {why_not}"))
         return
     console().print(Text("  kept in  ", style="dim", end="") + Text(str(path)), soft_wrap=True)
 
@@ -267,7 +272,7 @@ def _to_calibrate(board: str, runtime: str | None) -> Target:
     return target if target.latency.milliseconds else load_target(board).as_simulated()
 
 
-def _calibration_data(calibration: Calibration, target: Target, path: Path) -> dict[str, object]:
+def _calibration_data(calibration: Calibration, target: Target, path: Path | None) -> dict[str, object]:
     return {
         "target": target.name,
         "runtime": calibration.runtime,
@@ -280,11 +285,12 @@ def _calibration_data(calibration: Calibration, target: Target, path: Path) -> d
         "median_error": calibration.typical_error,
         "band": calibration.band,
         "outliers": dict(calibration.outliers),
-        "path": str(path),
+        "do_not_use": calibration.doubt,
+        "path": str(path) if path else None,
     }
 
 
-def _show_calibration(calibration: Calibration, target: Target, path: Path) -> None:
+def _show_calibration(calibration: Calibration, target: Target, path: Path | None) -> None:
     screen = console()
     screen.print(parts.heading(f"{target.name}: calibrated with {calibration.summary}", "bold"))
     screen.print()
@@ -293,7 +299,11 @@ def _show_calibration(calibration: Calibration, target: Target, path: Path) -> N
     rows.append(("", f"scale the simulated figures of {calibration.source}; they stay simulated"))
     screen.print(parts.indented(parts.facts(rows)))
     screen.print(parts.heading("how well it predicts what it has not seen"))
-    errors = [("median", f"{calibration.typical_error:.1%}"), ("nine of ten within", wording.band(calibration.band))]
+    errors = [
+        ("median", f"{calibration.typical_error:.1%}"),
+        ("nine of ten within", wording.band(1 - calibration.band, 1 + calibration.band)),
+    ]
     errors += [("outlier, no say", f"{name}: {error:.0%} off") for name, error in calibration.outliers.items()]
+    errors += [("do not use", calibration.doubt)] if calibration.doubt else []
     screen.print(parts.indented(parts.facts(errors)))
-    _show_path(path)
+    _show_path(path, "a calibration that makes figures no better; --force keeps it, --out writes it to a file")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from micronas.deploy.emulation import ON_BOARD, BoardRun, Emulation
 from micronas.deploy.emulation import ORIGIN as EMULATED
+from micronas.hardware.boards.bands import Band
 from micronas.hardware.indicators.breakdown import Breakdown, Cost
 from micronas.indicators import titled
 from micronas.origin import Origin, Word
@@ -20,7 +21,7 @@ from micronas.run.notebook import frame_of, html_of
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-SCHEMA = 2
+SCHEMA = 3
 """Of `Outcome.to_dict`; one more with every change after which an older reader would misread it."""
 
 
@@ -367,7 +368,7 @@ def _latency(breakdown: Breakdown) -> dict[str, object]:
         "unit": "ms",
         **_words(breakdown.origin),
         "calibrated": breakdown.is_calibrated,
-        "band": breakdown.band,
+        "band": asdict(breakdown.band) if breakdown.band else None,
         "range_ms": [low, high],
         "overhead_ms": breakdown.overhead_ms,
         "by_operation_ms": breakdown.by_operation(),
@@ -378,7 +379,14 @@ def _latency(breakdown: Breakdown) -> dict[str, object]:
 
 def _read_latency(said: Mapping[str, Any]) -> Breakdown:
     costs = tuple(Cost(**cost) for cost in said["layers"])
-    return Breakdown(costs, said["overhead_ms"], _read_words(said), said["band"], said["calibrated"])
+    return Breakdown(costs, said["overhead_ms"], _read_words(said), _read_band(said["band"]), said["calibrated"])
+
+
+def _read_band(said: Mapping[str, Any] | float | None) -> Band | None:
+    """Up to schema 2 a band was one share, as much below as above."""
+    if said is None or isinstance(said, Mapping):
+        return Band(**said) if said else None
+    return Band.around(said)
 
 
 def _read_round(said: Mapping[str, Any]) -> Round:

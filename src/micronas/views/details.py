@@ -112,4 +112,5 @@ def _expectation(breakdown: Breakdown) -> Sequence[str]:
         return [overhead]
     low, high = map(milliseconds, breakdown.range_ms)
     caution = "" if breakdown.is_calibrated else "; no board was attached"
-    return [f"expect {low} to {high} ms{caution}", overhead]
+    evidence = [f"as to that: {breakdown.band.evidence}"] if breakdown.band.evidence else []
+    return [f"expect {low} to {high} ms{caution}", *evidence, overhead]

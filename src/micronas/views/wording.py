@@ -18,21 +18,25 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
-def band(share: float) -> str:
-    """`±20 %`."""
-    return f"±{100 * share:.0f} %"
+def band(low: float, high: float) -> str:
+    """`±20 %` of a number that lies between .8 and 1.2 times what is said, `−5/+25 %`, `+0/+30 %`."""
+    below, above = (round(100 * (end - 1)) for end in (low, high))
+    return f"±{above} %" if below == -above else f"{_signed(below)}/{_signed(above)} %"
+
+
+def _signed(percent: int) -> str:
+    return f"−{-percent}" if percent < 0 else f"+{percent}"
 
 
 def word_of(outcome: Outcome, name: str, reading: Reading) -> str:
-    """`computed`, `simulated ±20 %`, `computed; disconnected`."""
+    """`computed`, `simulated −5/+25 %`, `computed; disconnected`."""
     return with_caveat(f"{reading.origin.word}{band_of(outcome, name)}", reading)
 
 
 def band_of(outcome: Outcome, name: str) -> str:
     """The error band behind a latency, "" for any other number."""
-    return (
-        f" {band(outcome.breakdown.band)}" if name == "latency" and outcome.breakdown and outcome.breakdown.band else ""
-    )
+    found = outcome.breakdown.band if name == "latency" and outcome.breakdown else None
+    return f" {band(found.low, found.high)}" if found else ""
 
 
 def with_caveat(origin: str, reading: Reading) -> str:

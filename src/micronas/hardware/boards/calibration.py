@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from micronas.errors import UserError
+from micronas.hardware.boards.bands import Band, band_of, mean
+from micronas.hardware.boards.regression import Problem, Solution, Vector
 from micronas.hardware.boards.table import FIELDS, LatencyTable, TableError, decode, is_table, positive_number, rows
 from micronas.network.deployed import deploy
 from micronas.network.graph import Graph
@@ -23,7 +24,7 @@ from micronas.network.signature import Signature
 from micronas.spaces.space import ArchitectureError
 
 FEWEST = 4
-"""Measurements below which nothing is fitted: leaving one out must leave enough to fit."""
+"""Different measurements below which nothing is fitted: leaving one out must leave enough to fit."""
 
 NUMBERS = ("channels", "cells", "input", "classes")
 """Columns of a file of measurements that change the network of their row."""
@@ -31,14 +32,16 @@ NUMBERS = ("channels", "cells", "input", "classes")
 NetworkOf = Callable[[str, Mapping[str, int]], Graph]
 """(architecture in its notation, what the row's columns say) -> its graph; raises `ArchitectureError`."""
 
-Vector = npt.NDArray[np.float64]
 Progress = Callable[[int, int], None]
 
-_NOISE, _SPREAD, _OVERHEAD_SPREAD = 0.05, 0.3, 0.1
-_HUBER, _BIWEIGHT = 1.345, 4.685  # 95 % efficiency on normal errors (Holland & Welsch, 1977)
-_ROUNDS = 30
-_WORST_ERROR = 0.5  # median leave-one-out error; beyond it the uncalibrated figures, at 30 %, say more
-_NO_SAY = 0.05  # weight of a measurement below which it is an outlier
+_WORST_ERROR = 0.5  # median leave-one-out error; beyond it the uncalibrated figures, at 40 %, say more
+_NO_OUTLIER = 0.15  # relative error within which no measurement is an outlier
+_FAR = 3.5  # deviations beyond which one may be
+_TO_DEVIATION = 1.4826  # a median of absolute residuals as the standard deviation of normal ones
+_FEWEST_NETWORKS = 3
+_SCALES = (0.2, 20.0)  # a common scale beyond is no board's
+_PASSES = 5
+_NINE_OF_TEN = 1.645  # deviations of a normal error
 
 
 class CalibrationError(UserError):
@@ -77,6 +80,8 @@ class Calibration:
         source: the runtime and version of the simulated figures that are scaled.
         outliers: the same error of measurements that do not fit the others and had no say, by name and line.
         overhead_ms_per_input_byte: as the table has it; 0 where the overhead was fitted, for then it is a constant.
+        noise: of the measurements, pooled: a standard deviation, relative.
+        uncalibrated: the band of what was measured before it was calibrated; None of a table that is read back.
     """
 
     scales: Mapping[str, float]
@@ -87,6 +92,8 @@ class Calibration:
     source: str
     outliers: Mapping[str, float] = field(default_factory=dict[str, float])
     overhead_ms_per_input_byte: float = 0.0
+    noise: float = 0.0
+    uncalibrated: Band | None = None
 
     @property
     def typical_error(self) -> float:
@@ -95,8 +102,22 @@ class Calibration:
 
     @property
     def band(self) -> float:
-        """What nine of ten measurements stayed within when left out; the band of a latency of classes that were."""
-        return float(np.quantile(self.errors, 0.9))
+        """What nine of ten measurements stay within when left out; the band of a latency of classes that were.
+
+        Never less than the pooled noise allows: a few rows that happen to agree are no proof.
+        """
+        return max(float(np.quantile(self.errors, 0.9)), _NINE_OF_TEN * self.noise)
+
+    @property
+    def doubt(self) -> str:
+        """Why not to use it, "" if nothing speaks against it."""
+        before = self.uncalibrated
+        if before is None or 2 * self.band <= before.width:
+            return ""
+        return (
+            f"the measurements predict each other within {self.band:.0%} only, and uncalibrated figures are within "
+            f"{before.low - 1:+.0%} and {before.high - 1:+.0%}; measure more operations, each several times"
+        )
 
     @property
     def summary(self) -> str:
@@ -123,6 +144,7 @@ class Calibration:
                 **table.provenance,
                 "calibration": self.summary,
                 "calibration_error": repr(round(self.band, 6)),
+                "calibration_noise": repr(round(self.noise, 6)),
                 "calibration_errors": " ".join(repr(round(error, 6)) for error in self.errors),
                 "calibration_scales": scales,
                 "calibrated_runtime": table.runtime,
@@ -166,6 +188,7 @@ class Calibration:
                 table.runtime,
                 base,
                 overhead_ms_per_input_byte=table.overhead_ms_per_input_byte,
+                noise=float(said.get("calibration_noise", 0.0)),
             )
         except (KeyError, ValueError) as error:
             raise TableError(f"the table of {table.board} does not say how it was calibrated: {error}") from error
@@ -201,161 +224,181 @@ def fit(
     measurements: Sequence[Measurement],
     runtime: str | None = None,
     progress: Progress | None = None,
+    *,
+    force: bool = False,
 ) -> Calibration:
-    """The calibration that explains the measurements best, most of them at least.
+    """The calibration that explains the measurements best, most of them at least (`regression.py`).
 
-    Robust regression on the logarithm of measured / predicted (a factor 2 too slow weighs as much as
-    a factor 2 too fast): iteratively reweighted least squares, Huber's weights from the medians of the
-    classes first, then Tukey's biweight, which drops outliers. Classes are drawn towards one common
-    scale as if they differed by some 30 % and measurements by some 5 %, so that a class seen once, or
-    only within networks, is no wild guess.
-    `runtime` says whose kernels were measured, by default the table's own.
+    Rows of one signature are one measurement. Rows that are far off what all others say, and by more than 15 %, are
+    outliers and have no say. A scale that cannot be told from 1 stays near it. `runtime` says whose kernels were
+    measured, by default the table's own; `force` believes a common scale that is no board's.
 
     Raises:
-        CalibrationError: too few measurements, or too few that fit each other or the simulated figures.
+        CalibrationError: too few measurements, or too few that fit each other or the simulated figures; or a common
+            scale that looks like a slip of the unit.
         UntimedOperation: a measured operation is not in the table.
     """
     if len(measurements) < FEWEST:
         raise CalibrationError(f"calibration needs at least {FEWEST} measurements, not {len(measurements)}")
-    problem = _Problem.of(table, measurements)
-    solution, weights = problem.solve()
-    errors: list[float] = []
-    outliers: dict[str, float] = {}
-    for at, one in enumerate(measurements):
-        error = problem.error_without(at)
-        if weights[at] < _NO_SAY:
-            outliers[f"{one.name} (line {one.line})"] = error
-        else:
-            errors.append(error)
-        if progress is not None:
-            progress(at + 1, len(measurements))
-    if len(errors) < FEWEST:
-        raise CalibrationError(f"only {len(errors)} of {len(measurements)} measurements fit each other; measure again")
+    rows_ = _Rows.of(measurements)
+    if (left := len(measurements) - len(rows_.strays)) < FEWEST:
+        raise CalibrationError(f"only {left} of {len(measurements)} measurements fit each other; measure again")
+    if len(rows_.merged) < FEWEST:
+        raise CalibrationError(
+            f"rows of one operation are one measurement: these are {len(rows_.merged)}, and calibration needs at "
+            f"least {FEWEST}; measure other operations too"
+        )
+    classes, problem = _problem(table, rows_.merged)
+    believed = _believed(problem)
+    if (left := int(believed.sum())) < FEWEST:
+        raise CalibrationError(f"only {left} of {len(rows_.merged)} measurements fit each other; measure again")
+    kept = problem.only(believed)
+    solution = kept.solve()
+    errors = _errors(kept, solution, progress)
     if (typical := float(np.median(errors))) > _WORST_ERROR:
         raise CalibrationError(
             f"the {len(measurements)} measurements do not predict each other (median error {typical:.0%}): "
             "are they milliseconds, of this board and one runtime?"
         )
-    scales = dict(zip(problem.classes, map(float, solution[1:-1] + solution[0]), strict=True))
-    overhead = (float(solution[-1]), 0.0)
-    if not problem.overheads.any():  # nothing measured says anything about it
-        overhead = (table.overhead_ms, table.overhead_ms_per_input_byte)
-    source = f"{table.runtime} {table.kernel_version}"
+    if not (_SCALES[0] <= (common := float(np.exp(solution.unknowns[0]))) <= _SCALES[1] or force):
+        slip = _slip(common, float(table.provenance.get("clock_hz", 0)))
+        raise CalibrationError(f"these rows are {common:.3g} times what is simulated, {slip}; --force believes it")
+    off = np.abs(np.exp(-problem.residuals(solution)) - 1)
+    outliers = {_place(one): float(off[at]) for at, one in enumerate(rows_.merged) if not believed[at]}
+    overhead = (solution.overhead, 0.0) if kept.fits_overhead else (table.overhead_ms, table.overhead_ms_per_input_byte)
+    seen = kept.parts.sum(axis=0) > 0
+    ran = [(table[one] * times, band_of(table, one)) for row in rows_.merged for one, times in row.counts.items()]
     return Calibration(
-        *(scales, float(solution[0]), overhead[0], tuple(errors), runtime or table.runtime, source, outliers),
+        {
+            name: scale
+            for name, scale, is_seen in zip(classes, map(float, solution.scales()), seen, strict=True)
+            if is_seen
+        },
+        solution.common,
+        overhead[0],
+        tuple(errors),
+        runtime or table.runtime,
+        f"{table.runtime} {table.kernel_version}",
+        {**rows_.strays, **outliers},
         overhead_ms_per_input_byte=overhead[1],
+        noise=solution.components.noise,
+        uncalibrated=mean(ran),
     )
 
 
-# --- the regression -----------------------------------------------------------------------------
+# --- the rows -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class _Problem:
-    """Unknowns: the common scale, what each class adds to it, the overhead.
+class _Rows:
+    """Rows of one signature (or of one network) merged into one measurement, and those of them that fit none.
 
     Attributes:
-        classes: operation classes that occur.
-        parts: (measurements, classes), simulated milliseconds of each class.
-        overheads: (measurements,), 1 for whole networks.
-        measured: (measurements,), milliseconds.
+        merged: the typical one of each, at the median of their milliseconds.
+        strays: rows too far off their equals, with the error.
     """
 
-    classes: tuple[str, ...]
-    parts: Vector
-    overheads: Vector
-    measured: Vector
+    merged: tuple[Measurement, ...]
+    strays: Mapping[str, float]
 
     @staticmethod
-    def of(table: LatencyTable, measurements: Sequence[Measurement]) -> _Problem:
-        rows_: list[Counter[str]] = []
+    def of(measurements: Sequence[Measurement]) -> _Rows:
+        alike: dict[object, list[Measurement]] = {}
         for one in measurements:
-            costs: Counter[str] = Counter()
-            for signature, times in one.counts.items():
-                costs[signature.operation] += times * table[signature]  # pyright: ignore[reportArgumentType]
-            rows_.append(costs)
-        classes = tuple(sorted({name for costs in rows_ for name in costs}))
-        parts = np.array([[costs[name] for name in classes] for costs in rows_], dtype=np.float64)
-        overheads = np.array([float(one.is_network) for one in measurements])
-        return _Problem(classes, parts, overheads, np.array([one.milliseconds for one in measurements]))
-
-    @cached_property
-    def design(self) -> Vector:
-        """(measurements, unknowns): what each unknown adds to a prediction."""
-        return np.column_stack([self.parts.sum(axis=1), self.parts, self.overheads])
-
-    def solve(self) -> tuple[Vector, Vector]:
-        """(unknowns, weights of the measurements).
-
-        The logarithm is linearised at the last solution; penalties stand below as further rows.
-        """
-        solution, weights = self._start(), np.ones(len(self.measured))
-        for weigh in (_huber, _biweight):  # the second forgets outliers altogether, but needs a good start
-            for _ in range(_ROUNDS):
-                predicted = np.maximum(self.design @ solution, 1e-3 * self.measured)
-                residuals = np.log(self.measured / predicted)
-                weights = weigh(residuals)
-                before, solution = solution, self._step(solution, predicted, residuals, weights)
-                if np.allclose(before, solution, rtol=1e-6, atol=1e-9):
-                    break
-        return solution, weights
-
-    def error_without(self, left_out: int) -> float:
-        """Relative error of one measurement's prediction from the others."""
-        kept = np.arange(len(self.measured)) != left_out
-        others = replace(self, parts=self.parts[kept], overheads=self.overheads[kept], measured=self.measured[kept])
-        predicted = float(self.design[left_out] @ others.solve()[0])
-        return abs(predicted / float(self.measured[left_out]) - 1)
-
-    def _start(self) -> Vector:
-        """The median ratio of all, and what the median of the operations of one class is off it."""
-        totals = self.parts.sum(axis=1)
-        ratios = self.measured / totals
-        common = float(np.median(ratios))
-        pure = self.parts == totals[:, None]
-        own = [float(np.median(ratios[rows_])) - common if rows_.any() else 0.0 for rows_ in pure.T]
-        return np.array([common, *own, 0.0])
-
-    def _step(self, solution: Vector, predicted: Vector, residuals: Vector, weights: Vector) -> Vector:
-        """Weighted least squares around the last solution, with the penalties; the overhead is not negative."""
-        slope = self.design / predicted[:, None]
-        share = np.sqrt(weights)[:, None]
-        target = residuals + slope @ solution
-        common = solution[0]
-        networks = self.measured[self.overheads > 0]
-        typical = float(np.median(networks)) if len(networks) else 1.0
-        classes = len(self.classes)
-        draw = np.zeros((classes + 1, classes + 2))
-        draw[:classes, 1:-1] = np.eye(classes) * _NOISE / (_SPREAD * common)
-        draw[classes, -1] = _NOISE / (_OVERHEAD_SPREAD * typical)
-        rows_ = np.vstack([slope * share, draw])
-        wanted = np.concatenate([target * share[:, 0], np.zeros(classes + 1)])
-        found = _least_squares(rows_, wanted)
-        if found[-1] < 0:
-            found = np.append(_least_squares(rows_[:, :-1], wanted), 0.0)
-        least = common / 20  # scales stay positive whatever the data
-        found[0] = max(found[0], least)
-        found[1:-1] = np.maximum(found[1:-1], least - found[0])
-        return found
+            alike.setdefault((frozenset(one.counts.items()), one.is_network), []).append(one)
+        merged: list[Measurement] = []
+        strays: dict[str, float] = {}
+        for equals in alike.values():
+            logs = np.log([one.milliseconds for one in equals])
+            far = _far(logs - np.median(logs))
+            errors = np.exp(np.median(logs) - logs) - 1
+            strays |= {_place(one): abs(float(errors[at])) for at, one in enumerate(equals) if far[at]}
+            merged.append(replace(equals[0], milliseconds=float(np.exp(np.median(logs[~far])))))
+        return _Rows(tuple(merged), strays)
 
 
-def _least_squares(rows_: Vector, wanted: Vector) -> Vector:
-    return np.linalg.lstsq(rows_, wanted, rcond=None)[0].astype(np.float64)
+def _place(one: Measurement) -> str:
+    return f"{one.name} (line {one.line})"
 
 
-def _huber(residuals: Vector) -> Vector:
-    """1 for what is within the usual scatter, less the farther off."""
-    return np.minimum(1.0, _HUBER * _scatter(residuals) / np.maximum(np.abs(residuals), 1e-12))
+def _far(residuals: Vector) -> npt.NDArray[np.bool_]:
+    """Whether each residual, a logarithm, is beyond 15 % and beyond what the others scatter."""
+    scatter = _TO_DEVIATION * float(np.median(np.abs(residuals)))
+    return np.abs(np.exp(-residuals) - 1) > np.maximum(_NO_OUTLIER, np.exp(_FAR * scatter) - 1)
 
 
-def _biweight(residuals: Vector) -> Vector:
-    """About 1 for what is within the usual scatter, 0 for what is far off."""
-    return np.maximum(0.0, 1 - (residuals / (_BIWEIGHT * _scatter(residuals))) ** 2) ** 2
+def _problem(table: LatencyTable, measurements: Sequence[Measurement]) -> tuple[tuple[str, ...], Problem]:
+    """(the operation classes that occur, what is to be explained).
+
+    One network's own error is no overhead: that is fitted from three networks on.
+    """
+    costs: list[Counter[str]] = [Counter() for _ in measurements]
+    for sums, one in zip(costs, measurements, strict=True):
+        for signature, times in one.counts.items():
+            sums[signature.operation] += times * table[signature]  # pyright: ignore[reportArgumentType]
+    classes = tuple(sorted({name for sums in costs for name in sums}))
+    parts = np.array([[sums[name] for name in classes] for sums in costs], dtype=np.float64)
+    networks = np.array([float(one.is_network) for one in measurements])
+    measured = np.array([one.milliseconds for one in measurements])
+    return classes, Problem(parts, networks, measured, table.overhead_ms, networks.sum() >= _FEWEST_NETWORKS)
 
 
-def _scatter(residuals: Vector) -> float:
-    """A standard deviation that outliers do not move; no measurement is better than 1 %."""
-    return max(1.4826 * float(np.median(np.abs(residuals))), 0.01)
+def _believed(problem: Problem) -> npt.NDArray[np.bool_]:
+    """Which measurements have a say: those that fit all the others, or are within 15 % of what these predict."""
+    believed = np.ones(len(problem.measured), dtype=np.bool_)
+    for _ in range(_PASSES):
+        kept = problem.only(believed)
+        solution = kept.solve()
+        now = ~_far(problem.residuals(solution)) if believed.all() else _readmitted(problem, solution, believed)
+        if (now == believed).all() or now.sum() < FEWEST:
+            return now
+        believed = now
+    return believed
+
+
+def _readmitted(problem: Problem, solution: Solution, believed: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Those that were believed, and what is within 15 % of what they predict."""
+    near = np.abs(np.exp(-problem.residuals(solution)) - 1) <= _NO_OUTLIER
+    return believed | near
+
+
+def _errors(problem: Problem, solution: Solution, progress: Progress | None) -> list[float]:
+    """The relative error of each measurement when it is predicted from the others.
+
+    A class with one row of its own cannot be predicted by others of it, and takes the residual of all rows pooled:
+    its scale's and its own.
+    """
+    pooled = 2**0.5 * solution.components.noise
+    errors: list[float] = []
+    shares = problem.parts / problem.parts.sum(axis=1)[:, None]
+    for at in range(len(problem.measured)):
+        others = np.arange(len(problem.measured)) != at
+        lone = (shares[at] > _MOSTLY) & ~(shares[others] > _MOSTLY).any(axis=0)
+        if lone.any():
+            errors.append(pooled)
+        else:
+            left = problem.only(others).solve(solution.components)
+            errors.append(abs(float(np.exp(-problem.residuals(left)[at]) - 1)))
+        if progress is not None:
+            progress(at + 1, len(problem.measured))
+    return errors
+
+
+_MOSTLY = 0.5
+"""Of the milliseconds of a measurement: what is of one class by more than this is that class's own."""
+
+
+# --- slips of a unit ----------------------------------------------------------------------------
+
+
+def _slip(scale: float, clock_hz: float) -> str:
+    """What unit the rows may be in, of which milliseconds were expected: that which brings the scale nearest to 1."""
+    units = {"microseconds": 1e3, "nanoseconds": 1e6, "seconds": 1e-3}
+    if clock_hz:
+        units["cycles"] = clock_hz / 1e3
+    unit, factor = min(units.items(), key=lambda one: abs(np.log(scale / one[1])))
+    near = _SCALES[0] <= scale / factor <= _SCALES[1]
+    return f"probably a slip of the unit: {unit if near else 'microseconds, seconds or cycles'}, not milliseconds"
 
 
 # --- reading ------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from micronas.hardware.boards.bands import Band
 from micronas.hardware.boards.table import PICOSECONDS
 from micronas.origin import Origin
 
@@ -41,14 +42,14 @@ class Breakdown:
         costs: of each deployed layer, in the order they run.
         overhead_ms: what an inference costs besides its layers.
         origin: how the figures were obtained; belongs beside them wherever they are shown.
-        band: relative error to state, None if the table is of measurements.
+        band: what to state beside it, None if the table is of measurements.
         is_calibrated: whether the figures were fitted to measurements on the board.
     """
 
     costs: tuple[Cost, ...]
     overhead_ms: float
     origin: Origin
-    band: float | None
+    band: Band | None
     is_calibrated: bool = False
 
     @property
@@ -59,8 +60,8 @@ class Breakdown:
     @property
     def range_ms(self) -> tuple[float, float]:
         """(lowest, highest) latency within the band."""
-        band = self.band or 0.0
-        return self.latency_ms * (1 - band), self.latency_ms * (1 + band)
+        low, high = (self.band.low, self.band.high) if self.band else (1.0, 1.0)
+        return self.latency_ms * low, self.latency_ms * high
 
     def by_operation(self) -> dict[str, float]:
         """Milliseconds of each operation class, the dearest first; overhead is a class where it is not 0."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import numpy as np
 
 from micronas.candidate import Candidate
+from micronas.hardware.boards.bands import DECIMALS, band_of, band_of_network
 from micronas.hardware.boards.table import PICOSECONDS, LatencyTable
 from micronas.hardware.indicators.breakdown import Breakdown, Cost, total_ms
 from micronas.hardware.indicators.counted import CountedSpace, count_space, part_of
@@ -20,17 +21,6 @@ from micronas.network.live import Disconnected
 from micronas.network.signature import Kind, Signature
 from micronas.origin import Origin, Word
 from micronas.spaces.decisions import Removal
-
-BAND = 0.20
-"""Relative error to expect of an uncalibrated simulated latency (docs/timing-model.md); an estimate itself."""
-
-BAND_OF_MEMORY_BOUND = 0.30
-"""The same where pools and adds dominate: more than half of the milliseconds of the layers."""
-
-LEAST_BAND = 0.01
-"""A calibration promises no better: measurements of a few cases never say so much."""
-
-_MEMORY_BOUND = (Kind.AVG_POOL, Kind.MAX_POOL, Kind.GLOBAL_POOL, Kind.ADD, Kind.RELU, Kind.PAD)
 
 
 class Timed(Protocol):
@@ -82,7 +72,8 @@ class Latency:
 
     def _of(self, table: LatencyTable, overhead_ms: float, its: Sequence[Signature]) -> float:
         estimate = total_ms(overhead_ms, map(table.__getitem__, its))
-        return _upper_end(estimate, band(table, its) or 0.0) if self.at_upper_end else estimate
+        found = band_of_network(table, its) if self.at_upper_end else None
+        return estimate * found.high if found else estimate
 
     def prices(self, start: Candidate, removals: Sequence[Removal]) -> Scores:
         """Milliseconds the board pays for each option, at every place where it stands.
@@ -107,7 +98,7 @@ class Latency:
             return table.overhead_of(signature.out_shape) if signature.kind is Kind.INPUT else table[signature]
 
         estimates = np.round(counted.total(cost), PICOSECONDS)
-        return part_of(_upper_end(estimates, _bands(table, counted)) if self.at_upper_end else estimates, start)
+        return part_of(estimates * _upper_ends(table, counted) if self.at_upper_end else estimates, start)
 
     def breakdown(self, graph: Graph) -> Breakdown:
         """Where the latency of a network goes.
@@ -119,42 +110,21 @@ class Latency:
         table = self.board.table_of(layer.signature for layer in layers)
         costs = tuple(Cost(layer.name, layer.signature.operation, table[layer.signature]) for layer in layers)
         overhead_ms = table.overhead_of(graph.input_shape)
-        error = band(table, [layer.signature for layer in layers])
-        return Breakdown(costs, overhead_ms, table.origin, error, table.is_calibrated)
+        found = band_of_network(table, [layer.signature for layer in layers])
+        return Breakdown(costs, overhead_ms, table.origin, found, table.is_calibrated)
 
 
-_Milliseconds = TypeVar("_Milliseconds", float, Scores)
-
-
-def _upper_end(estimate: _Milliseconds, error: _Milliseconds) -> _Milliseconds:
-    return estimate * (1 + error)
-
-
-def _bands(table: LatencyTable, counted: CountedSpace) -> Scores:
-    """`band` of every architecture, shape (architectures,); 0 for a table of measurements.
-
-    A band depends on the milliseconds of four sorts of operations, so it is summed up sort by sort.
-    """
+def _upper_ends(table: LatencyTable, counted: CountedSpace) -> Scores:
+    """How many times the estimate every architecture may need, shape (architectures,); 1 by a table of measurements."""
     if table.word is Word.MEASURED:
-        return np.zeros(len(counted.connected))
+        return np.ones(len(counted.connected))
 
-    def summed(wanted: Callable[[Signature], bool]) -> Scores:
-        return counted.total(lambda its: table[its] if its.kind is not Kind.INPUT and wanted(its) else 0.0)
+    def layers(times: Callable[[Signature], float]) -> Scores:
+        return counted.total(lambda its: table[its] * times(its) if its.kind is not Kind.INPUT else 0.0)
 
-    def uncalibrated(wanted: Callable[[Signature], bool]) -> Scores:
-        light = summed(lambda its: wanted(its) and its.kind in _MEMORY_BOUND)
-        return np.where(light > summed(wanted) / 2, BAND_OF_MEMORY_BOUND, BAND)
-
-    if not table.is_calibrated:
-        return uncalibrated(lambda _: True)
-
-    def strange(its: Signature) -> bool:
-        return its.operation not in table.measured_classes
-
-    with np.errstate(divide="ignore", invalid="ignore"):
-        share = np.nan_to_num(summed(strange) / summed(lambda _: True))
-    known = (1 - share) * float(table.provenance["calibration_error"])
-    return np.maximum(LEAST_BAND, known + share * uncalibrated(strange))
+    with np.errstate(invalid="ignore"):  # where nothing runs, infinity by infinity
+        ratio = layers(lambda its: band_of(table, its).high) / layers(lambda _: 1.0)
+    return np.where(counted.connected, np.round(ratio, DECIMALS), 1.0)
 
 
 def _operations(graph: Graph) -> Sequence[Signature] | None:
@@ -163,28 +133,3 @@ def _operations(graph: Graph) -> Sequence[Signature] | None:
         return [layer.signature for layer in deploy(graph).operations]
     except Disconnected:
         return None
-
-
-def band(table: LatencyTable, ran: Sequence[Signature]) -> float | None:
-    """Relative error to state beside a latency: ±20 %, or ±30 % where pools and adds dominate.
-
-    A calibration's own error takes its place for the share of milliseconds in classes that were measured. None if the
-    table is of measurements.
-    """
-    if table.word is Word.MEASURED:
-        return None
-    if not table.is_calibrated:
-        return _uncalibrated_band(table, ran)
-    strange = [signature for signature in ran if signature.operation not in table.measured_classes]
-    share = _milliseconds(table, strange) / _milliseconds(table, ran) if strange else 0.0
-    known = (1 - share) * float(table.provenance["calibration_error"])
-    return max(LEAST_BAND, known + share * _uncalibrated_band(table, strange))
-
-
-def _uncalibrated_band(table: LatencyTable, ran: Sequence[Signature]) -> float:
-    light = [signature for signature in ran if signature.kind in _MEMORY_BOUND]
-    return BAND_OF_MEMORY_BOUND if _milliseconds(table, light) > _milliseconds(table, ran) / 2 else BAND
-
-
-def _milliseconds(table: LatencyTable, ran: Sequence[Signature]) -> float:
-    return sum(table[signature] for signature in ran)
