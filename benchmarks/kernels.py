@@ -129,7 +129,7 @@ def table(title: str, rows: list[Row], kernels: ElfImage, core: str) -> None:
         total, total_memory = total + row.count * cycles, total_memory + row.count * memory
         total_macs += row.count * work * (signature.kind in (Kind.CONV, Kind.LINEAR))
     print(f"{'sum':36s} {total:9.0f} {total / total_macs:6.2f} {total_memory:9.0f} {total_memory / total_macs:6.2f}")
-    print(f"{total_macs / 1e6:.2f} MMAC; {total / 1e6:.2f} Mcycles, with memory {total_memory / 1e6:.2f} (simulated)")
+    print(f"{total_macs / 1e6:.2f} MMAC; simulated, with memory: {total_memory / 1e6:.2f} Mcycles")
 
 
 def main() -> None:

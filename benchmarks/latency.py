@@ -18,6 +18,7 @@ from collections.abc import Callable
 import numpy as np
 
 from micronas.candidate import everything
+from micronas.hardware.boards.bands import Band
 from micronas.hardware.boards.board import Target
 from micronas.hardware.boards.profiled import profile
 from micronas.hardware.boards.target import load_target
@@ -83,18 +84,19 @@ def estimating(target: Target, counted: CountedSpace, sample: int) -> None:
 
 
 def bands(target: Target, counted: CountedSpace) -> None:
-    """How wide the band is over the space."""
-    latency, wide = Latency(target), 0
+    """Between which bands those of the space lie."""
+    latency = Latency(target)
     rows = random.Random(1).sample(range(len(counted.connected)), 200)
     every = list(START.completions())
-    found = 0
+    found: list[Band] = []
     for row in rows:
         try:
-            wide += latency.breakdown(every[row].graph).band == 0.30
-            found += 1
+            if band := latency.breakdown(every[row].graph).band:
+                found.append(band)
         except Disconnected:
             continue
-    print(f"band of ±30 % for {wide} of {found} random cells, ±20 % for the others")
+    least, most = (chosen(found, key=lambda band: band.high) for chosen in (min, max))
+    print(f"bands of {len(found)} random cells: {least.low:.2f} to {least.high:.2f}, {most.low:.2f} to {most.high:.2f}")
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from micronas import quantity
 from micronas.deploy.emulation import Emulation
+from micronas.hardware.boards.bands import Band
 from micronas.origin import Origin, Word
 from micronas.run import running
 from micronas.run.outcome import Finalist, Kept, Outcome, Ranked, Reading, Round, Standing
@@ -66,7 +67,7 @@ def test_a_calibrated_latency_does_not_say_that_no_board_was_attached() -> None:
     outcome = measured()
     assert outcome.breakdown is not None
     assert "no board was attached" in shown_by(details.show_sources, outcome)
-    calibrated = replace(outcome.breakdown, is_calibrated=True, band=0.05)
+    calibrated = replace(outcome.breakdown, is_calibrated=True, band=Band.around(0.05))
     text = shown_by(details.show_sources, replace(outcome, breakdown=calibrated))
     assert "expect " in text
     assert "no board was attached" not in text
@@ -77,7 +78,7 @@ MOST_LINES = 26
 
 def words_of(text: str) -> list[str]:
     """Whatever is no drawing, in order, however it is broken into lines."""
-    return re.findall(r"[\w.,%±|~+-]*[\w%|][\w.,%±|~+-]*", text.replace("─", " "))
+    return re.findall(r"[\w.,%±−/|~+-]*[\w%|][\w.,%±−/|~+-]*", text.replace("─", " "))
 
 
 def everything_found() -> Outcome:
@@ -116,7 +117,7 @@ def test_nothing_is_lost_at_any_width_and_the_page_fits_a_screen(width: int) -> 
     assert sorted(words_of(text)) == sorted(words_of(widest))
     assert "…" not in text
     assert len(text.splitlines()) + len(closed(Path("runs/a/result.json"), width).splitlines()) <= MOST_LINES
-    for word in ("(0)", "(3)", "conv 3x3", "avg pool 3x3", "skip connect", "simulated ±20 %", "computed"):
+    for word in ("(0)", "(3)", "conv 3x3", "avg pool 3x3", "skip connect", "simulated −7/+27 %", "computed"):
         assert word in text
 
 
@@ -163,7 +164,7 @@ def test_numbers_stand_with_their_unit_and_their_origin() -> None:
     _, name, number, *words = simulated.split()
     assert name == "latency"
     assert float(number) == pytest.approx(latency, abs=0.05)
-    assert words == ["ms", "±20", "%"]
+    assert words == ["ms", "−7/+27", "%"]
     assert re.search(r"computed .*parameters \d+\.\d{3} million", shown(outcome, 400))
     assert "simulated: micronas" in shown_by(details.show_sources, outcome)
     assert "no board was attached" in shown_by(details.show_sources, outcome)
@@ -188,7 +189,7 @@ def test_plurals(number: int, words: str) -> None:
 
 
 def test_the_limit_says_what_it_allowed_and_the_sources_how_the_search_got_there() -> None:
-    assert re.search(r"latency +293.3 ms +of 300.0 ms .* 98 % +simulated ±20 %", shown(found(3, 1)))
+    assert re.search(r"latency +293.3 ms +of 300.0 ms .* 98 % +simulated −7/\+27 %", shown(found(3, 1)))
     several, one = (shown_by(details.show_sources, outcome) for outcome in (found(3, 1), found(1, 0)))
     assert "3 cells came of the hardware weights that were tried" in several
     assert "1 removal skipped" in several

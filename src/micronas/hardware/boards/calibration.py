@@ -279,7 +279,7 @@ def fit(
         tuple(errors),
         runtime or table.runtime,
         f"{table.runtime} {table.kernel_version}",
-        {**rows_.strays, **outliers},
+        {_place(one): error for one, error in rows_.strays} | outliers,
         overhead_ms_per_input_byte=overhead[1],
         noise=solution.components.noise,
         uncalibrated=mean(ran),
@@ -299,7 +299,7 @@ class _Rows:
     """
 
     merged: tuple[Measurement, ...]
-    strays: Mapping[str, float]
+    strays: Sequence[tuple[Measurement, float]]
 
     @staticmethod
     def of(measurements: Sequence[Measurement]) -> _Rows:
@@ -307,12 +307,12 @@ class _Rows:
         for one in measurements:
             alike.setdefault((frozenset(one.counts.items()), one.is_network), []).append(one)
         merged: list[Measurement] = []
-        strays: dict[str, float] = {}
+        strays: list[tuple[Measurement, float]] = []
         for equals in alike.values():
             logs = np.log([one.milliseconds for one in equals])
             far = _far(logs - np.median(logs))
             errors = np.exp(np.median(logs) - logs) - 1
-            strays |= {_place(one): abs(float(errors[at])) for at, one in enumerate(equals) if far[at]}
+            strays += [(one, abs(float(errors[at]))) for at, one in enumerate(equals) if far[at]]
             merged.append(replace(equals[0], milliseconds=float(np.exp(np.median(logs[~far])))))
         return _Rows(tuple(merged), strays)
 

@@ -19,7 +19,7 @@ Vector = npt.NDArray[np.float64]
 
 _USUAL_NOISE, _NOISE_ROWS = 0.03, 2.0  # logarithmic, and how many rows that assumption weighs
 _USUAL_SPREAD, _SPREAD_ROWS = 0.10, 2.0
-_SEEN_ROWS = 0.5  # the same, where classes are judged that were not measured by how far measured ones lie apart
+_SEEN_ROWS = 0.3  # the same, where classes are judged that were not measured by how far measured ones lie apart
 _OVERHEAD_SPREAD = 0.03  # of the typical network
 _FREEDOM = 4.0  # of Student's t (Lange, Little & Taylor, 1989)
 _ROUNDS = 60
@@ -58,7 +58,7 @@ class Solution:
         """The scale of classes that were not measured, which may lie off the common one as far as others do."""
         own = self.unknowns[1:-1]
         seen = len(own)
-        spread = (_SEEN_ROWS * _USUAL_SPREAD**2 + float(own @ own)) / (_SEEN_ROWS + seen)
+        spread = (_SEEN_ROWS * _USUAL_SPREAD**2 + float(own @ own)) / (_SEEN_ROWS + seen - 1)
         return float(np.exp(_cautious(float(self.unknowns[0]), spread * (1 + 1 / seen))))
 
     def scale(self, at: int) -> float:
