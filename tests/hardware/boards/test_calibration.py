@@ -308,8 +308,8 @@ def test_calibration_makes_figures_better_on_nearly_all_boards() -> None:
 
 @pytest.mark.slow
 def test_calibration_makes_figures_better_on_two_hundred_boards() -> None:
+    """All counts of rows taken together; six alone reach 94.5 %, for some of them hold no conv3x3 (ADR 22)."""
     found = {rows: better_and_worst(200, rows) for rows in (6, 12, 30)}
-    print(found)
     assert np.mean([share for share, _ in found.values()]) >= 0.95
     assert min(share for share, _ in found.values()) >= 0.93
     assert max(worst for _, worst in found.values()) <= 0.03

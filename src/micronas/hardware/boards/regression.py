@@ -47,11 +47,13 @@ class Solution:
         unknowns: (classes + 2,), the logarithm of the common scale, what each class adds to it, the overhead.
         covariance: of the same, (classes + 2, classes + 2).
         components: estimated along.
+        rows: how many measurements were fitted.
     """
 
     unknowns: Vector
     covariance: Vector
     components: Components
+    rows: int
 
     @property
     def common(self) -> float:
@@ -59,7 +61,8 @@ class Solution:
         own = self.unknowns[1:-1]
         seen = len(own)
         spread = (_SEEN_ROWS * _USUAL_SPREAD**2 + float(own @ own)) / (_SEEN_ROWS + seen - 1)
-        return float(np.exp(_cautious(float(self.unknowns[0]), spread * (1 + 1 / seen))))
+        error = self.components.noise**2 / self.rows
+        return float(np.exp(_cautious(float(self.unknowns[0]), spread * (1 + 1 / seen) + error)))
 
     def scale(self, at: int) -> float:
         """Of one class; near 1 as far as it cannot be told from 1."""
@@ -126,7 +129,7 @@ class Problem:
             moved = abs(now.noise - components.noise) + abs(now.spread - components.spread)
             if np.abs(unknowns - before).max() + moved < 1e-7:
                 break
-        return Solution(unknowns, covariance, now)
+        return Solution(unknowns, covariance, now, len(self.measured))
 
     def _start(self) -> Vector:
         """The median ratio of all rows, and what the median of each class's own rows is off it."""
