@@ -145,6 +145,31 @@ def test_another_runtimes_measurements_make_a_table_of_its_name(tmp_path: Path) 
     assert latency_ms("--runtime", "cmsis-nn 7") == pytest.approx(3 * before, rel=0.01)
 
 
+def test_a_slip_of_the_unit_is_refused_unless_it_is_forced(own_cache: Path, tmp_path: Path) -> None:
+    file = str(measurements(tmp_path / "m.csv", 1500.0))
+    said = micronas("calibrate", BOARD, file)
+    assert (said.code, said.out) == (2, "")
+    assert "probably a slip of the unit: microseconds" in said.err
+    assert not (own_cache / "targets").exists()
+    forced = json.loads(right(micronas("calibrate", BOARD, file, "--force", "--json")).out)
+    assert forced["common_scale"] == pytest.approx(1500, rel=0.01)
+
+
+def test_a_calibration_that_makes_figures_no_better_is_not_kept(own_cache: Path, tmp_path: Path) -> None:
+    rows = [*load_target(BOARD).latency.milliseconds.items()]
+    factors = (0.8, 1.5, 1.1, 0.75, 1.45)
+    lines = [f'"{one}",{factors[at % 5] * cost!r}' for at, (one, cost) in enumerate(rows)]
+    file = tmp_path / "m.csv"
+    file.write_text("\n".join(("name,milliseconds", *lines, "")))
+    said = right(micronas("calibrate", BOARD, str(file)))
+    assert re.search(r"do not use +the measurements predict each other within", said.out)
+    assert "not kept: a calibration that makes figures no better" in " ".join(said.out.split())
+    assert not (own_cache / "targets").exists()
+    kept = json.loads(right(micronas("calibrate", BOARD, str(file), "--force", "--json")).out)
+    assert kept["do_not_use"]
+    assert kept["path"]
+
+
 def test_too_few_measurements_change_nothing(own_cache: Path, tmp_path: Path) -> None:
     said = micronas("calibrate", BOARD, str(measurements(tmp_path / "m.csv", 2.0, names=3)))
     assert (said.code, said.out) == (2, "")

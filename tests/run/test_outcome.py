@@ -146,3 +146,12 @@ def test_a_verdict_is_that_of_the_limit_kept_least() -> None:
     assert replace(outcome, limits=(fits,)).verdict is Verdict.FITS
     assert replace(outcome, limits=(fits, tight)).verdict is Verdict.IF_RIGHT
     assert replace(outcome, limits=(over, fits, tight)).verdict is Verdict.NOT
+
+
+def test_a_band_of_one_share_as_older_results_have_it_is_read() -> None:
+    outcome = measured()
+    data = json.loads(json.dumps(outcome.to_dict()))
+    data["latency"]["band"] = 0.2
+    read = Outcome.from_dict(data).breakdown
+    assert read is not None
+    assert read.range_ms == pytest.approx((0.8 * read.latency_ms, 1.2 * read.latency_ms))

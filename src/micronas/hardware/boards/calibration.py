@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from micronas.errors import UserError
 from micronas.hardware.boards.bands import Band, band_of, mean
-from micronas.hardware.boards.regression import Problem, Solution, Vector
+from micronas.hardware.boards.believed import FEWEST, Progress, believed_of, far, left_out_errors
+from micronas.hardware.boards.regression import Problem
 from micronas.hardware.boards.table import FIELDS, LatencyTable, TableError, decode, is_table, positive_number, rows
 from micronas.network.deployed import deploy
 from micronas.network.graph import Graph
@@ -23,24 +23,16 @@ from micronas.network.live import Disconnected
 from micronas.network.signature import Signature
 from micronas.spaces.space import ArchitectureError
 
-FEWEST = 4
-"""Different measurements below which nothing is fitted: leaving one out must leave enough to fit."""
-
 NUMBERS = ("channels", "cells", "input", "classes")
 """Columns of a file of measurements that change the network of their row."""
 
 NetworkOf = Callable[[str, Mapping[str, int]], Graph]
 """(architecture in its notation, what the row's columns say) -> its graph; raises `ArchitectureError`."""
 
-Progress = Callable[[int, int], None]
 
 _WORST_ERROR = 0.5  # median leave-one-out error; beyond it the uncalibrated figures, at 40 %, say more
-_NO_OUTLIER = 0.15  # relative error within which no measurement is an outlier
-_FAR = 3.5  # deviations beyond which one may be
-_TO_DEVIATION = 1.4826  # a median of absolute residuals as the standard deviation of normal ones
 _FEWEST_NETWORKS = 3
 _SCALES = (0.2, 20.0)  # a common scale beyond is no board's
-_PASSES = 5
 _NINE_OF_TEN = 1.645  # deviations of a normal error
 
 
@@ -249,12 +241,12 @@ def fit(
             f"least {FEWEST}; measure other operations too"
         )
     classes, problem = _problem(table, rows_.merged)
-    believed = _believed(problem)
+    believed = believed_of(problem)
     if (left := int(believed.sum())) < FEWEST:
         raise CalibrationError(f"only {left} of {len(rows_.merged)} measurements fit each other; measure again")
     kept = problem.only(believed)
     solution = kept.solve()
-    errors = _errors(kept, solution, progress)
+    errors = left_out_errors(kept, solution, progress)
     if (typical := float(np.median(errors))) > _WORST_ERROR:
         raise CalibrationError(
             f"the {len(measurements)} measurements do not predict each other (median error {typical:.0%}): "
@@ -310,21 +302,15 @@ class _Rows:
         strays: list[tuple[Measurement, float]] = []
         for equals in alike.values():
             logs = np.log([one.milliseconds for one in equals])
-            far = _far(logs - np.median(logs))
+            stray = far(logs - np.median(logs))
             errors = np.exp(np.median(logs) - logs) - 1
-            strays += [(one, abs(float(errors[at]))) for at, one in enumerate(equals) if far[at]]
-            merged.append(replace(equals[0], milliseconds=float(np.exp(np.median(logs[~far])))))
+            strays += [(one, abs(float(errors[at]))) for at, one in enumerate(equals) if stray[at]]
+            merged.append(replace(equals[0], milliseconds=float(np.exp(np.median(logs[~stray])))))
         return _Rows(tuple(merged), strays)
 
 
 def _place(one: Measurement) -> str:
     return f"{one.name} (line {one.line})"
-
-
-def _far(residuals: Vector) -> npt.NDArray[np.bool_]:
-    """Whether each residual, a logarithm, is beyond 15 % and beyond what the others scatter."""
-    scatter = _TO_DEVIATION * float(np.median(np.abs(residuals)))
-    return np.abs(np.exp(-residuals) - 1) > np.maximum(_NO_OUTLIER, np.exp(_FAR * scatter) - 1)
 
 
 def _problem(table: LatencyTable, measurements: Sequence[Measurement]) -> tuple[tuple[str, ...], Problem]:
@@ -341,51 +327,6 @@ def _problem(table: LatencyTable, measurements: Sequence[Measurement]) -> tuple[
     networks = np.array([float(one.is_network) for one in measurements])
     measured = np.array([one.milliseconds for one in measurements])
     return classes, Problem(parts, networks, measured, table.overhead_ms, networks.sum() >= _FEWEST_NETWORKS)
-
-
-def _believed(problem: Problem) -> npt.NDArray[np.bool_]:
-    """Which measurements have a say: those that fit all the others, or are within 15 % of what these predict."""
-    believed = np.ones(len(problem.measured), dtype=np.bool_)
-    for _ in range(_PASSES):
-        kept = problem.only(believed)
-        solution = kept.solve()
-        now = ~_far(problem.residuals(solution)) if believed.all() else _readmitted(problem, solution, believed)
-        if (now == believed).all() or now.sum() < FEWEST:
-            return now
-        believed = now
-    return believed
-
-
-def _readmitted(problem: Problem, solution: Solution, believed: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Those that were believed, and what is within 15 % of what they predict."""
-    near = np.abs(np.exp(-problem.residuals(solution)) - 1) <= _NO_OUTLIER
-    return believed | near
-
-
-def _errors(problem: Problem, solution: Solution, progress: Progress | None) -> list[float]:
-    """The relative error of each measurement when it is predicted from the others.
-
-    A class with one row of its own cannot be predicted by others of it, and takes the residual of all rows pooled:
-    its scale's and its own.
-    """
-    pooled = 2**0.5 * solution.components.noise
-    errors: list[float] = []
-    shares = problem.parts / problem.parts.sum(axis=1)[:, None]
-    for at in range(len(problem.measured)):
-        others = np.arange(len(problem.measured)) != at
-        lone = (shares[at] > _MOSTLY) & ~(shares[others] > _MOSTLY).any(axis=0)
-        if lone.any():
-            errors.append(pooled)
-        else:
-            left = problem.only(others).solve(solution.components)
-            errors.append(abs(float(np.exp(-problem.residuals(left)[at]) - 1)))
-        if progress is not None:
-            progress(at + 1, len(problem.measured))
-    return errors
-
-
-_MOSTLY = 0.5
-"""Of the milliseconds of a measurement: what is of one class by more than this is that class's own."""
 
 
 # --- slips of a unit ----------------------------------------------------------------------------
