@@ -14,6 +14,7 @@ from micronas.errors import UserError
 from micronas.inputs import Gaussian
 from micronas.network.live import Disconnected, live
 from micronas.network.signature import Shape
+from micronas.proxies import linear_regions
 from micronas.proxies.engine.backend import BackendName
 from micronas.proxies.linear_regions import LinearRegions
 
@@ -44,6 +45,41 @@ class TestCounts:
 
         counted = LinearRegions(samples=40, precision="float64", backend=backend, inputs=Twice()).measure_many([graph])
         assert counted == [20] == [pairwise_regions(signs(graph, patches, 0))]
+
+    def test_blocks_have_statistics_of_their_own_and_regions_in_common(
+        self, backend: BackendName, monkeypatch: pytest.MonkeyPatch
+    ):
+        """As for networks too large for all samples at once; the second block repeats some of the first."""
+        drawn = Gaussian().patches((3, 3, 1), 40, 4)
+
+        class Again(Gaussian):
+            def patches(self, shape: Shape, count: int, seed: int) -> np.ndarray:
+                return np.concatenate([drawn, drawn[:30], drawn[:10]])
+
+        chance, counts = random.Random(6), list[int]()
+        for graph in [*(alone(random_cell(chance, open_decisions=at % 3 == 0)) for at in range(12)), alone()]:
+            per_sample = linear_regions._elements(graph)
+            monkeypatch.setattr(linear_regions, "_ELEMENTS", 40 * per_sample)
+            regions = LinearRegions(samples=80, seed=4, precision="float64", backend=backend, inputs=Again())
+            (count,) = regions.raw([graph], [regions.seed])[0]
+            counts.append(count)
+            if not per_sample:
+                assert count == 0
+                continue
+            parts = [signs(live(graph), block, 4) for block in (drawn, np.concatenate([drawn[:30], drawn[:10]]))]
+            assert count == pairwise_regions(np.concatenate(parts))
+        assert max(counts) > 40  # statistics differ, so do signs of one patch
+
+    def test_blocks_of_one_size_share_what_they_show(self, backend: BackendName, monkeypatch: pytest.MonkeyPatch):
+        drawn, graph = Gaussian().patches((3, 3, 1), 40, 4), alone()
+
+        class Same(Gaussian):
+            def patches(self, shape: Shape, count: int, seed: int) -> np.ndarray:
+                return np.concatenate([drawn, drawn, drawn])
+
+        monkeypatch.setattr(linear_regions, "_ELEMENTS", 40 * linear_regions._elements(graph))
+        blocks = LinearRegions(samples=120, seed=4, backend=backend, inputs=Same()).raw([graph], [4])
+        assert blocks[0, 0] == pairwise_regions(signs(graph, drawn, 4))
 
     def test_float32_counts_nearly_the_same(self, backend: BackendName):
         graphs = [alone(random_cell(random.Random(seed))) for seed in range(10)]

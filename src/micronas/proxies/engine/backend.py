@@ -16,6 +16,7 @@ Device = Literal["cpu", "cuda"]
 BackendName = Literal["auto", "numba", "torch"]
 Images = npt.NDArray[np.float64]  # (draws, samples, channels, height, width): a batch for each draw
 Grams = npt.NDArray[np.float64]  # (draws, graphs, samples, samples)
+Patterns = npt.NDArray[np.uint8]  # (draws, samples, bytes)
 Responses = npt.NDArray[np.float64]  # (draws, graphs, 2): a distance, and the logarithm of a product of variances
 
 
@@ -38,6 +39,13 @@ class Backend(Protocol):
         """How many different sign patterns of the live ReLU tensors the samples show, (draws, graphs).
 
         Zero for a disconnected graph.
+        """
+        ...
+
+    def patterns(self, graph: Graph, images: Images, seeds: Sequence[int]) -> Patterns:
+        """The signs of the live ReLU tensors of a connected graph, packed, (draws, samples, bytes).
+
+        In an order of this engine's own: they can be told apart, and only by one another.
         """
         ...
 

@@ -37,7 +37,7 @@ class Pass:
 
     goal: Goal
     batches: tuple[Images, ...]
-    found: npt.NDArray[np.float64] | npt.NDArray[np.int64]
+    found: npt.NDArray[np.float64] | npt.NDArray[np.int64] | npt.NDArray[np.uint64]
     _local: threading.local = field(default_factory=threading.local)
 
     def execute(self, work: Work, draw: int) -> None:
@@ -62,6 +62,9 @@ class Pass:
                 each = _responses(program, store, features, statistics[1])
             case "region counts":
                 each = counts[connected]
+            case "patterns":
+                each = np.zeros((1, *self.found.shape[2:]), np.uint64)  # signs of equal tensors are there once
+                each[0, :, : len(bits)] = bits[:, :samples].T
             case "tangent kernels" | "agreements":
                 each = grams[connected, :samples, :samples]
         self.found[draw, first + connected] = each

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,7 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from micronas.network.graph import Graph
-from micronas.proxies.engine.backend import Grams, Images, Precision, Responses
+from micronas.network.live import live
+from micronas.network.signature import Kind
+from micronas.proxies.engine.backend import Grams, Images, Patterns, Precision, Responses
 from micronas.proxies.engine.compiled.execution import Pass, Work
 from micronas.proxies.engine.compiled.layout import Store, border
 from micronas.proxies.engine.compiled.machine import prepare
@@ -52,6 +55,14 @@ class NumbaBackend:
         counts = np.zeros((len(seeds), len(graphs)), np.int64)
         self._run(graphs, seeds, Pass("region counts", (images,), counts))
         return counts
+
+    def patterns(self, graph: Graph, images: Images, seeds: Sequence[int]) -> Patterns:
+        """See `Backend`."""
+        kinds = {layer.name: layer.signature for layer in live(graph) if layer.signature.kind is Kind.RELU}
+        words = -(-sum(math.prod(its.out_shape) for its in kinds.values()) // 64)
+        found = np.zeros((len(seeds), 1, images.shape[1], words), np.uint64)
+        self._run([graph], seeds, Pass("patterns", (images,), found))
+        return found[:, 0].view(np.uint8)
 
     def agreements(self, graphs: Sequence[Graph], images: Images, seeds: Sequence[int]) -> Grams:
         """See `Backend`."""

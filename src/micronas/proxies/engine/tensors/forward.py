@@ -195,6 +195,12 @@ class Forward:
                 numbers[index] = torch.empty_like(rank).scatter_(1, order, rank)
         return numbers.amax(1) + 1
 
+    def patterns(self) -> Tensor:
+        """The signs of the only network, eight to a byte, (samples, bytes)."""
+        signs = torch.cat([each[0] for _, each in self._signs()], dim=1)
+        eights = F.pad(signs, (0, -signs.shape[1] % 8)).unflatten(1, (-1, 8)).to(torch.uint8)
+        return (eights << torch.arange(8, dtype=torch.uint8, device=signs.device)).sum(2, dtype=torch.uint8)
+
     def agreements(self) -> Tensor:
         """Of every connected network, in how many signs each two samples agree, (networks, samples, samples)."""
         samples = len(self.images)

@@ -12,7 +12,7 @@ import torch
 from micronas.errors import UserError
 from micronas.network.graph import Graph
 from micronas.network.signature import Signature
-from micronas.proxies.engine.backend import Device, Grams, Images, Precision, Responses
+from micronas.proxies.engine.backend import Device, Grams, Images, Patterns, Precision, Responses
 from micronas.proxies.engine.tensors.backward import Backward
 from micronas.proxies.engine.tensors.forward import Forward, Weights
 from micronas.proxies.engine.tensors.schedule import Index, Schedule
@@ -51,6 +51,11 @@ class TorchBackend:
         for rows, each in found:
             counts[rows] = each.cpu().numpy()
         return counts
+
+    def patterns(self, graph: Graph, images: Images, seeds: Sequence[int]) -> Patterns:
+        """See `Backend`."""
+        with _exact():
+            return np.stack([each.patterns().cpu().numpy() for _, each in self._forwards([graph], images, seeds)])
 
     def agreements(self, graphs: Sequence[Graph], images: Images, seeds: Sequence[int]) -> Grams:
         """See `Backend`."""

@@ -54,13 +54,24 @@ class Forward:
     def compute(self, needed: Iterable[int]) -> None:
         """Compute the values of a network, in order, that no earlier network has left behind."""
         for value in needed:
-            if value in self.place or value in self.plan.folded:
-                continue
-            place = self.materialise(value)
-            if self.plan.kinds[value] in SUMS:
-                self._add_up(value, place)
-            else:
-                self._compute(value, place)
+            self.compute_one(value)
+
+    def compute_one(self, value: int) -> None:
+        """Compute a value, unless it is there already or is computed straight into a sum."""
+        if value in self.place or value in self.plan.folded:
+            return
+        place = self.materialise(value)
+        if self.plan.kinds[value] in SUMS:
+            self._add_up(value, place)
+        else:
+            self._compute(value, place)
+
+    def operands(self, value: int) -> list[int]:
+        """The values whose tensors are read to compute one, be it by itself or straight into a sum."""
+        if self.plan.kinds[value] not in SUMS:
+            return [self.plan.inputs[value][0]] if self.plan.inputs[value] else []
+        terms = [term for term, _ in self.plan.terms(value)]
+        return [self.plan.inputs[term][0] if term in self.plan.folded else term for term in terms]
 
     def _add_up(self, total: int, place: int) -> None:
         for number, (term, factor) in enumerate(self.plan.terms(total)):

@@ -7,6 +7,7 @@ reads it any more.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Literal, Protocol
@@ -20,7 +21,7 @@ from micronas.proxies.engine.compiled.program.instructions import Op, Program, R
 from micronas.proxies.engine.compiled.program.plan import Plan
 from micronas.proxies.engine.values import Member, Merged
 
-Goal = Literal["tangent kernels", "region counts", "agreements", "responses"]
+Goal = Literal["tangent kernels", "region counts", "patterns", "agreements", "responses"]
 
 
 _READ_AGAIN = (*LEARNED, Kind.MAX_POOL)
@@ -34,6 +35,10 @@ class Writer(Protocol):
 
     def reads(self, member: Member) -> set[int]:
         """The values of a network that `conclude` reads."""
+        ...
+
+    def compute(self, needed: list[int], member: Member, later: set[int]) -> None:
+        """The forward of a network: the values needed, in order; those read `later` are another network's too."""
         ...
 
     def conclude(self, number: int, member: Member) -> None:
@@ -51,7 +56,8 @@ def write(merged: Merged, store: Store, goal: Goal) -> Program:
     last_reader[0] = len(merged.members)  # the images, which the next draw needs there again
     input_place = forward.materialise(0)
     for number, member in members:
-        forward.compute(needed[number])
+        later = {value for value in forward.place | dict.fromkeys(needed[number]) if last_reader[value] > number}
+        writer.compute(needed[number], member, later)
         writer.conclude(number, member)
         forward.release([value for value in forward.place if last_reader[value] <= number])
     forward.release([0])
@@ -72,31 +78,52 @@ class TangentKernels:
         found |= {plan.inputs[at][0] for at in member.values if plan.kinds[at] in _READ_AGAIN}
         return found if plan.kinds[output] in LEARNED else found | {output}  # norms may be computed as its terms
 
+    def compute(self, needed: list[int], member: Member, later: set[int]) -> None:  # noqa: ARG002 - a backward reads all
+        """See `Writer`."""
+        self.forward.compute(needed)
+
     def conclude(self, number: int, member: Member) -> None:
         """See `Writer`."""
         Backward(self.forward, self._trained, number).write(member)
 
 
 class Patterns:
-    """The signs of all ReLU tensors as one row of bits a sample, which `compare` then compares."""
+    """The signs of all ReLU tensors as one row of bits a sample, which `compare` then compares; None leaves them."""
 
-    def __init__(self, merged: Merged, store: Store, compare: Op) -> None:
+    def __init__(self, merged: Merged, store: Store, compare: Op | None) -> None:
         self.forward, self._compare = Forward(Draft(Plan(merged), store)), compare
+        self._bits = 0
 
     def reads(self, member: Member) -> set[int]:
         """The ReLUs."""
         return {at for at in member.values if self.forward.plan.kinds[at] is Kind.RELU}
 
+    def compute(self, needed: list[int], member: Member, later: set[int]) -> None:  # noqa: ARG002 - it is the ReLUs'
+        """See `Writer`: signs are taken as soon as they are there, and tensors make room for the next.
+
+        So three thousand samples of a network need room for what is alive at once, not for all that it computes.
+        """
+        last_read = {operand: at for at, value in enumerate(needed) for operand in self.forward.operands(value)}
+        for at, value in enumerate(needed):
+            self.forward.compute_one(value)
+            if self.forward.plan.kinds[value] is Kind.RELU:
+                self._take_signs(value)
+            done = {value, *self.forward.operands(value)} - later
+            self.forward.release(
+                [each for each in done if each in self.forward.place and last_read.get(each, -1) <= at]
+            )
+
+    def _take_signs(self, value: int) -> None:
+        self.forward.draft.emit(Op.SIGNS, 0, self.forward.place[value], value, other=self._bits)
+        self._bits += math.prod(self.forward.plan.shapes[value])
+
     def conclude(self, number: int, member: Member) -> None:
         """See `Writer`."""
-        draft, plan, bits = self.forward.draft, self.forward.plan, 0
-        for value in member.values:
-            if plan.kinds[value] is Kind.RELU:
-                draft.emit(Op.SIGNS, 0, self.forward.place[value], value, other=bits)
-                height, width, channels = plan.shapes[value]
-                bits += height * width * channels
-        draft.emit(self._compare, 0, bits, member.values[-1], member=number)
-        draft.bits = max(draft.bits, bits)
+        draft = self.forward.draft
+        if self._compare is not None:
+            draft.emit(self._compare, 0, self._bits, member.values[-1], member=number)
+        draft.bits = max(draft.bits, self._bits)
+        self._bits = 0
 
 
 class Responses:
@@ -109,6 +136,10 @@ class Responses:
     def reads(self, member: Member) -> set[int]:
         """The features, and the output: all batch norms lead there."""
         return {member.features, member.values[-1]}
+
+    def compute(self, needed: list[int], member: Member, later: set[int]) -> None:  # noqa: ARG002 - norms are read last
+        """See `Writer`."""
+        self.forward.compute(needed)
 
     def conclude(self, number: int, member: Member) -> None:  # noqa: ARG002 - responses follow one another
         """See `Writer`."""
@@ -124,6 +155,7 @@ class Responses:
 _WRITERS: dict[Goal, Callable[[Merged, Store], Writer]] = {
     "tangent kernels": TangentKernels,
     "region counts": partial(Patterns, compare=Op.COUNT),
+    "patterns": partial(Patterns, compare=None),
     "agreements": partial(Patterns, compare=Op.AGREE),
     "responses": Responses,
 }
