@@ -53,7 +53,7 @@ class TestCounts:
         drawn = Gaussian().patches((3, 3, 1), 40, 4)
 
         class Again(Gaussian):
-            def patches(self, shape: Shape, count: int, seed: int) -> np.ndarray:
+            def patches(self, shape: Shape, count: int, seed: int) -> np.ndarray:  # noqa: ARG002
                 return np.concatenate([drawn, drawn[:30], drawn[:10]])
 
         chance, counts = random.Random(6), list[int]()
@@ -74,7 +74,7 @@ class TestCounts:
         drawn, graph = Gaussian().patches((3, 3, 1), 40, 4), alone()
 
         class Same(Gaussian):
-            def patches(self, shape: Shape, count: int, seed: int) -> np.ndarray:
+            def patches(self, shape: Shape, count: int, seed: int) -> np.ndarray:  # noqa: ARG002
                 return np.concatenate([drawn, drawn, drawn])
 
         monkeypatch.setattr(linear_regions, "_ELEMENTS", 40 * linear_regions._elements(graph))
