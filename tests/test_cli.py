@@ -129,7 +129,7 @@ FILES = {
     "lost pictures": ("r.json", kept(images="/none"), ["search", "--repeat", "r.json"], "start anew with --images"),
     "config": ("r.toml", "seed = = 1", ["search", "--config", "r.toml"], "is not valid TOML"),
     "config key": ("r.toml", "clases = 8", ["measure", CELL, "--config", "r.toml"], "did you mean 'classes'?"),
-    "board": ("b.toml", "[[[", ["search", "--target", "b.toml"], "b.toml is no TOML file"),
+    "board": ("b.toml", "[[[", ["search", "--target", "b.toml"], "b.toml is not valid TOML"),
     "board's name": ("b.toml", "name = 1", ["measure", CELL, "--target", "b.toml"], "line 1: name must be a text"),
     "board's core": ("b.toml", 'name = "b"\ncore = "z80"', ["profile", "b.toml", *TINY], "b.toml"),
     "corrupt .npz": ("i.npz", "PK", ["search", "--images", "i.npz"], "i.npz is no readable .npz"),

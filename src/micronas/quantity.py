@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 
 from micronas.errors import UserError
+from micronas.texts import shown
 
 _SCALES: Mapping[str, Mapping[str, float]] = {
     "ms": {"us": 1e-3, "\u00b5s": 1e-3, "\u03bcs": 1e-3, "ms": 1.0, "s": 1e3},  # micro sign and Greek mu
@@ -33,14 +34,19 @@ def parse_quantity(text: str, unit: str, what: str) -> float:
     except ValueError:
         number = math.nan
     if not match or not math.isfinite(number):
-        raise UserError(f"cannot read {what} from {text!r}; write it like {examples}")
+        raise UserError(f"cannot read {what} from {shown(text)}; write it like {examples}")
     if match[2] not in scales:
         *words, last = (word for word in scales if word.isascii() and word)
-        raise UserError(f"{text!r} has no unit that is known; write {', '.join(words)} or {last}, like {examples}")
+        raise UserError(f"{shown(text)} has no unit that is known; write {', '.join(words)} or {last}, like {examples}")
     value = number * scales[match[2]]
     if not 0 < value < math.inf:
-        raise UserError(f"{what} must be above 0 and finite, not {text!r}")
+        raise UserError(f"{what} must be above 0 and finite, not {shown(text)}")
     return value
+
+
+def whole_number(word: str) -> int | None:
+    """The whole number that plain digits write, none of more than 18; None if a word is no such number."""
+    return int(word) if re.fullmatch(r"\s*\d{1,18}\s*", word, re.ASCII) else None
 
 
 def scaled(value: float | None, unit: str) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
+from micronas.quantity import whole_number
 from micronas.views.escaped import SafeConsole, escaped
 
 WIDTH = 100
@@ -22,7 +23,7 @@ def console() -> Console:
         terminal.width = min(terminal.width, WIDTH)
         return terminal
     columns = os.environ.get("COLUMNS", "")
-    width = min(int(columns), WIDTH) if columns.isdecimal() and int(columns) else WIDTH
+    width = min(whole_number(columns) or WIDTH, WIDTH)
     return SafeConsole(width=width, force_terminal=False, color_system=None, highlight=False)
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-import tomllib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
 from micronas.errors import UserError
+from micronas.quantity import whole_number
 from micronas.run.run import Run, check_names
+from micronas.texts import read_toml, shown
 
 MOST_SEEDS = 1000
 """An ensemble of more is a typing mistake: each is a pass over the whole space."""
@@ -24,7 +24,7 @@ def parse_pair(text: str, flag: str) -> tuple[str, str]:
     """
     name, found, value = text.partition("=")
     if not (found and name.strip() and value.strip()):
-        raise UserError(f"cannot read {flag} from {text!r}; write it like {flag} NAME=VALUE")
+        raise UserError(f"cannot read {flag} from {shown(text)}; write it like {flag} NAME=VALUE")
     return name.strip(), value.strip()
 
 
@@ -39,18 +39,19 @@ def parse_weight(text: str, name: str) -> float:
     except ValueError:
         number = math.nan
     if not 0 <= number < math.inf:
-        raise UserError(f"the weight of {name} must be 0 or more, not {text!r}")
+        raise UserError(f"the weight of {name} must be 0 or more, not {shown(text)}")
     return number
 
 
 def parse_setting(text: str) -> int | float | str | tuple[int, ...]:
     """A setting as it is typed: a number, whole numbers parted by commas, else a text."""
-    if re.fullmatch(r"\d+(,\d+)+", text):
-        return tuple(map(int, text.split(",")))
+    several = [whole_number(word) for word in text.split(",")]
+    if len(several) > 1 and all(number is not None for number in several):
+        return tuple(number for number in several if number is not None)
     for read in (int, float):
         try:
             return read(text)
-        except ValueError:
+        except ValueError:  # of more digits than Python reads, too
             continue
     return text
 
@@ -65,10 +66,10 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     for part in text.split(","):
         match = re.fullmatch(r"\s*([0-9]{1,9})(?:-([0-9]{1,9}))?\s*", part)
         if not match or (match[2] and int(match[2]) < int(match[1])):
-            raise UserError(f"cannot read seeds from {text!r}; write them like 0-4 or 1,3,5")
+            raise UserError(f"cannot read seeds from {shown(text)}; write them like 0-4 or 1,3,5")
         one_after = int(match[2] or match[1]) + 1
         if one_after - int(match[1]) + len(found) > MOST_SEEDS:
-            raise UserError(f"{text!r} is more than {MOST_SEEDS} seeds; each is a pass over the whole space")
+            raise UserError(f"{shown(text)} is more than {MOST_SEEDS} seeds; each is a pass over the whole space")
         found += range(int(match[1]), one_after)
     return tuple(dict.fromkeys(found))
 
@@ -79,21 +80,7 @@ def read_config(path: Path) -> Run:
     Raises:
         UserError: unreadable, no TOML, an unknown key or a value of the wrong type.
     """
-    return run_of(read_file(path, tomllib.loads, "TOML"), str(path))
-
-
-def read_file(path: Path, load: Callable[[str], Any], language: str) -> Any:
-    """What a file holds.
-
-    Raises:
-        UserError: it cannot be read, or is not written in that language.
-    """
-    try:
-        return load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
-        raise UserError(f"{path} is not valid {language}: {error}") from error
+    return run_of(read_toml(path), str(path))
 
 
 def run_of(data: object, where: str) -> Run:

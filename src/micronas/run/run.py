@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import math
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -12,7 +11,9 @@ from typing import Any, cast
 
 from micronas.errors import UserError
 from micronas.hardware.boards.table import OUR_RUNTIME
+from micronas.quantity import whole_number
 from micronas.search.search import REPEATS
+from micronas.texts import shown
 
 Number = int | float
 Setting = Number | str | Sequence[int]
@@ -89,7 +90,7 @@ class Run:
     def __post_init__(self) -> None:
         for one in fields(self):
             if wrong := _wrong(getattr(self, one.name), str(one.type)):
-                raise UserError(f"{one.name} of a run must be {wrong}, not {getattr(self, one.name)!r}")
+                raise UserError(f"{one.name} of a run must be {wrong}, not {shown(getattr(self, one.name))}")
         for name in ("space_settings", "search_settings"):  # as files have them, several numbers are a list
             settings = cast(Mapping[str, Any], getattr(self, name))
             object.__setattr__(self, name, {setting: _frozen(value) for setting, value in settings.items()})
@@ -104,9 +105,10 @@ class Run:
         if isinstance(self.input, int):
             return self.input, self.input, None
         words = self.input.lower().split("x")
-        if len(words) > 3 or not all(word.strip().isdecimal() for word in words):
-            raise UserError(f"cannot read the input from {self.input!r}; write it like 96, 96x64 or 96x96x1")
-        height, width, *channels = (int(word) for word in (*words, *words[:1] * (len(words) == 1)))
+        numbers = [number for word in words if (number := whole_number(word)) is not None]
+        if len(words) > 3 or len(numbers) < len(words):
+            raise UserError(f"cannot read the input from {shown(self.input)}; write it like 96, 96x64 or 96x96x1")
+        height, width, *channels = (*numbers, *numbers[:1] * (len(numbers) == 1))
         return height, width, channels[0] if channels else None
 
     def anchored(self) -> Run:
@@ -132,7 +134,9 @@ def check_names(given: Mapping[str, object], where: str) -> None:
             continue
         near = difflib.get_close_matches(name, known, 1)
         hint = f"write {_GONE[name]}" if name in _GONE else f"did you mean {near[0]!r}?" if near else ""
-        raise UserError(f"{where}: unknown key {name!r}" + (f"; {hint}" if hint else f"; there are {', '.join(known)}"))
+        raise UserError(
+            f"{where}: unknown key {shown(name)}" + (f"; {hint}" if hint else f"; there are {', '.join(known)}")
+        )
 
 
 def _wrong(value: object, annotated: str) -> str:
@@ -141,11 +145,11 @@ def _wrong(value: object, annotated: str) -> str:
         return ""
     match annotated.removesuffix(" | None"):
         case "int":
-            return "" if type(value) is int else "a whole number"
+            return "" if _is_whole(value) else "a whole number"
         case "bool":
             return "" if type(value) is bool else "true or false"
         case "int | str":
-            return "" if type(value) is int or isinstance(value, str) else 'a whole number, or a text like "96x96x1"'
+            return "" if _is_whole(value) or isinstance(value, str) else 'a whole number, or a text like "96x96x1"'
         case "str":
             return "" if isinstance(value, str) and value else "a text"
         case "Mapping[str, float]":
@@ -168,12 +172,14 @@ def _all_named(value: Any, fits: Callable[[Any], bool]) -> bool:
     return isinstance(value, Mapping) and all(type(name) is str and fits(its) for name, its in cast(Any, value).items())
 
 
+def _is_whole(value: Any) -> bool:
+    return type(value) is int and abs(value) < 2**63  # all that a TOML file may hold
+
+
 def _is_number(value: Any) -> bool:
-    if type(value) is int:
-        return abs(value) <= sys.float_info.max
-    return type(value) is float and math.isfinite(value)
+    return _is_whole(value) or (type(value) is float and math.isfinite(value))
 
 
 def _is_setting(value: Any) -> bool:
-    whole = type(value) in (list, tuple) and all(type(each) is int for each in value)
+    whole = type(value) in (list, tuple) and all(map(_is_whole, value))
     return whole or isinstance(value, str) or _is_number(value)

@@ -15,7 +15,7 @@ from tests.networks import lowered
 
 from micronas.hardware.boards.calibration import Calibration, CalibrationError, Measurement, fit, read_measurements
 from micronas.hardware.boards.regression import Vector
-from micronas.hardware.boards.table import TableError
+from micronas.hardware.boards.sheet import TableError
 from micronas.hardware.boards.target import load_target
 from micronas.hardware.indicators.counted import count_space
 from micronas.hardware.indicators.latency import Latency

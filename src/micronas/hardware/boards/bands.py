@@ -14,9 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from micronas.hardware.boards.table import LatencyTable, positive_number, rows
+from micronas.hardware.boards.sheet import sheet_of
+from micronas.hardware.boards.table import LatencyTable
 from micronas.network.signature import Signature
 from micronas.origin import Word
+from micronas.texts import read_text
 
 FILE = Path(__file__).with_suffix(".csv")
 """Low, high and evidence by core and class: the one place where they stand."""
@@ -52,13 +54,10 @@ class Band:
 @cache
 def bands() -> Mapping[tuple[str, str], Band]:
     """Every band of the file, by core and class."""
-    lines = FILE.read_text(encoding="utf-8").splitlines()
-    columns = ("core", "class", "low", "high", "evidence")
+    sheet = sheet_of(FILE, read_text(FILE), ("core", "class", "low", "high", "evidence"))
     return {
-        (row["core"], row["class"]): Band(
-            positive_number("low", row["low"]), positive_number("high", row["high"]), row["evidence"]
-        )
-        for _, row in rows(FILE, lines, columns)
+        (row["core"], row["class"]): Band(low, high, row["evidence"])
+        for (_, row), low, high in zip(sheet.rows, sheet.positive("low"), sheet.positive("high"), strict=True)
     }
 
 

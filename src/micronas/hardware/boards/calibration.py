@@ -16,12 +16,15 @@ from micronas.errors import UserError
 from micronas.hardware.boards.bands import Band, band_of, mean
 from micronas.hardware.boards.believed import FEWEST, Progress, believed_of, far, left_out_errors
 from micronas.hardware.boards.regression import Problem
-from micronas.hardware.boards.table import FIELDS, LatencyTable, TableError, decode, is_table, positive_number, rows
+from micronas.hardware.boards.sheet import TableError, sheet_of
+from micronas.hardware.boards.table import FIELDS, LatencyTable, decode, is_table
 from micronas.network.deployed import deploy
 from micronas.network.graph import Graph
 from micronas.network.live import Disconnected
 from micronas.network.signature import Signature
+from micronas.quantity import whole_number
 from micronas.spaces.space import ArchitectureError
+from micronas.texts import read_text, shown
 
 NUMBERS = ("channels", "cells", "input", "classes")
 """Columns of a file of measurements that change the network of their row."""
@@ -169,8 +172,12 @@ class Calibration:
         said = table.provenance
         try:
             pairs = [pair.split("=") for pair in said["calibration_scales"].split()]
-            scales = {name: float(scale) for name, scale in pairs}
-            errors = tuple(float(error) for error in said["calibration_errors"].split())
+            scales = {name: _within(scale, 1e-9, 1e9) for name, scale in pairs}
+            errors = tuple(_within(error, 0, 1e9) for error in said["calibration_errors"].split())
+            for key in ("simulated_overhead_ms", "simulated_overhead_ms_per_input_byte"):
+                _within(said.get(key, "0") if key.endswith("byte") else said[key], 0, 1e9)
+            if not errors:
+                raise ValueError("no calibration_errors")
             base = f"{said['calibrated_runtime']} {table.kernel_version}"
             return Calibration(
                 scales,
@@ -180,7 +187,7 @@ class Calibration:
                 table.runtime,
                 base,
                 overhead_ms_per_input_byte=table.overhead_ms_per_input_byte,
-                noise=float(said.get("calibration_noise", 0.0)),
+                noise=_within(said.get("calibration_noise", "0"), 0, 1e9),
             )
         except (KeyError, ValueError) as error:
             raise TableError(f"the table of {table.board} does not say how it was calibrated: {error}") from error
@@ -196,18 +203,15 @@ def read_measurements(path: Path, network: NetworkOf, known: Sequence[Signature]
     Raises:
         TableError: the file cannot be read; the message names the line.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise TableError(f"cannot read {path}: {getattr(error, 'strerror', None) or 'it is no UTF-8 text'}") from error
+    text = read_text(path, TableError)
     operations = {str(signature): signature for signature in known}
     found: list[Measurement] = []
-    columns = FIELDS if is_table(path, lines) else ("name",)
-    for line, row in rows(path, lines, (*columns, "milliseconds")):
+    sheet = sheet_of(path, text, (*(FIELDS if is_table(path, text) else ("name",)), "milliseconds"))
+    for (line, row), milliseconds in zip(sheet.rows, sheet.positive("milliseconds"), strict=True):
         try:
-            found.append(_measurement(line, row, network, operations))
+            found.append(_measurement(line, row, milliseconds, network, operations))
         except (ValueError, UserError) as error:
-            raise TableError(f"{path}, line {line}: {error}") from error
+            raise sheet.wrong(line, error) from error
     return tuple(found)
 
 
@@ -346,9 +350,8 @@ def _slip(scale: float, clock_hz: float) -> str:
 
 
 def _measurement(
-    line: int, row: Mapping[str, str], network: NetworkOf, operations: Mapping[str, Signature]
+    line: int, row: Mapping[str, str], milliseconds: float, network: NetworkOf, operations: Mapping[str, Signature]
 ) -> Measurement:
-    milliseconds = positive_number("milliseconds", row["milliseconds"])
     if "kind" in row:
         signature = decode(row)
         return Measurement(str(signature), line, {signature: 1}, False, milliseconds)
@@ -358,7 +361,9 @@ def _measurement(
     try:
         graph = network(name, _numbers(row))
     except ArchitectureError as error:
-        raise ValueError(f"{name!r} is no operation the board was profiled for, and no architecture: {error}") from None
+        raise ValueError(
+            f"{shown(name)} is no operation the board was profiled for, and no architecture: {error}"
+        ) from None
     try:
         counts = Counter(layer.signature for layer in deploy(graph).operations)
     except Disconnected:
@@ -366,13 +371,20 @@ def _measurement(
     return Measurement(name, line, counts, True, milliseconds)
 
 
+def _within(word: str, least: float, most: float) -> float:
+    number = float(word)
+    if not least <= number <= most:
+        raise ValueError(f"{shown(word)} is not between {least:g} and {most:g}")
+    return number
+
+
 def _numbers(row: Mapping[str, str]) -> dict[str, int]:
     """What the columns of a row say of its network."""
     numbers: dict[str, int] = {}
     for column in NUMBERS:
-        word = row.get(column, "").strip()
-        if word and not word.isdecimal():
-            raise ValueError(f"{column} must be a whole number, not {word!r}")
-        if word:
-            numbers[column] = int(word)
+        if word := row.get(column, "").strip():
+            number = whole_number(word)
+            if number is None:
+                raise ValueError(f"{column} must be a whole number, not {shown(word)}")
+            numbers[column] = number
     return numbers

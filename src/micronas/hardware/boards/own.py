@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from micronas.errors import UserError
 from micronas.hardware.boards.board import Target
-from micronas.hardware.boards.table import OUR_RUNTIME, LatencyTable, TableError, read_table, rounded
+from micronas.hardware.boards.sheet import TableError
+from micronas.hardware.boards.table import OUR_RUNTIME, LatencyTable, read_table, rounded
 from micronas.hardware.boards.target import BUNDLED, load_target, load_untimed, table_path
 from micronas.mcu.cores import CORES, core_named
 from micronas.mcu.layout import Region

@@ -16,12 +16,12 @@ from micronas.errors import Notice, UserError
 from micronas.extras import how_to_install
 from micronas.hardware.boards.board import Target
 from micronas.hardware.boards.calibration import Calibration
+from micronas.hardware.boards.sheet import TableError
 from micronas.hardware.boards.table import (
     OUR_RUNTIME,
     OVERHEAD_INPUT_BYTES,
     Grade,
     LatencyTable,
-    TableError,
     read_table,
     rounded,
     untimed,

@@ -5,15 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
 
 from micronas.errors import UserError
+from micronas.hardware.boards.sheet import TableError, remarks_of, sheet_of
 from micronas.network.signature import Kind, Shape, Signature
 from micronas.origin import Origin, Word
+from micronas.quantity import whole_number
+from micronas.texts import read_text, shown
 
 FIELDS = (
     *("kind", "in_height", "in_width", "in_channels", "out_height", "out_width", "out_channels"),
@@ -32,6 +35,7 @@ OVERHEAD_INPUT_BYTES = 32 * 32 * 3
 """The size of the input for which a table states its overhead."""
 
 _NUMBERS = FIELDS[1:]
+_MOST = 1e9  # milliseconds, and whatever else a header says in numbers
 _FORMAT = "micronas latency table 2"
 _OLDER = "micronas latency table 1"  # one number for both axes of a window
 _REQUIRED = ("board", "runtime", "dtype", "kernel_version", "source", "overhead_ms")
@@ -53,10 +57,6 @@ class UntimedOperation(UserError):
         super().__init__(f'{board} has no timing for {signature}; run "micronas profile {board}"')
         self.board = board
         self.signature = signature
-
-
-class TableError(UserError):
-    """A latency table that cannot be read; the message names the file and the line."""
 
 
 @dataclass(frozen=True)
@@ -230,10 +230,12 @@ def decode(words: Mapping[str, str]) -> Signature:
         ValueError: a field is missing or is no such thing; the message says which.
     """
     try:
-        kind = Kind(words["kind"])
+        kind = Kind(words["kind"].strip())
     except (KeyError, ValueError):
-        raise ValueError(f"unknown kind {words.get('kind')!r}") from None
-    at = {name: _whole_number(name, words.get(name)) for name in _NUMBERS}
+        raise ValueError(f"unknown kind {shown(words.get('kind'))}") from None
+    at = {name: _whole(name, words.get(name)) for name in _NUMBERS}
+    if at["relu_in"] > 1:
+        raise ValueError(f"relu_in must be 0 or 1, not {at['relu_in']}")
     return Signature(
         kind,
         (at["in_height"], at["in_width"], at["in_channels"]),
@@ -252,105 +254,59 @@ def read_table(path: Path) -> LatencyTable:
     Raises:
         TableError: it cannot be read, lacks a header line, or has a line that is no timing.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise TableError(f"cannot read {path}: {_reason(error)}") from error
-    header = _header(path, lines)
+    text = read_text(path, TableError)
+    header = _header(path, text)
+    sheet = sheet_of(path, text, (*FIELDS, "milliseconds"))
     milliseconds: dict[Signature, float] = {}
-    for number, row in rows(path, lines, (*FIELDS, "milliseconds")):
+    for (line, row), cost in zip(sheet.rows, sheet.positive("milliseconds"), strict=True):
         try:
-            signature, cost = decode(row), positive_number("milliseconds", row["milliseconds"])
+            signature = decode(row)
         except ValueError as error:
-            raise TableError(f"{path}, line {number}: {error}") from error
+            raise sheet.wrong(line, error) from error
         if signature in milliseconds:
-            raise TableError(f"{path}, line {number}: a second timing for {signature}")
+            raise sheet.wrong(line, f"a second timing for {signature}")
         milliseconds[signature] = cost
     if not milliseconds:
         raise TableError(f"{path}: no timing in it")
     return _table(path, header, milliseconds)
 
 
-def is_table(path: Path, lines: Sequence[str]) -> bool:
-    """Whether these are the lines of a latency table.
+def is_table(path: Path, text: str) -> bool:
+    """Whether this is the text of a latency table.
 
     Raises:
-        TableError: they are, but in an older format.
+        TableError: it is, but in an older format.
     """
-    first = lines[0] if lines else ""
-    if first == f"# {_OLDER}":
-        raise TableError(f"{path}, line 1: a table of an older format ('{first}'); profile the board anew")
-    return first == f"# {_FORMAT}"
+    first = next(iter(remarks_of(text)), "")
+    if first == _OLDER:
+        raise TableError(f"{path}, line 1: a table of an older format ('# {first}'); profile the board anew")
+    return first == _FORMAT
 
 
-def rows(path: Path, lines: Iterable[str], wanted: Iterable[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """(line number, column -> word) of a csv text; lines that begin with # are no rows.
-
-    Raises:
-        TableError: a wanted column is missing, or a row has more or fewer words than there are columns.
-    """
-    columns: list[str] = []
-    for number, line in enumerate(lines, 1):
-        if line.startswith("#") or not line.strip():
-            continue
-        words = _words(path, number, line)
-        if not columns:
-            columns = words
-            if lacking := [name for name in wanted if name not in columns]:
-                raise TableError(f"{path}, line {number}: no column {lacking[0]!r}")
-        elif len(words) != len(columns):
-            raise TableError(f"{path}, line {number}: {len(words)} values, not {len(columns)}")
-        else:
-            yield number, dict(zip(columns, words, strict=True))
-    if not columns:
-        raise TableError(f"{path}: no column names in it")
-
-
-def _words(path: Path, number: int, line: str) -> list[str]:
-    try:
-        return next(csv.reader([line], strict=True))
-    except csv.Error as error:
-        raise TableError(f"{path}, line {number}: {error}") from error
-
-
-def positive_number(name: str, word: str) -> float:
-    """A finite number above zero.
-
-    Raises:
-        ValueError: it is none.
-    """
-    try:
-        number = float(word)
-    except ValueError:
-        raise ValueError(f"{name} must be a number, not {word!r}") from None
-    if not (math.isfinite(number) and number > 0):
-        raise ValueError(f"{name} must be finite and above 0, not {word!r}")
+def _whole(name: str, word: str | None) -> int:
+    number = whole_number(word or "")
+    if number is None:
+        raise ValueError(f"{name} must be a whole number, not {shown(word)}")
     return number
 
 
-def _whole_number(name: str, word: str | None) -> int:
-    if word is None or not word.strip().isdecimal():
-        raise ValueError(f"{name} must be a whole number, not {word!r}")
-    return int(word)
-
-
-def _header(path: Path, lines: list[str]) -> dict[str, str]:
-    if not is_table(path, lines):
+def _header(path: Path, text: str) -> dict[str, str]:
+    if not is_table(path, text):
         raise TableError(f"{path}, line 1: no latency table; the first line must be '# {_FORMAT}'")
     header: dict[str, str] = {}
-    for line in lines[1:]:
-        if not line.startswith("#"):
-            break
-        key, _, value = line[1:].partition(":")
+    for remark in remarks_of(text)[1:]:
+        key, _, value = remark.partition(":")
+        if key.strip() in header:
+            raise TableError(f"{path}: its header says {shown(key.strip())} twice")
         header[key.strip()] = value.strip()
-    if lacking := [key for key in _REQUIRED if key not in header]:
+    if lacking := [key for key in _REQUIRED if not header.get(key)]:
         raise TableError(f"{path}: its header does not say {lacking[0]!r}")
     return header
 
 
 def _table(path: Path, header: dict[str, str], milliseconds: dict[Signature, float]) -> LatencyTable:
     if header["source"] not in (Word.SIMULATED, Word.MEASURED):
-        raise TableError(f"{path}: source is simulated or measured, not {header['source']!r}")
+        raise TableError(f"{path}: source is simulated or measured, not {shown(header['source'])}")
     overhead_ms = _not_negative(path, header, "overhead_ms")
     per_byte = _PER_BYTE in header and _not_negative(path, header, _PER_BYTE)
     if "calibration" in header:
@@ -375,10 +331,8 @@ def _not_negative(path: Path, header: Mapping[str, str], key: str) -> float:
         number = float(header.get(key, ""))
     except ValueError:
         number = math.nan
-    if not 0 <= number < math.inf:
-        raise TableError(f"{path}: {key} must be a number of at least 0, not {header.get(key, '')!r}")
+    if not 0 <= number <= _MOST:
+        raise TableError(
+            f"{path}: {key} must be a number of at least 0 and at most {_MOST:g}, not {shown(header.get(key, ''))}"
+        )
     return number
-
-
-def _reason(error: OSError | UnicodeDecodeError) -> str:
-    return error.strerror or "unreadable" if isinstance(error, OSError) else "it is no UTF-8 text"

@@ -13,7 +13,8 @@ from pathlib import Path
 from micronas.cache import user_dir
 from micronas.errors import Notice
 from micronas.hardware.boards.board import BoardFile, Target, TargetError
-from micronas.hardware.boards.table import OUR_RUNTIME, Grade, LatencyTable, TableError, read_table, untimed
+from micronas.hardware.boards.sheet import TableError
+from micronas.hardware.boards.table import OUR_RUNTIME, Grade, LatencyTable, read_table, untimed
 from micronas.plugins import Plugin, PluginError, plugins
 
 BUNDLED = Path(__file__).parents[1] / "targets"
