@@ -11,17 +11,21 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol, Self, cast
+from typing import Protocol, Self
 
 from micronas.errors import UserError
 from micronas.extras import how_to_install
 from micronas.mcu.checksum import crc16
+from micronas.mcu.port import opened, why
 
 BAUD = 115_200
 RUNS = 11
 """Counted runs of each entry, after one that is not counted."""
 
 MOST_RUNS = 101
+MOST_ENTRIES = 10_000
+"""Names that are asked for: no image has more, whatever a board says."""
+
 _PROTOCOL = "1"
 _ATTEMPTS = 4
 _ANSWER_SECONDS = 2.0
@@ -95,15 +99,11 @@ class SerialBoard:
             UserError: pyserial is not installed.
         """
         try:
-            import serial
+            port: Port = opened(url, BAUD, _ANSWER_SECONDS)
         except ImportError as error:
             raise UserError(f"a board needs pyserial: {how_to_install('mcu')}") from error
-        try:
-            port = cast(
-                "Port", serial.serial_for_url(url, BAUD, timeout=_ANSWER_SECONDS, write_timeout=_ANSWER_SECONDS)
-            )
-        except (OSError, ValueError) as error:  # pyserial's own error is an OSError
-            raise BoardError(f"cannot open {url}: {error}") from error
+        except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:  # its own error is an OSError
+            raise BoardError(f"cannot open {url}: {why(url, error)}") from error
         return cls(port, url)
 
     def __enter__(self) -> Self:
@@ -149,7 +149,7 @@ class SerialBoard:
         Raises:
             BoardError: as `hello`.
         """
-        return tuple(self._name(index) for index in range(self.hello().entries))
+        return tuple(self._name(index) for index in range(min(self.hello().entries, MOST_ENTRIES)))
 
     def time(self, index: int, runs: int = RUNS, at_most_seconds: float = 60.0) -> CountedRuns:
         """Runs an entry `runs` times (at most `MOST_RUNS`) after one that is not counted.
@@ -196,18 +196,18 @@ class SerialBoard:
                     if answer == "0 error garbled request":
                         break  # the request was garbled on its way: send it again at once
                     tag, _, words = (answer or "").partition(" ")
-                    if tag == str(self._tag) and words:
+                    if tag == str(self._tag) and words.strip():
                         return self._accepted(request, words)
             except OSError as error:
                 raise BoardError(
-                    f"the line to {self._url} dropped: {error}; plug it in and run the command again"
+                    f"the line to {self._url} dropped: {why(self._url, error)}; plug it in and run the command again"
                 ) from error
-        why = (
+        wrong = (
             "answers only noise: is it flashed, and at 115200 baud?"
             if heard
             else "does not answer: is it flashed and reset?"
         )
-        raise BoardError(f"the board at {self._url} {why}")
+        raise BoardError(f"the board at {self._url} {wrong}")
 
     def _send(self, request: str) -> None:
         body = f"{self._tag} {request}"
