@@ -6,6 +6,7 @@ import codecs
 import json
 import tomllib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -66,7 +67,8 @@ def read_json(path: Path) -> Any:
     Raises:
         UserError: as `read_text`, or it is no JSON.
     """
-    return _parsed(path, lambda text: json.loads(text, parse_constant=_refuse), "JSON", UserError)
+    load = partial(json.loads, parse_constant=_refuse, object_pairs_hook=_said_once)
+    return _parsed(path, load, "JSON", UserError)
 
 
 def _parsed(path: Path, load: Callable[[str], Any], language: str, kind: type[UserError]) -> Any:
@@ -75,17 +77,26 @@ def _parsed(path: Path, load: Callable[[str], Any], language: str, kind: type[Us
         found = load(text)
         _check_numbers(found)
     except (ValueError, RecursionError) as error:  # a whole number of 4,300 digits is a ValueError
-        raise kind(f"{path} is not valid {language}: {_first_line(error)}") from error
+        raise kind(f"{path} is not valid {language}: {first_line(error)}") from error
     return found
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an error of Python's or a library's says, as messages repeat it."""
     line = (str(error).splitlines() or [""])[0]
     return line if len(line) <= 2 * _MOST_SHOWN else f"{line[: 2 * _MOST_SHOWN]}..."
 
 
 def _refuse(constant: str) -> float:
     raise ValueError(f"{constant} is no number of JSON")
+
+
+def _said_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {shown(next(key for key in keys if keys.count(key) > 1))} stands there twice")
+    return found
 
 
 def _check_numbers(data: object) -> None:

@@ -18,6 +18,8 @@ from typing import Any, cast
 from micronas.cache import atomic_write
 from micronas.errors import UserError
 from micronas.run.outcome import OWN_PROGRAMS, SCHEMA, FrontPoint, Outcome
+from micronas.run.schema import check, of_results
+from micronas.texts import read_json, shown
 
 RESULT = "result.json"
 """The file in a run's folder."""
@@ -60,13 +62,18 @@ def keep(outcome: Outcome, folder: Path) -> Path:
     path: Path | None = None
     try:
         path = _fresh(folder, name) / RESULT
-        atomic_write(path, text + "\n")
+        atomic_write(path, _as_utf_8(text) + "\n")
     except OSError as error:
         if path is not None:
             with suppress(OSError):
                 path.parent.rmdir()
         raise UserError(f"cannot write the result below {folder}: {error.strerror}; choose another --runs") from error
     return path
+
+
+def _as_utf_8(text: str) -> str:
+    """JSON in which bytes of a name that are no UTF-8 are written out."""
+    return re.sub("[\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def check_folder(folder: Path) -> None:
@@ -198,12 +205,10 @@ def read_back(path: Path) -> Outcome:
     Raises:
         UserError: it cannot be read, is no result, is of another version, or was edited.
     """
+    data = read_json(path)
     try:
-        data = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
         unsealed = seal(cast(dict[str, Any], data)) if isinstance(data, dict) else {}
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
+    except (ValueError, RecursionError) as error:  # a number beyond all
         raise UserError(f"{path} is not valid JSON: {error}") from error
     schema = unsealed.get("schema")
     if "schema" not in unsealed and "run" in unsealed:
@@ -211,17 +216,17 @@ def read_back(path: Path) -> Outcome:
     if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
         raise UserError(f"{path} holds no result; give a {RESULT} written by 'micronas search'")
     if schema > SCHEMA:
-        raise UserError(f"{path} is of schema {schema}, this version reads up to {SCHEMA}; install a newer micronas")
+        raise UserError(
+            f"{path} is of schema {shown(schema)}, this version reads up to {SCHEMA}; install a newer micronas"
+        )
     if unsealed["checksum"] != cast(dict[str, object], data).get("checksum"):
         raise UserError(f"{path} was edited since it was written: its checksum differs; search again")
     try:
+        if schema == SCHEMA:
+            check(unsealed, of_results())
         return Outcome.from_dict(unsealed)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{path} holds no result that can be read: {error!r}; search again") from error
-
-
-def _refuse(constant: str) -> float:
-    raise ValueError(f"{constant} is no number of JSON")
 
 
 def differences(before: Outcome, after: Outcome, path: Path) -> list[str]:
