@@ -1,14 +1,17 @@
 """Where caches live, and how a file is written so that it is whole or absent."""
 
 import atexit
+import errno
 import io
 import os
 import shutil
 import stat
 import tempfile
 import warnings
-from collections.abc import Mapping
-from contextlib import suppress
+import zipfile
+import zlib
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cache
 from hashlib import blake2b
 from pathlib import Path
@@ -24,6 +27,7 @@ from micronas.errors import Notice, UserError
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 _DIGEST_BYTES = 16
+_LONGEST_PART = 50  # characters of a name that a temporary one repeats: names have 255 bytes at most
 
 
 def user_dir() -> Path:
@@ -86,6 +90,34 @@ def _own_folder() -> Path:
     return folder
 
 
+class WriteError(UserError, OSError):
+    """A file that cannot be written: the disk is full, the folder is not ours, the name is too long.
+
+    `filename` is the file, whatever the system was doing for it.
+    """
+
+    def __str__(self) -> str:
+        """`cannot write out/model.c: No space left on device`."""
+        return f"cannot write {self.filename}: {self.strerror}"
+
+
+@contextmanager
+def writing(path: Path) -> Generator[None]:
+    """Whatever writes the file in it fails with its name: a full disk tells none.
+
+    Raises:
+        WriteError: it failed.
+    """
+    try:
+        yield
+    except WriteError:
+        raise
+    except OSError as error:
+        raise WriteError(error.errno or 0, error.strerror or str(error), str(path)) from error
+    except ValueError as error:  # a character that no name has, or text that is none
+        raise WriteError(errno.EINVAL, " ".join(str(error).split()), str(path)) from error
+
+
 def atomic_write(path: Path, content: str | bytes) -> None:
     """Writes a file (text as UTF-8) so that readers see the old content or the new, never a part.
 
@@ -94,19 +126,20 @@ def atomic_write(path: Path, content: str | bytes) -> None:
     a killed process can leave one behind, named `.<name>.<random>.tmp`.
 
     Raises:
-        OSError: the folder cannot be made or the file cannot be written.
+        WriteError: the folder cannot be made or the file cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:  # Ctrl-C is no Exception
-        temporary.unlink(missing_ok=True)
-        raise
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name[:_LONGEST_PART]}.{uuid4().hex}.tmp")
+        try:
+            with temporary.open("xb") as file:
+                file.write(content.encode() if isinstance(content, str) else content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:  # Ctrl-C is no Exception
+            temporary.unlink(missing_ok=True)
+            raise
 
 
 def keep_arrays(path: Path, arrays: Arrays) -> None:
@@ -129,8 +162,11 @@ def kept_arrays(path: Path) -> Arrays | None:
     digest, content = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
     if digest != _digest(content):
         return None
-    with np.load(io.BytesIO(content), allow_pickle=False) as file:
-        return dict(file)
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            return dict(file)
+    except (OSError, ValueError, LookupError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error):
+        return None  # not of ours, though its digest is right
 
 
 def _digest(content: bytes) -> bytes:

@@ -77,7 +77,7 @@ def _run(words: Sequence[str]) -> int:
         if sys.stdout is not None:  # pyright: ignore[reportUnnecessaryComparison] - None if it was closed
             sys.stdout.flush()
     except UserError as error:
-        return _wrong(str(error), words, error.exit_code)
+        return _wrong(_disk_trouble(error) if isinstance(error, OSError) else str(error), words, error.exit_code)
     except mistyped as error:
         return _wrong(str(getattr(error, "format_message", error.__str__)()), words)
     except typer.Abort:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +13,7 @@ from micronas.cache import atomic_write
 from micronas.commands.console import console, print_json, remark
 from micronas.commands.flags import AsJson, TargetName, to_write
 from micronas.errors import UserError
-from micronas.hardware.boards.board import MEMORY, BoardFile, Target
+from micronas.hardware.boards.board import MEMORY, NAME, BoardFile, Target
 from micronas.hardware.boards.table import LatencyTable
 from micronas.hardware.boards.target import broken_boards, load_target, target_names, user_folder
 from micronas.origin import Word
@@ -78,11 +78,10 @@ def add(
     if name in target_names() and not (user_folder() / f"{name}.toml").exists():
         raise UserError(f"{name} comes with micronas; give your board another name in {file}")
     load_target(file)  # its table, too, can be read
-    user_folder().mkdir(parents=True, exist_ok=True)
-    for ending in (".toml", ".csv"):
+    for ending in (".csv", ".toml"):  # the board's last: it is there with its table, or not at all
         source = file if ending == ".toml" else file.with_name(f"{name}.csv")
         if source.exists():
-            shutil.copyfile(source, user_folder() / f"{name}{ending}")
+            atomic_write(user_folder() / f"{name}{ending}", source.read_bytes())
     remark(f"kept {name} in {user_folder()}; use it as --target {name}")
 
 
@@ -91,6 +90,8 @@ def new(file: Annotated[Path, typer.Argument(help="The .toml to write; its name 
     """Write a board's file to fill in, every key explained."""
     if file.suffix != ".toml":
         raise UserError(f"a board's file ends in .toml, so not {file}")
+    if not re.fullmatch(NAME, file.stem):
+        raise UserError(f"{file}: a board's name is letters, digits, '.', '_' and '-'; choose another name")
     if file.exists():
         raise UserError(f"{file} is there already; choose another name, or remove it")
     atomic_write(to_write(file), TEMPLATE.replace("NAME", file.stem))

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from micronas.cache import writing
 from micronas.deploy.int8 import Int8Network, Quantization
 from micronas.errors import UserError
 from micronas.hardware.planning.order import ALIGNMENT_BYTES, aligned
@@ -66,11 +67,13 @@ class CModel:
         try:
             (folder / KERNELS.name).mkdir(parents=True, exist_ok=True)
             for name, text in files.items():
-                (folder / name).write_text(text, encoding="ascii")
+                with writing(folder / name):
+                    (folder / name).write_text(text, encoding="ascii")
             for path in (*self.kernel_sources, *sorted(KERNELS.glob("*.h"))):
-                (folder / KERNELS.name / path.name).write_bytes(path.read_bytes())
+                with writing(folder / KERNELS.name / path.name):
+                    (folder / KERNELS.name / path.name).write_bytes(path.read_bytes())
         except OSError as error:
-            raise UserError(f"cannot write {folder}: {error.strerror}") from error
+            raise UserError(f"cannot write {error.filename or folder}: {error.strerror}") from error
         own = (folder / name for name in files if name.endswith(".c"))
         return (*own, *(folder / KERNELS.name / path.name for path in self.kernel_sources))
 

@@ -13,6 +13,7 @@ from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 
+from micronas.cache import writing
 from micronas.deploy.c import CModel, array_text
 from micronas.errors import UserError
 from micronas.hardware.boards.board import Target
@@ -174,7 +175,8 @@ def link(
     """Compile generated files, given sources and the start-up code into an image."""
     with tempfile.TemporaryDirectory(prefix="micronas-firmware-") as folder:
         for name, text in generated.items():
-            (Path(folder) / name).write_text(text, encoding="ascii")
+            with writing(Path(folder) / name):
+                (Path(folder) / name).write_text(text, encoding="ascii")
         own = [Path(folder) / name for name in sorted(generated) if name.endswith(".c")]
         elf = toolchain.build(
             [FIRMWARE / "startup.c", *sources, *own],

@@ -32,6 +32,7 @@ from micronas.mcu.serial_board import RUNS, BoardError, CountedRuns, SerialBoard
 from micronas.mcu.toolchain import Toolchain
 from micronas.network.signature import Signature
 from micronas.origin import Word
+from micronas.texts import read_json
 
 
 @dataclass(frozen=True)
@@ -214,7 +215,8 @@ def measure_entries(
     Raises:
         BoardError: as `measure_table`; the file then holds what was measured before.
     """
-    if (names := board.names()) != image.names:
+    names = board.names() if board.hello().entries == len(image.names) else ()
+    if names != image.names:
         raise BoardError(f"the board lists other operations than its image {image.id} has: flash it again")
     found = _read_kept(kept, runs)
     for index, name in enumerate(names):
@@ -242,13 +244,18 @@ def _progress_file(board: str, image: str) -> Path:
 def _read_kept(path: Path, runs: int) -> dict[str, CountedRuns]:
     """What an earlier call measured with as many runs; nothing if the file is absent or damaged."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        found = {
-            name: CountedRuns(**{key: int(value) for key, value in each.items()}) for name, each in content.items()
-        }
-    except (OSError, ValueError, TypeError, AttributeError):
+        content: dict[str, dict[str, int]] = read_json(path)
+        found = {name: CountedRuns(**each) for name, each in content.items()}
+        sound = {name: each for name, each in found.items() if each.runs == runs and _is_sound(each)}
+    except (UserError, TypeError, AttributeError):
         return {}
-    return {name: each for name, each in found.items() if each.runs == runs}
+    return sound
+
+
+def _is_sound(counted: CountedRuns) -> bool:
+    numbers = (counted.least_cycles, counted.median_cycles, counted.output_crc)
+    whole = all(type(number) is int for number in numbers)
+    return whole and 0 < counted.least_cycles <= counted.median_cycles <= 0xFFFF_FFFF
 
 
 # --- the generated C ----------------------------------------------------------------------------

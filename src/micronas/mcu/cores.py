@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from micronas.errors import UserError
+from micronas.texts import shown
 
 
 @dataclass(frozen=True)
@@ -56,5 +57,5 @@ def core_named(name: str) -> Core:
         UserError: there is none.
     """
     if name not in CORES:
-        raise UserError(f"unknown core {name!r}; known: {', '.join(CORES)}")
+        raise UserError(f"unknown core {shown(name)}; known: {', '.join(CORES)}")
     return CORES[name]

@@ -14,6 +14,7 @@ from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 
+from micronas.cache import writing
 from micronas.errors import UserError
 from micronas.extras import how_to_install
 from micronas.mcu.cores import Core
@@ -147,7 +148,8 @@ class Toolchain:
 
     def _compile(self, build: Build, core: Core, folder: Path) -> Path:
         script, elf = folder / "link.ld", folder / "build.elf"
-        script.write_text(build.script(), encoding="ascii")
+        with writing(script):
+            script.write_text(build.script(), encoding="ascii")
         command = [*self._command(), *self._machine(core), *build.arguments(), "-T", str(script), "-o", str(elf)]
         done = self._run([*command, *(_NO_RUNTIME if self._is_zig else _GCC_RUNTIME)])
         if self._is_zig and _MISSING_RUNTIME.search(done.stderr):

@@ -28,6 +28,9 @@ MEMORY = (
 )
 """The parameters of a board's [memory], all in core cycles and bytes; `mcu.memory.MemoryModel.of_flash` says what."""
 
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
+"""A board's name: it becomes part of file names."""
+
 _LEAST = {"fetch_bytes": 1, "line_bytes": 1}
 """Of these there is no chip with none; of the others 0 says that there is nothing of the kind."""
 
@@ -126,8 +129,8 @@ class BoardFile:
     def name(self) -> str:
         """What a user types; it becomes part of file names."""
         name = self.text("name")
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):  # it becomes part of file names
-            raise self.wrong("name", f"name must be letters, digits, '.', '_' and '-', not {name!r}")
+        if not re.fullmatch(NAME, name):
+            raise self.wrong("name", f"name must be letters, digits, '.', '_' and '-', not {shown(name)}")
         return name
 
     def number(self, key: str, content: Mapping[str, object], prefix: str = "", least: int = 1) -> int:
