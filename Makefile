@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e
 DECLARED := pyproject.toml constraints.txt
 
-.PHONY: help search test format benchmark mutants clean
+.PHONY: help search test format benchmark fuzz mutants clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -27,6 +27,9 @@ format: .venv/installed-dev  ## Rewrite the code as `make test` wants it
 
 benchmark: .venv/installed-dev  ## Every script in benchmarks/, one after the other
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+
+fuzz: .venv/installed-dev  ## Damaged inputs for every reader, thousands each: minutes; ARGS="--only table --seed 3"
+	@$(BIN)/python -m tools.fuzz $(ARGS)
 
 mutants: .venv/installed-mutants  ## Wrong edits of the source that tests must notice; ARGS="--seed 3 --only search", "--again"
 	@$(BIN)/python -m tools.mutants $(ARGS)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,5 +63,24 @@ def shared() -> Path:
     """The folder of reference data beside the checkout; tests that need it skip where it is absent."""
     folder = ROOT.parent / "shared"
     if not folder.is_dir():
-        pytest.skip(f"needs the reference data in {folder}")
+        pytest.skip(
+            f"no reference data in {folder}: CIFAR-10, NAS-Bench-201 and arenas of TFLite-Micro, which are not public"
+        )
     return folder
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
+    """The very last lines say what was not tested, and for want of what."""
+    yield
+    reporter: Any = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or "PYTEST_XDIST_WORKER" in os.environ:
+        return
+    reasons = Counter(_reason(report) for report in reporter.stats.get("skipped", ()))
+    for reason, count in sorted(reasons.items()):
+        reporter.write_line(f"skipped {count} {'test' if count == 1 else 'tests'}: {reason}")
+
+
+def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    said = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return " ".join(said.removeprefix("Skipped: ").split())

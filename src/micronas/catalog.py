@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, TypeVar, cast
@@ -28,6 +27,7 @@ from micronas.search.random import RandomSearch
 from micronas.search.search import Search
 from micronas.spaces.nasbench201.space import NasBench201
 from micronas.spaces.space import SearchSpace
+from micronas.texts import near_to, shown
 
 __all__ = ["INDICATORS", "SEARCHES", "SPACES", "Means", "Progress", "indicator", "names", "search", "space", "used"]
 
@@ -165,9 +165,9 @@ def plugin(family: str, name: str, built_in: Mapping[str, object]) -> Plugin:
 def unknown(name: str, what: str, known: Iterable[str]) -> UserError:
     """What to say of a name that stands for nothing; the near one, and all there are."""
     listed = [*known]
-    near = difflib.get_close_matches(name, listed, 1)
+    near = near_to(name, listed)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    return UserError(f"unknown {what} {name!r}; {hint}there are {', '.join(listed)}")
+    return UserError(f"unknown {what} {shown(name)}; {hint}there are {', '.join(listed)}")
 
 
 _Made = TypeVar("_Made")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from micronas.errors import UserError
 from micronas.network.signature import LARGEST_BYTES, Shape
+from micronas.texts import shown
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,12 @@ class Task:
 
     def __post_init__(self) -> None:
         if type(self.input_shape) is not tuple or len(self.input_shape) != 3:  # pyright: ignore[reportUnnecessaryComparison]
-            raise UserError(f"the input's shape must be (height, width, channels), not {self.input_shape!r}")
+            raise UserError(f"the input's shape must be (height, width, channels), not {shown(self.input_shape)}")
         for name, number in zip(("height", "width", "channels"), self.input_shape, strict=True):
             if type(number) is not int or number < 1:
-                raise UserError(f"the input's {name} must be a whole number of at least 1, not {number!r}")
+                raise UserError(f"the input's {name} must be a whole number of at least 1, not {shown(number)}")
         if type(self.classes) is not int or self.classes < 1:
-            raise UserError(f"classes must be a whole number of at least 1, not {self.classes!r}")
+            raise UserError(f"classes must be a whole number of at least 1, not {shown(self.classes)}")
         height, width, channels = self.input_shape
         if height * width * channels > LARGEST_BYTES:
             size = height * width * channels / 2**20

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import codecs
+import difflib
 import json
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -28,6 +29,11 @@ def shown(value: object) -> str:
     except (ValueError, RecursionError):  # a whole number of thousands of digits, of which Python writes none
         text = f"a {type(value).__name__} too long to write"
     return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 20]}...{text[-15:]}"
+
+
+def near_to(word: str, known: Iterable[str], cutoff: float = 0.6) -> list[str]:
+    """The one known word that a mistyped one comes nearest to, if any comes near."""
+    return difflib.get_close_matches(word, [*known], 1, cutoff) if len(word) <= _MOST_SHOWN else []
 
 
 def read_text(path: Path, error: type[UserError] = UserError) -> str:

@@ -17,6 +17,7 @@ from micronas.errors import UserError
 from micronas.extras import how_to_install
 from micronas.mcu.checksum import crc16
 from micronas.mcu.port import opened, why
+from micronas.texts import shown
 
 BAUD = 115_200
 RUNS = 11
@@ -122,7 +123,9 @@ class SerialBoard:
         if len(words) != 6 or words[0] != "micronas":
             raise self._nonsense("hello", " ".join(words))
         if words[1] != _PROTOCOL:
-            raise BoardError(f"the board at {self._url} speaks protocol {words[1]}, not {_PROTOCOL}: flash it again")
+            raise BoardError(
+                f"the board at {self._url} speaks protocol {shown(words[1])[1:-1]}, not {_PROTOCOL}: flash it again"
+            )
         clock_hz, entries = self._numbers("hello", words[3:5])
         return Hello(words[2], clock_hz, entries, words[5])
 
@@ -135,11 +138,11 @@ class SerialBoard:
         found = self.hello()
         if found.board != board:
             raise BoardError(
-                f"the board at {self._url} is {found.board}, not {board}; choose its own name or its own port"
+                f"the board at {self._url} is {shown(found.board)[1:-1]}, not {board}; choose its own name or its own port"
             )
         if found.image != image:
             raise BoardError(
-                f"the board at {self._url} holds image {found.image}, not {image}: flash the one that was just written"
+                f"the board at {self._url} holds image {shown(found.image)[1:-1]}, not {image}: flash the one that was just written"
             )
         return found
 
@@ -224,7 +227,9 @@ class SerialBoard:
 
     def _accepted(self, request: str, answer: str) -> str:
         if answer.startswith("error"):
-            raise BoardError(f"the board at {self._url} refuses {request!r}: {answer.removeprefix('error').strip()}")
+            raise BoardError(
+                f"the board at {self._url} refuses {request!r}: {shown(answer.removeprefix('error').strip())[1:-1]}"
+            )
         return answer
 
     def _numbers(self, request: str, words: Sequence[str]) -> list[int]:

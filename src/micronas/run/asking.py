@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, replace
@@ -15,6 +14,7 @@ from micronas.run.reading import parse_pair, parse_setting, parse_weight, read_c
 from micronas.run.run import Run
 from micronas.run.setup import look_up, search_of, unit_of
 from micronas.search.search import unwatched
+from micronas.texts import near_to, shown
 
 DEFAULT = Run()
 
@@ -96,9 +96,9 @@ def run_with(run: Run, keywords: Mapping[str, object]) -> Run:
     """
     for name in keywords:
         if name not in NAMES:
-            near = difflib.get_close_matches(name, NAMES, 1)
+            near = near_to(name, NAMES)
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(NAMES)}"
-            raise UserError(f"unknown keyword {name!r}; {hint}")
+            raise UserError(f"unknown keyword {shown(name)}; {hint}")
     return _with(run, {name: value for name, value in keywords.items() if value is not None})
 
 

@@ -18,6 +18,7 @@ from typing import Any, cast
 from micronas.cache import atomic_write
 from micronas.errors import UserError
 from micronas.run.outcome import OWN_PROGRAMS, SCHEMA, FrontPoint, Outcome
+from micronas.run.reading import run_of
 from micronas.run.schema import check, of_results
 from micronas.texts import read_json, shown
 
@@ -138,7 +139,7 @@ def find(text: str, folder: Path) -> Path | None:
     if len(fitting) > 1 and not exact:
         names = ", ".join(run.name for run in fitting[:_LISTED])
         more = f" and {len(fitting) - _LISTED} more" if len(fitting) > _LISTED else ""
-        raise UserError(f"{text!r} begins the names of {len(fitting)} runs: {names}{more}; write more of the name")
+        raise UserError(f"{shown(text)} begins the names of {len(fitting)} runs: {names}{more}; write more of the name")
     return next((run / RESULT for run in (*exact, *fitting)), None)
 
 
@@ -153,7 +154,9 @@ def locate(text: str, folder: Path) -> Path:
         raise UserError(f"{text} holds no {RESULT}; give a run's folder, the start of its name, or {LAST!r}")
     if found is None:
         where = folder.absolute()
-        raise UserError(f"there is no run {text!r}: it is no file, and no run in {where} has a name that begins so")
+        raise UserError(
+            f"there is no run {shown(text)}: it is no file, and no run in {where} has a name that begins so"
+        )
     return found
 
 
@@ -224,9 +227,10 @@ def read_back(path: Path) -> Outcome:
     try:
         if schema == SCHEMA:
             check(unsealed, of_results())
+            run_of(unsealed["run"], str(path))
         return Outcome.from_dict(unsealed)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{path} holds no result that can be read: {error!r}; search again") from error
+        raise UserError(f"{path} holds no result that can be read: {shown(error)}; search again") from error
 
 
 def differences(before: Outcome, after: Outcome, path: Path) -> list[str]:

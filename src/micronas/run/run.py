@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -13,7 +12,7 @@ from micronas.errors import UserError
 from micronas.hardware.boards.table import OUR_RUNTIME
 from micronas.quantity import whole_number
 from micronas.search.search import REPEATS
-from micronas.texts import shown
+from micronas.texts import near_to, shown
 
 Number = int | float
 Setting = Number | str | Sequence[int]
@@ -132,7 +131,7 @@ def check_names(given: Mapping[str, object], where: str) -> None:
     for name in given:
         if name in known:
             continue
-        near = difflib.get_close_matches(name, known, 1)
+        near = near_to(name, known)
         hint = f"write {_GONE[name]}" if name in _GONE else f"did you mean {near[0]!r}?" if near else ""
         raise UserError(
             f"{where}: unknown key {shown(name)}" + (f"; {hint}" if hint else f"; there are {', '.join(known)}")

@@ -17,6 +17,8 @@ from micronas.texts import shown
 
 Schema = Mapping[str, Any]
 
+_MOST = 1e100  # of any number: what is larger adds up to infinity
+
 
 @cache
 def of_results() -> Schema:
@@ -109,8 +111,8 @@ def _value_fault(data: object, schema: Schema) -> str:
 
 
 def _number_fault(number: float, schema: Schema) -> str:
-    if abs(number) > sys.float_info.max:
-        return "a number that can be"
+    if abs(number) > _MOST:
+        return f"at most {_MOST:g}"
     if "minimum" in schema and number < schema["minimum"]:
         return f"at least {schema['minimum']}"
     if "exclusiveMinimum" in schema and number <= schema["exclusiveMinimum"]:

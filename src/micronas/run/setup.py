@@ -24,6 +24,7 @@ from micronas.run.run import Run, Setting
 from micronas.search.search import Search, Watch, draw_seeds, unwatched
 from micronas.spaces.space import OpenDecisions, SearchSpace
 from micronas.task import Task
+from micronas.texts import shown
 
 MOST_REPEATS = 1000
 """More draws for a seed are a typing mistake: each is measured anew."""
@@ -221,12 +222,12 @@ def _settings(what: str, types: Mapping[str, str], given: Mapping[str, Setting])
     found: dict[str, Setting] = {}
     for name, value in given.items():
         if not types:
-            raise UserError(f"{what} has no settings, so {name!r} is none")
+            raise UserError(f"{what} has no settings, so {shown(name)} is none")
         annotated = look_up(types, name, f"setting of {what}")
         several = annotated.startswith("tuple")
         its: Any = value if not several else tuple(value) if isinstance(value, (list, tuple)) else (value,)
         if not _fits(its, annotated):
-            raise UserError(f"{name} of {what} must be {_WORDS.get(annotated, annotated)}, not {value!r}")
+            raise UserError(f"{name} of {what} must be {_WORDS.get(annotated, annotated)}, not {shown(value)}")
         found[name] = its
     return found
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal, Protocol
@@ -15,6 +14,7 @@ from micronas.network.segments import Part, parts_of
 from micronas.network.signature import Signature
 from micronas.spaces.decisions import Choices
 from micronas.task import Probe, Task
+from micronas.texts import near_to, shown
 
 SMALL = 1_000_000
 """Architectures of a space that is still small: only such a one is ever enumerated."""
@@ -184,9 +184,9 @@ def _parsed(name: str, everything: Choices, words: Sequence[str]) -> Choices:
         )
     for number, (word, options) in enumerate(zip(words, everything.alive, strict=True), 1):
         if word not in options:
-            near = difflib.get_close_matches(word, options, 1)
+            near = near_to(word, options)
             hint = f"did you mean {near[0]!r}? " if near else ""
             raise ArchitectureError(
-                f"option {number} of {name}: unknown {word!r}; {hint}there are {', '.join(options)}"
+                f"option {number} of {name}: unknown {shown(word)}; {hint}there are {', '.join(options)}"
             )
     return Choices(tuple((word,) for word in words))

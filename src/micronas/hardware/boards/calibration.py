@@ -24,7 +24,7 @@ from micronas.network.live import Disconnected
 from micronas.network.signature import Signature
 from micronas.quantity import whole_number
 from micronas.spaces.space import ArchitectureError
-from micronas.texts import read_text, shown
+from micronas.texts import first_line, read_text, shown
 
 NUMBERS = ("channels", "cells", "input", "classes")
 """Columns of a file of measurements that change the network of their row."""
@@ -190,7 +190,9 @@ class Calibration:
                 noise=_within(said.get("calibration_noise", "0"), 0, 1e9),
             )
         except (KeyError, ValueError) as error:
-            raise TableError(f"the table of {table.board} does not say how it was calibrated: {error}") from error
+            raise TableError(
+                f"the table of {table.board} does not say how it was calibrated: {first_line(error)}"
+            ) from error
 
 
 def read_measurements(path: Path, network: NetworkOf, known: Sequence[Signature]) -> tuple[Measurement, ...]:

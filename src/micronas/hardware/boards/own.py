@@ -13,6 +13,7 @@ from micronas.hardware.boards.target import BUNDLED, load_target, load_untimed, 
 from micronas.mcu.cores import CORES, core_named
 from micronas.mcu.layout import Region
 from micronas.quantity import parse_quantity
+from micronas.texts import shown
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def read_board(text: str) -> OwnBoard:
     """
     pairs = [word.partition("=") for word in text.split()]
     said = {name: value for name, _, value in pairs}
-    wrong = [f"{name!r} is none of {', '.join(_UNITS)}" for name in said if name not in _UNITS]
+    wrong = [f"{shown(name)} is none of {', '.join(_UNITS)}" for name in said if name not in _UNITS]
     wrong += [f"{name} is missing" for name in _UNITS if not said.get(name)]
     numbers: dict[str, int] = {}
     for name, unit in _UNITS.items():
@@ -115,11 +116,11 @@ def read_board(text: str) -> OwnBoard:
             except UserError as error:
                 wrong.append(str(error))
     if said.get("core") and said["core"] not in CORES:
-        wrong.append(f"unknown core {said['core']!r}, known: {', '.join(CORES)}")
+        wrong.append(f"unknown core {shown(said['core'])}, known: {', '.join(CORES)}")
     if len(said) < len(pairs):
         wrong.append("something is said twice")
     if wrong:
-        raise UserError(f"cannot read a board from {text!r}: {'; '.join(wrong)}")
+        raise UserError(f"cannot read a board from {shown(text)}: {'; '.join(wrong)}")
     return OwnBoard(said["core"], numbers["clock"], numbers["sram"], numbers["flash"])
 
 
@@ -133,6 +134,6 @@ def load_board(text: str, runtime: str = OUR_RUNTIME) -> Target:
         return load_target(text, runtime)
     if runtime != OUR_RUNTIME:
         raise UserError(
-            f"{text!r} has no table of {runtime}; write its .toml and profile it with that runtime's adapter"
+            f"{shown(text)} has no table of {runtime}; write its .toml and profile it with that runtime's adapter"
         )
     return read_board(text).target()

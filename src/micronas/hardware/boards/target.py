@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import warnings
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from micronas.hardware.boards.board import BoardFile, Target, TargetError
 from micronas.hardware.boards.sheet import TableError
 from micronas.hardware.boards.table import OUR_RUNTIME, Grade, LatencyTable, read_table, untimed
 from micronas.plugins import Plugin, PluginError, plugins
+from micronas.texts import near_to, shown
 
 BUNDLED = Path(__file__).parents[1] / "targets"
 """The folder of the boards that come with the package."""
@@ -204,11 +204,11 @@ def find_target(name_or_path: str | Path) -> Path:
         return plugin.folder() / f"{text}.toml"
     if (of_chip := chips().get(text.upper())) is not None:
         return find_target(of_chip)
-    near = difflib.get_close_matches(text, (*target_names(), *chips()), 1, cutoff=0.4)
+    near = near_to(text, (*target_names(), *chips()), cutoff=0.4)
     hint = f"did you mean {near[0]!r}? " if near else ""
     listed = ", ".join(target_names())
     also = "".join(f" ({line})" for line in broken_boards())
-    raise TargetError(f"unknown board {text!r}; {hint}there are {listed}, or the path of a .toml{also}")
+    raise TargetError(f"unknown board {shown(text)}; {hint}there are {listed}, or the path of a .toml{also}")
 
 
 def _boards(folder: Path) -> list[Path]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
@@ -17,6 +16,7 @@ from micronas.spaces.decisions import NONE, Choices
 from micronas.spaces.nasbench201.skeleton import DrawCell, Skeleton
 from micronas.spaces.space import ArchitectureError
 from micronas.task import Task
+from micronas.texts import near_to, shown
 
 SKIP = "skip_connect"
 POOL = "avg_pool_3x3"
@@ -183,21 +183,25 @@ def without_dead_edges(cell: Choices) -> Choices:
 
 def _read_node(node: int, text: str) -> list[str]:
     if not (text.startswith("|") and text.endswith("|") and len(text) > 1):
-        raise ArchitectureError(f"node {node} is written |op~0|...|, not {text!r}; e.g. {EXAMPLE}")
+        raise ArchitectureError(f"node {node} is written |op~0|...|, not {shown(text)}; e.g. {EXAMPLE}")
     edges = text[1:-1].split("|")
     if len(edges) != node:
-        raise ArchitectureError(f"node {node} has {node} incoming edges, not {len(edges)}: {text!r}; e.g. {EXAMPLE}")
+        raise ArchitectureError(
+            f"node {node} has {node} incoming edges, not {len(edges)}: {shown(text)}; e.g. {EXAMPLE}"
+        )
     return [_read_edge(node, source, edge) for source, edge in enumerate(edges)]
 
 
 def _read_edge(node: int, source: int, text: str) -> str:
-    match = re.fullmatch(r"(.*)~(\d+)", text)
-    if not match or int(match[2]) != source:
-        raise ArchitectureError(f"edge {source} of node {node} is written op~{source}, not {text!r}; e.g. {EXAMPLE}")
+    match = re.fullmatch(rf"(.*)~{source}", text)
+    if not match:
+        raise ArchitectureError(
+            f"edge {source} of node {node} is written op~{source}, not {shown(text)}; e.g. {EXAMPLE}"
+        )
     if match[1] not in OPERATIONS:
-        near = difflib.get_close_matches(match[1], OPERATIONS, 1)
+        near = near_to(match[1], OPERATIONS)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        raise ArchitectureError(f"unknown operation {match[1]!r}; {hint}there are {', '.join(OPERATIONS)}")
+        raise ArchitectureError(f"unknown operation {shown(match[1])}; {hint}there are {', '.join(OPERATIONS)}")
     return match[1]
 
 
@@ -224,4 +228,4 @@ def _draw_option(draw: GraphBuilder, name: str, source: str, option: str) -> str
             conv = draw.conv(f"{name}.conv", draw.relu(f"{name}.relu", source), draw.shape(source)[2], kernel)
             return draw.batch_norm(f"{name}.bn", conv)
         case _:
-            raise ArchitectureError(f"unknown operation {option!r}; there are {', '.join(OPERATIONS)}")
+            raise ArchitectureError(f"unknown operation {shown(option)}; there are {', '.join(OPERATIONS)}")

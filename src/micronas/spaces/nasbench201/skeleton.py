@@ -10,6 +10,7 @@ from micronas.network.builder import GraphBuilder
 from micronas.network.graph import Graph
 from micronas.network.signature import LARGEST_BYTES
 from micronas.task import Task
+from micronas.texts import shown
 
 MOST_CELLS = 300
 """Cells of a network; NAS-Bench-201 has 15."""
@@ -50,7 +51,7 @@ class Skeleton:
         numbers = {name: getattr(self, name) for name in ("channels", "cells", "stages", "stem_stride")}
         for name, number in numbers.items():
             if type(number) is not int or number < 1:
-                raise UserError(f"{name} of a skeleton must be a whole number of at least 1, not {number!r}")
+                raise UserError(f"{name} of a skeleton must be a whole number of at least 1, not {shown(number)}")
         height, width, channels = task.input_shape
         strides = self.stem_stride * 2 ** min(self.stages - 1, 32)
         if height % strides or width % strides:

@@ -33,6 +33,7 @@ from micronas.spaces.nasbench201.cell import (
 from micronas.spaces.nasbench201.skeleton import Skeleton
 from micronas.spaces.space import ArchitectureError, Form, OpenDecisions, SearchSpace
 from micronas.task import Probe, Task
+from micronas.texts import shown
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,8 @@ class NasBench201(SearchSpace):
         for name, options in vars(self).items():
             if not (_are_options(options) or (name == "input" and options == ())):
                 raise UserError(
-                    f"{name} of {self.name} must be a tuple of different whole numbers of at least 1, not {options!r}"
+                    f"{name} of {self.name} must be a tuple of different whole numbers of at least 1, "
+                    f"not {shown(options)}"
                 )
 
     @property
@@ -92,7 +94,7 @@ class NasBench201(SearchSpace):
         for name, options in self._open.items():
             if said.get(name) not in [*map(str, options)]:
                 what = f"no {name}" if name not in said else f"{name}={said[name]}"
-                raise ArchitectureError(f"{text!r} has {what}; {_listed(self._open)}")
+                raise ArchitectureError(f"{shown(text)} has {what}; {_listed(self._open)}")
         return Choices((*cell.alive, *((said[name],) for name in self._open)))
 
     def format(self, choices: Choices) -> str:
