@@ -60,3 +60,10 @@ def test_in_ci_such_a_skip_fails(inner: Path) -> None:
 def test_caches_are_the_sessions_own() -> None:
     assert cache_dir().parent == Path(os.environ["XDG_CACHE_HOME"])
     assert "micronas-tests-" in str(cache_dir())
+
+
+def test_the_last_lines_say_what_was_skipped_and_why(inner: Path) -> None:
+    last = run(inner, ci="").stdout.splitlines()[-3:]
+    assert [line.split(":")[0] for line in last] == ["skipped 1 test"] * 3
+    assert any("no-such-program" in line for line in last)
+    assert "skipped 1 test: not Debian's" in last

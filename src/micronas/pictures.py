@@ -6,6 +6,7 @@ import hashlib
 import io
 import lzma
 import struct
+import tokenize
 import warnings
 import zipfile
 import zlib
@@ -219,7 +220,7 @@ _UNREADABLE = (
 )
 """What Pillow raises for a file that is none, or broken."""
 
-_BROKEN = (*_UNREADABLE, lzma.LZMAError, zipfile.BadZipFile)
+_BROKEN = (*_UNREADABLE, lzma.LZMAError, tokenize.TokenError, zipfile.BadZipFile)
 """What reading an archive raises."""
 
 _MOST_ARRAYS = 10_000  # of an archive
@@ -287,7 +288,8 @@ def _npy_header(file: IO[bytes], size: int) -> tuple[tuple[int, ...], np.dtype[A
         shape, fortran, dtype = read(begin)
     if fortran and len(shape) > 1:
         raise ValueError("stored column by column")
-    if any(side < 0 for side in shape) or begin.tell() + int(np.prod(shape, dtype=object)) * dtype.itemsize > size:
+    length = 0 if dtype.hasobject else int(np.prod(shape, dtype=object)) * dtype.itemsize  # of objects nothing is read
+    if any(side < 0 for side in shape) or begin.tell() + length > size:
         raise ValueError("an array that says it is larger than it is")
     return shape, dtype, begin.tell()
 

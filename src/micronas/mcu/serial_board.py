@@ -138,11 +138,13 @@ class SerialBoard:
         found = self.hello()
         if found.board != board:
             raise BoardError(
-                f"the board at {self._url} is {shown(found.board)[1:-1]}, not {board}; choose its own name or its own port"
+                f"the board at {self._url} is {shown(found.board)[1:-1]}, not {board}; "
+                "choose its own name or its own port"
             )
         if found.image != image:
             raise BoardError(
-                f"the board at {self._url} holds image {shown(found.image)[1:-1]}, not {image}: flash the one that was just written"
+                f"the board at {self._url} holds image {shown(found.image)[1:-1]}, not {image}: "
+                "flash the one that was just written"
             )
         return found
 

@@ -230,7 +230,7 @@ def read_back(path: Path) -> Outcome:
             run_of(unsealed["run"], str(path))
         return Outcome.from_dict(unsealed)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{path} holds no result that can be read: {shown(error)}; search again") from error
+        raise UserError(f"{path} holds no result that can be read: {error!r:.300}; search again") from error
 
 
 def differences(before: Outcome, after: Outcome, path: Path) -> list[str]:

@@ -26,8 +26,11 @@ _SPACES = dict.fromkeys(map(ord, "\u00a0\u2007\u2009\u202f"), " ")
 _MOST = 1e9  # milliseconds: eleven days
 
 _PLAIN = re.compile(r"[-+]?(?:\d+\.?|\d*\.\d+)(?:[eE][-+]?\d{1,4})?|[-+]?(?:nan|inf|infinity)", re.ASCII | re.I)
-_GROUPED = r"[-+]?\d{{1,3}}(?:{0}\d{{2,3}})*{0}\d{{3}}"
-"""Whole numbers in groups; of India's the last has three digits, the others two."""
+_GROUPED = {
+    ".": re.compile(r"[-+]?\d{1,3}(?:\.\d{3})+", re.ASCII),
+    ",": re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d{1,2}(?:,\d{2})+,\d{3})", re.ASCII),
+}
+"""Whole numbers in groups of three digits, by what stands between; of India's with commas all but the last have two."""
 
 
 class TableError(UserError):
@@ -93,7 +96,7 @@ class Sheet:
         elif point:
             other = "," if point == "." else "."
             whole, mark, decimals = bare.partition(point)
-            if re.fullmatch(_GROUPED.format(re.escape(other)), whole, re.ASCII):
+            if _GROUPED[other].fullmatch(whole):
                 whole = whole.replace(other, "")
             bare = f"{whole}{'.' if mark else ''}{decimals}" if other not in whole + decimals else bare
         if not _PLAIN.fullmatch(bare):
@@ -245,12 +248,8 @@ def _parts_decimals(word: str, point: str, other: str) -> bool:
     """Whether a number shows that this parts its decimals, or that the other parts groups and so cannot."""
     if word.count(point) == 1 and not _may_be_groups(word) and re.fullmatch(r"[-+\d.,' \u2019eE]+", word, re.ASCII):
         whole, _, decimals = word.partition(point)
-        return other not in decimals and (other not in whole or bool(_are_groups(whole, other)))
-    return word.count(other) > 1 and bool(_are_groups(word, other))
-
-
-def _are_groups(word: str, mark: str) -> re.Match[str] | None:
-    return re.fullmatch(_GROUPED.format(re.escape(mark)), word, re.ASCII)
+        return other not in decimals and (other not in whole or bool(_GROUPED[other].fullmatch(whole)))
+    return word.count(other) > 1 and bool(_GROUPED[other].fullmatch(word))
 
 
 def _may_be_groups(word: str) -> bool:
