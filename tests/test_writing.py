@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -150,3 +152,13 @@ def test_bytes_of_a_name_that_are_no_text_are_kept_in_a_result(tmp_path: Path) -
     assert results.read_back(kept).run["images"] == os.fsdecode(b"/data/caf\xe9")
     for flags in (("runs",), ("runs", "--json"), ("show", str(kept))):
         assert micronas(*flags, *(("--runs", str(tmp_path)) if flags[0] == "runs" else ())).code == 0
+
+
+@pytest.mark.parametrize("words", [("targets",), ("--help",), ("doctor",), ("runs",)])
+def test_caches_in_the_home_of_nobody_are_one_line_for_every_command(words: tuple[str, ...]) -> None:
+    environment = {**os.environ, "MICRONAS_CACHE": "~no-such-user/x"}
+    command = [sys.executable, "-m", "micronas", *words]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: MICRONAS_CACHE is ~no-such-user/x, but ")
+    assert done.stderr.count("\n") == 1

@@ -37,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that closing it at exit succeeds
         return 1
+    except UserError as error:  # before there is any command: where caches are to be is asked for its help
+        return _wrong(str(error), words, error.exit_code)
     except OSError as error:
         return _wrong(_disk_trouble(error), words)
     except MemoryError:

@@ -1,4 +1,4 @@
-"""A result is held against its own schema: each value of each field that a library of JSON Schema refuses is refused."""
+"""A result is held against its own schema: whatever a library of JSON Schema refuses is refused."""
 
 from __future__ import annotations
 
