@@ -6,11 +6,13 @@ from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager
 
 from micronas.commands import cell
+from micronas.errors import UserError
 from micronas.run import running
 from micronas.run.asking import run_with
 from micronas.run.outcome import Outcome
 from micronas.run.run import Run
 from micronas.search.search import Watch, unwatched
+from micronas.texts import shown
 
 
 def find(run: Run | None = None, watch: Watch | None = None, *, front: Sequence[str] = (), **asked: object) -> Outcome:
@@ -28,6 +30,8 @@ def find(run: Run | None = None, watch: Watch | None = None, *, front: Sequence[
         UserError: a name or a value that cannot be read, or something that is not there.
         Unreachable: no architecture meets the limits.
     """
+    _check("run", run if run is not None else Run(), Run)
+    _check("front", front, (list, tuple))
     with _watching(watch) as told:
         return running.search(run_with(run if run is not None else Run(), asked), told, front=front)
 
@@ -55,8 +59,21 @@ def measure(
         ArchitectureError: the text is no architecture of the run's space.
         UserError: something the run names is not there or cannot be read.
     """
+    _check("run", run, Run)
+    _check("architecture", architecture, str)
     with _watching(watch) as told:
         return running.measure(run, architecture, told, emulated=emulated, port=port, only=only)
+
+
+def _check(name: str, given: object, kinds: type | tuple[type, ...]) -> None:
+    """Refuse an argument of another kind.
+
+    Raises:
+        UserError: it is.
+    """
+    if not isinstance(given, kinds):
+        wanted = " or ".join(kind.__name__ for kind in (kinds if isinstance(kinds, tuple) else (kinds,)))
+        raise UserError(f"{name} must be a {wanted}, not {shown(given)}")
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from micronas.pictures import (
     hash_of,
     refuse_no_sequence,
 )
-from micronas.texts import first_line
+from micronas.texts import first_line, shown
 from micronas.weights import generator
 
 Array = npt.NDArray[np.float64]
@@ -116,10 +116,13 @@ class Images:
         if not isinstance(self.source, (Path, str)):
             return self.source
         path = Path(self.source)
-        if path.is_dir():
-            return Folder(path)
-        if path.suffix.lower() == ".npz" and path.is_file():
-            return Npz(path)
+        try:
+            if path.is_dir():
+                return Folder(path)
+            if path.suffix.lower() == ".npz" and path.is_file():
+                return Npz(path)
+        except (OSError, ValueError) as error:  # longer than a name may be, or with a character no name has
+            raise InputError(f"cannot use {shown(str(path))} for images: {first_line(error)}") from error
         raise InputError(f"{path} is neither a folder of images nor an .npz file; give one of these")
 
     def __str__(self) -> str:

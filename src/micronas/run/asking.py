@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, cast
@@ -138,7 +138,9 @@ def _with(run: Run, said: Mapping[str, Any]) -> Run:
         filled[attribute][name] = value
     for attribute in ("space_settings", "search_settings", "limits"):
         run = replace(run, **{attribute: {**getattr(run, attribute), **filled[attribute]}})
-    expressivity = cast(str | None, said.get("expressivity"))
+    expressivity = said.get("expressivity")
+    if expressivity is not None and not isinstance(expressivity, str):
+        raise UserError(f"expressivity must be a text, one of {', '.join(EXPRESSIVITIES)}, not {shown(expressivity)}")
     if expressivity is None and not filled["terms"]:
         return run
     return replace(run, terms=_terms(run, expressivity, filled["terms"]))
@@ -155,9 +157,18 @@ def _filled(said: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
     for flag, (attribute, name) in _FLAGS.items():
         if flag in said and name is not None:
             yield attribute, name, _READ[attribute](name, str(said[flag]))
-        for text in said.get(flag, ()) if name is None else ():
+        for text in _texts(said.get(flag, ()), flag) if name is None else ():
             name_given, value = parse_pair(text, f"--{flag.replace('_', '-')}")
             yield attribute, name_given, _READ[attribute](name_given, value)
+
+
+def _texts(given: object, flag: str) -> Sequence[str]:
+    """What a flag that may be given several times says."""
+    several = cast("Sequence[object]", given) if isinstance(given, (list, tuple)) else [given]
+    for text in several:
+        if not isinstance(text, str):
+            raise UserError(f"{flag} must be a list of texts like 'NAME=VALUE', not {shown(text)}")
+    return cast("list[str]", several)
 
 
 def _terms(run: Run, expressivity: str | None, weights: Mapping[str, float]) -> Mapping[str, float]:

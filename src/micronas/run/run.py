@@ -14,6 +14,8 @@ from micronas.quantity import whole_number
 from micronas.search.search import REPEATS
 from micronas.texts import near_to, shown
 
+_LONGEST = 4096  # letters of a path
+
 Number = int | float
 Setting = Number | str | Sequence[int]
 """The value of one setting of a space or a search."""
@@ -150,7 +152,8 @@ def _wrong(value: object, annotated: str) -> str:
         case "int | str":
             return "" if _is_whole(value) or isinstance(value, str) else 'a whole number, or a text like "96x96x1"'
         case "str":
-            return "" if isinstance(value, str) and value else "a text"
+            odd = f" of at most {_LONGEST:,} letters that a name may have" if isinstance(value, str) and value else ""
+            return "" if _is_text(value) else f"a text{odd}"
         case "Mapping[str, float]":
             return "" if _all_named(value, _is_number) else "a finite number for each indicator's name"
         case _:
@@ -169,6 +172,17 @@ def _plain(value: Any) -> Any:
 
 def _all_named(value: Any, fits: Callable[[Any], bool]) -> bool:
     return isinstance(value, Mapping) and all(type(name) is str and fits(its) for name, its in cast(Any, value).items())
+
+
+def _is_text(value: Any) -> bool:
+    """Whether it can be a name or a path: bytes that are no UTF-8 are, for there are such names."""
+    if not isinstance(value, str) or not value or "\0" in value or len(value) > _LONGEST:
+        return False
+    try:
+        value.encode(errors="surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_whole(value: Any) -> bool:

@@ -29,6 +29,11 @@ from micronas.texts import shown
 MOST_REPEATS = 1000
 """More draws for a seed are a typing mistake: each is measured anew."""
 
+MOST_IMAGES = 100_000
+"""More images a draw are a typing mistake, and fill the memory."""
+
+_MEMORIES = ("sram", "flash")
+
 USUAL_CLASSES = 10
 """Outputs of a network for which neither the run nor its pictures say how many."""
 
@@ -257,9 +262,15 @@ def _fits(value: object, annotated: str) -> bool:
 def _seeds(run: Run) -> tuple[int, ...]:
     """What the parts would not see for themselves, checked; the seeds of the run."""
     look_up(_MARGINS, run.margin, "margin")
-    for name, number, least in (("seed", run.seed, 0), ("repeats", run.repeats, 1)):
-        if number < least:
+    least_of = (("seed", run.seed, 0), ("repeats", run.repeats, 1), ("batch", run.batch, 1))
+    for name, number, least in (
+        *least_of,
+        *((f"reserve_{one}", getattr(run, f"reserve_{one}"), 0) for one in _MEMORIES),
+    ):
+        if number is not None and number < least:
             raise UserError(f"{name} must be a whole number of at least {least}, not {number}")
+    if run.batch is not None and run.batch > MOST_IMAGES:
+        raise UserError(f"batch must be at most {MOST_IMAGES:,}, not {run.batch:,}; all of them are in memory at once")
     if run.repeats > MOST_REPEATS:
         raise UserError(f"repeats must be at most {MOST_REPEATS}, not {run.repeats}; each is a draw to be measured")
     return (run.seed,) if run.seeds is None else parse_seeds(run.seeds)
