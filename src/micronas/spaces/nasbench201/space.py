@@ -87,7 +87,7 @@ class NasBench201(SearchSpace):
         Raises:
             ArchitectureError: no cell, an unknown number, or one that is not among the options.
         """
-        said: dict[str, str] = dict(re.findall(r"(\w+)=(\w+)", text))
+        said: dict[str, str] = dict(re.findall(r"\b(\w+)=(\w+)", text))
         cell = read_cell(re.sub(r"\s\w+=\w+", "", text))
         if strange := [name for name in said if name not in self._open]:
             raise ArchitectureError(f"{strange[0]} is not open here; {_listed(self._open)}")
