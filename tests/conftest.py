@@ -74,7 +74,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
     """The very last lines say what was not tested, and for want of what."""
     yield
     reporter: Any = session.config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is None or "PYTEST_XDIST_WORKER" in os.environ:
+    if reporter is None or hasattr(session.config, "workerinput"):  # a worker tells the one that started it
         return
     reasons = Counter(_reason(report) for report in reporter.stats.get("skipped", ()))
     for reason, count in sorted(reasons.items()):

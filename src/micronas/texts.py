@@ -16,7 +16,8 @@ from micronas.errors import UserError
 MOST_BYTES = 64 << 20
 """Of a file of text: a latency table has a tenth of a megabyte, and a device would never end."""
 
-_MOST_SHOWN = 80
+_MOST_SHOWN = 120  # an architecture, whole
+_LONGEST = 160
 _MOST_NUMBER = 10**4000  # Python writes none of more than 4,300 digits, not even to say that it is too large
 
 _MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
@@ -28,7 +29,7 @@ def shown(value: object) -> str:
         text = " ".join(repr(value).split())
     except (ValueError, RecursionError):  # a whole number of thousands of digits, of which Python writes none
         text = f"a {type(value).__name__} too long to write"
-    return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 20]}...{text[-15:]}"
+    return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN // 2]}...{text[-15:]}"
 
 
 def near_to(word: str, known: Iterable[str], cutoff: float = 0.6) -> list[str]:
@@ -90,7 +91,7 @@ def _parsed(path: Path, load: Callable[[str], Any], language: str, kind: type[Us
 def first_line(error: Exception) -> str:
     """What an error of Python's or a library's says, as messages repeat it."""
     line = (str(error).splitlines() or [""])[0]
-    return line if len(line) <= 2 * _MOST_SHOWN else f"{line[: 2 * _MOST_SHOWN]}..."
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
 
 
 def _refuse(constant: str) -> float:

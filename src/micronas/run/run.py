@@ -15,6 +15,7 @@ from micronas.search.search import REPEATS
 from micronas.texts import near_to, shown
 
 _LONGEST = 4096  # letters of a path
+_LARGEST = 10**99  # what each number may be is checked where it is used
 
 Number = int | float
 Setting = Number | str | Sequence[int]
@@ -146,7 +147,8 @@ def _wrong(value: object, annotated: str) -> str:
         return ""
     match annotated.removesuffix(" | None"):
         case "int":
-            return "" if _is_whole(value) else "a whole number"
+            large = type(value) is int and abs(value) >= _LARGEST
+            return "" if type(value) is int and not large else "a whole number" + " of no hundred digits" * large
         case "bool":
             return "" if type(value) is bool else "true or false"
         case "int | str":

@@ -273,6 +273,8 @@ def _seeds(run: Run) -> tuple[int, ...]:
         raise UserError(f"batch must be at most {MOST_IMAGES:,}, not {run.batch:,}; all of them are in memory at once")
     if run.repeats > MOST_REPEATS:
         raise UserError(f"repeats must be at most {MOST_REPEATS}, not {run.repeats}; each is a draw to be measured")
+    if run.seed >= 2**63:
+        raise UserError(f"seed must be below {2**63:,}, not {run.seed}")
     return (run.seed,) if run.seeds is None else parse_seeds(run.seeds)
 
 
