@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import lzma
+import os
 import struct
 import tokenize
 import warnings
@@ -14,6 +15,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Protocol, cast
 
@@ -27,6 +29,9 @@ Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.floating[Any]]
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm")
 _MOST_PIXELS = 100_000_000  # of one picture: 300 MB of colours
+_MOST_BYTES = 1 << 30  # of one picture's file
+_MOST_FILES = 2_000_000  # looked at below a folder; ImageNet has 1.4 million
+_MOST_UNPACKED = 1 << 35  # bytes of a compressed array, which is unpacked up to the last picture drawn: half a minute
 
 
 class InputError(UserError):
@@ -51,10 +56,14 @@ class Folder:
     def files(self) -> tuple[Path, ...]:
         """In order of their names."""
         try:
-            found = (path for path in self.root.rglob("*") if path.suffix.lower() in ENDINGS)
-            return tuple(sorted(path for path in found if path.is_file()))  # no pipe, which might never end
+            looked_at = list(islice(self.root.rglob("*"), _MOST_FILES + 1))
+            found = (path for path in looked_at if path.suffix.lower() in ENDINGS)
+            files = tuple(sorted(path for path in found if path.is_file()))  # no pipe, which might never end
         except OSError as error:
             raise InputError(f"cannot read the folder {self.root}: {error.strerror}") from error
+        if len(looked_at) > _MOST_FILES:
+            raise InputError(f"{self.root} has more than {_MOST_FILES:,} files below it; name the folder of pictures")
+        return files
 
     @cached_property
     def classes(self) -> int | None:
@@ -71,6 +80,8 @@ class Folder:
         """Of one file's bytes."""
         try:
             with self.files[at].open("rb") as file:
+                if os.fstat(file.fileno()).st_size > _MOST_BYTES:
+                    raise InputError(f"{self.files[at]} has more than {_MOST_BYTES >> 20} MiB; make it smaller")
                 return hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
             raise InputError(f"cannot read the image {self.files[at]}; remove or replace it") from error
@@ -139,6 +150,8 @@ class Npz:
                 if len(archive.infolist()) > _MOST_ARRAYS:
                     raise ValueError(f"more than {_MOST_ARRAYS:,} arrays")
                 for entry in archive.infolist():
+                    if entry.compress_type != zipfile.ZIP_STORED and entry.file_size > _MOST_UNPACKED:
+                        raise ValueError(f"{entry.filename:.100} unpacks to more than {_MOST_UNPACKED >> 30} GiB")
                     with archive.open(entry) as file:
                         shape, dtype, start = _npy_header(file, entry.file_size)
                     yield entry.filename, shape, dtype, start

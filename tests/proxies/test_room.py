@@ -41,7 +41,7 @@ print(json.dumps([flops / 1e6, int(status.partition("VmHWM:")[2].split()[0]) / 1
 
 DENSE = "|nor_conv_3x3~0|+|nor_conv_1x1~0|nor_conv_3x3~1|+|skip_connect~0|none~1|nor_conv_1x1~2|"
 LIGHT = "|nor_conv_1x1~0|+|nor_conv_1x1~0|nor_conv_1x1~1|+|avg_pool_3x3~0|nor_conv_1x1~1|nor_conv_1x1~2|"
-NETWORKS = {"32x32": (32, 16, 3, DENSE), "96x96, wide": (96, 8, 5, LIGHT), "96x96, deep": (96, 4, 12, LIGHT)}
+NETWORKS = {"32x32": (32, 16, 3, DENSE), "96x96, deep": (96, 4, 12, LIGHT)}
 OTHERS = ("ntk", "naswot", "zen-score", "synflow")
 
 
