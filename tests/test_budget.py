@@ -65,6 +65,7 @@ def test_the_numbers_of_a_whole_space_are_those_of_its_networks(name: str) -> No
             assert values[at] == pytest.approx(indicator.measure(one.graph), rel=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OF_WHOLE_SPACES)
 def test_the_numbers_of_a_part_are_those_of_its_completions_and_spoil_none_of_the_whole(name: str) -> None:
     part = START.of(Choices((("none", "nor_conv_1x1"), *START.choices.alive[1:5], ("avg_pool_3x3", "skip_connect"))))

@@ -32,7 +32,10 @@ def tolerance(where: Where) -> float:
     return FLOAT32.get(re.sub(r"\[\d+\]$", "", where[-1]), EXACT)
 
 
-SLOW = ("exact", "exact within a limit", "exact by weights", "scores", "what fits by default", "pruning as a file says")
+SLOW = (
+    *("exact", "exact within a limit", "exact by weights", "scores", "what fits by default", "what fits a small board"),
+    "pruning as a file says",
+)
 """Scenarios that measure for seconds, most of them a whole space with the real batch."""
 
 

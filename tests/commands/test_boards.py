@@ -208,6 +208,7 @@ def plugged(firmware: str, port: int) -> Generator[None]:
             process.kill()
 
 
+@pytest.mark.slow
 @pytest.mark.debian("qemu-system-arm")
 def test_a_whole_network_is_measured_over_the_boards_serial_port(tmp_path: Path) -> None:
     board, port = emulated_board(tmp_path), free_port()
@@ -232,6 +233,7 @@ def test_a_whole_network_is_measured_over_the_boards_serial_port(tmp_path: Path)
     assert f"holds image {run['image']}, not" in other.err
 
 
+@pytest.mark.slow
 @pytest.mark.debian("qemu-system-arm")
 def test_a_board_is_measured_over_its_serial_port(tmp_path: Path, own_cache: Path) -> None:
     board, port = emulated_board(tmp_path), free_port()

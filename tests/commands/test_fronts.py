@@ -45,6 +45,7 @@ def test_front_alone_is_of_latency() -> None:
     assert [one["latency_ms"] for one in said] == sorted((one["latency_ms"] for one in said), reverse=True)
 
 
+@pytest.mark.slow
 def test_several_boards_are_answered_in_one_go() -> None:
     boards = ("nucleo-f746zg", "raspberry-pi-pico")
     together = micronas("search", *ASKED, "--targets", ",".join(boards), "--json")

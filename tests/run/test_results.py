@@ -214,6 +214,7 @@ def test_a_table_that_merely_grew_raises_no_alarm_and_a_changed_row_does(monkeyp
         assert (measured().made_from == before.made_from) is same
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{"limits": {"latency": 500.0}}, {"terms": {"ntk": 1.0, "latency": 0.5}}])
 def test_a_search_that_weighs_latency_depends_on_every_row_of_its_space(
     changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch

@@ -64,6 +64,7 @@ def test_every_search_answers_with_the_cheapest_form(name: str) -> None:
         assert found.finalists[0].candidate == found.candidate
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "search", [ExactSearch(repeats=2), RandomSearch(repeats=2, samples=10**5)], ids=lambda s: s.name
 )

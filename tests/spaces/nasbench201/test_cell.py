@@ -24,6 +24,7 @@ from micronas.spaces.space import ArchitectureError
 from micronas.task import Task
 
 
+@pytest.mark.slow
 def test_flops_and_parameters_of_all_cells_equal_the_benchmark(shared: Path) -> None:
     """Exact, on the plain graph; source: the benchmark's published table. Counted all at once, some one by one."""
     counted = count_space(NasBench201(), Task(), "plain")
