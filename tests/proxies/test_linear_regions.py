@@ -14,7 +14,7 @@ from micronas.errors import UserError
 from micronas.inputs import Gaussian
 from micronas.network.live import Disconnected, live
 from micronas.network.signature import Shape
-from micronas.proxies import linear_regions
+from micronas.proxies.engine import room
 from micronas.proxies.engine.backend import BackendName
 from micronas.proxies.linear_regions import LinearRegions
 
@@ -58,8 +58,8 @@ class TestCounts:
 
         chance, counts = random.Random(6), list[int]()
         for graph in [*(alone(random_cell(chance, open_decisions=at % 3 == 0)) for at in range(12)), alone()]:
-            per_sample = linear_regions._elements(graph)
-            monkeypatch.setattr(linear_regions, "_ELEMENTS", 40 * per_sample)
+            per_sample = room._numbers(graph)
+            monkeypatch.setattr(room, "_TENSORS", 40 * per_sample)
             regions = LinearRegions(samples=80, seed=4, precision="float64", backend=backend, inputs=Again())
             (count,) = regions.raw([graph], [regions.seed])[0]
             counts.append(count)
@@ -77,7 +77,7 @@ class TestCounts:
             def patches(self, shape: Shape, count: int, seed: int) -> np.ndarray:  # noqa: ARG002
                 return np.concatenate([drawn, drawn, drawn])
 
-        monkeypatch.setattr(linear_regions, "_ELEMENTS", 40 * linear_regions._elements(graph))
+        monkeypatch.setattr(room, "_TENSORS", 40 * room._numbers(graph))
         blocks = LinearRegions(samples=120, seed=4, backend=backend, inputs=Same()).raw([graph], [4])
         assert blocks[0, 0] == pairwise_regions(signs(graph, drawn, 4))
 

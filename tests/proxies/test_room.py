@@ -13,7 +13,7 @@ from tests.networks import lowered
 
 from micronas.errors import UserError
 from micronas.network.signature import Shape
-from micronas.proxies import proxy
+from micronas.proxies.engine import room
 from micronas.proxies.linear_regions import LinearRegions
 from micronas.proxies.naswot import Naswot
 
@@ -80,5 +80,5 @@ def test_draws_one_after_the_other_are_what_they_are_together(
 ) -> None:
     graphs = [lowered(channels=4, cells=cells, input_shape=(8, 8, 3)) for cells in (1, 2)]
     together = proxy_.raw(graphs, [0, 1, 2])
-    monkeypatch.setattr(proxy, "_PIXELS", 1)
+    monkeypatch.setattr(room, "_IMAGES", 1)
     np.testing.assert_array_equal(proxy_.raw(graphs, [0, 1, 2]), together)

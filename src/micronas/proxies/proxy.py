@@ -5,7 +5,6 @@ A proxy is its formula; it restates nothing of this.
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,13 +19,10 @@ from micronas.network.graph import Graph
 from micronas.network.signature import Shape
 from micronas.proxies.engine.backend import Backend, BackendName, Device, Images, Precision
 from micronas.proxies.engine.choose import choose
+from micronas.proxies.engine.room import memory_for, together
 
 Raw = npt.NDArray[np.float64]
 """What scores are made of, shape (draws, graphs, …); what follows is the proxy's."""
-
-
-_PIXELS = 2**26
-"""Numbers that the images of the draws taken together may hold (half a gigabyte); one draw may hold more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,33 +81,19 @@ class Proxy(Untrained):
         return self.scored(self.raw(graphs, seeds)) if graphs else np.empty((len(seeds), 0))
 
     def raw(self, graphs: Sequence[Graph], seeds: Sequence[int]) -> Raw:
-        """What the scores are made of, (seeds, graphs, …). Graphs of different input shapes are measured apart.
-
-        Raises:
-            UserError: there is no memory for that.
-        """
-        engine = choose(self.backend, self.device, self.precision)
+        """What the scores are made of, (seeds, graphs, …). Graphs of different input shapes are measured apart."""
+        engine, samples = choose(self.backend, self.device, self.precision), getattr(self, self.size)
         shapes = [graph.input_shape for graph in graphs]
         found: dict[int, Raw] = {}
         for shape in dict.fromkeys(shapes):
             alike = [at for at, its in enumerate(shapes) if its == shape]
-            draws = max(1, _PIXELS // (getattr(self, self.size) * math.prod(shape)))
-            those = [graphs[at] for at in alike]
-            try:
-                shown = [self._shown(engine, those, shape, some) for some in _parts(seeds, draws)]
-            except MemoryError as error:
-                raise UserError(
-                    f"{self.name} found no memory for {getattr(self, self.size)} samples of "
-                    f"{'x'.join(map(str, shape))}; a smaller input, fewer channels or less of {self.size!r} needs less"
-                ) from error
+            with memory_for(self.name, samples, shape):
+                shown = [
+                    self.shown(engine, [graphs[at] for at in alike], self._batches(shape, some), some)
+                    for some in together(seeds, samples, shape)
+                ]
             found |= zip(alike, np.moveaxis(np.concatenate(shown), 1, 0), strict=True)
         return np.stack([found[at] for at in range(len(graphs))], axis=1)
 
-    def _shown(self, engine: Backend, graphs: Sequence[Graph], shape: Shape, seeds: Sequence[int]) -> Raw:
-        first, *others = (self.batch_of(shape, seed) for seed in seeds)
-        return self.shown(engine, graphs, np.stack([first, *others]) if others else first[None], seeds)
-
-
-def _parts(seeds: Sequence[int], size: int) -> list[Sequence[int]]:
-    """The seeds, in order, no more than `size` together."""
-    return [seeds[at : at + size] for at in range(0, len(seeds), size)]
+    def _batches(self, shape: Shape, seeds: Sequence[int]) -> Images:
+        return np.stack([self.batch_of(shape, seed) for seed in seeds])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Container, Iterable, Sequence
 
 from micronas.network.signature import SUMS, Kind
 from micronas.proxies.engine.compiled.program.draft import Draft
@@ -54,10 +54,22 @@ class Forward:
     def compute(self, needed: Iterable[int]) -> None:
         """Compute the values of a network, in order, that no earlier network has left behind."""
         for value in needed:
-            self.compute_one(value)
+            self._compute_one(value)
 
-    def compute_one(self, value: int) -> None:
-        """Compute a value, unless it is there already or is computed straight into a sum."""
+    def pass_by(self, needed: Sequence[int], take: Callable[[int], None], later: Container[int]) -> None:
+        """The same, each value taken as soon as it is there; what nobody reads any more, now or `later`, makes room.
+
+        So thousands of samples of a network need room for what is alive at once, not for all that it computes.
+        """
+        last_read = {operand: at for at, value in enumerate(needed) for operand in self._operands(value)}
+        for at, value in enumerate(needed):
+            self._compute_one(value)
+            take(value)
+            done = {value, *self._operands(value)}.intersection(self.place)
+            self.release([each for each in done if last_read.get(each, at) <= at and each not in later])
+
+    def _compute_one(self, value: int) -> None:
+        """A value, unless it is there already or is computed straight into a sum."""
         if value in self.place or value in self.plan.folded:
             return
         place = self.materialise(value)
@@ -66,7 +78,7 @@ class Forward:
         else:
             self._compute(value, place)
 
-    def operands(self, value: int) -> list[int]:
+    def _operands(self, value: int) -> list[int]:
         """The values whose tensors are read to compute one, be it by itself or straight into a sum."""
         if self.plan.kinds[value] not in SUMS:
             return [self.plan.inputs[value][0]] if self.plan.inputs[value] else []

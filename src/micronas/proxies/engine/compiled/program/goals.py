@@ -33,12 +33,16 @@ class Writer(Protocol):
 
     forward: Forward
 
-    def reads(self, member: Member) -> set[int]:
-        """The values of a network that `conclude` reads."""
+    @property
+    def take(self) -> Callable[[int], None] | None:
+        """What the goal makes of a value of a network as soon as it is there; it makes room once nobody reads it.
+
+        None where `conclude` reads tensors, which therefore all stay until then.
+        """
         ...
 
-    def compute(self, needed: list[int], member: Member, later: set[int]) -> None:
-        """The forward of a network: the values needed, in order; those read `later` are another network's too."""
+    def reads(self, member: Member) -> set[int]:
+        """The values of a network that `conclude` reads."""
         ...
 
     def conclude(self, number: int, member: Member) -> None:
@@ -56,8 +60,10 @@ def write(merged: Merged, store: Store, goal: Goal) -> Program:
     last_reader[0] = len(merged.members)  # the images, which the next draw needs there again
     input_place = forward.materialise(0)
     for number, member in members:
-        later = {value for value in forward.place | dict.fromkeys(needed[number]) if last_reader[value] > number}
-        writer.compute(needed[number], member, later)
+        if writer.take is None:
+            forward.compute(needed[number])
+        else:
+            forward.pass_by(needed[number], writer.take, {at for at, last in last_reader.items() if last > number})
         writer.conclude(number, member)
         forward.release([value for value in forward.place if last_reader[value] <= number])
     forward.release([0])
@@ -66,6 +72,8 @@ def write(merged: Merged, store: Store, goal: Goal) -> Program:
 
 class TangentKernels:
     """A backward of the summed logits, which adds each layer's per-sample weight gradients to the kernel."""
+
+    take = None
 
     def __init__(self, merged: Merged, store: Store) -> None:
         self.forward = Forward(Draft(Plan(merged), store))
@@ -77,10 +85,6 @@ class TangentKernels:
         found = {at for at in member.values if plan.kinds[at] in (Kind.RELU, Kind.BATCH_NORM)}
         found |= {plan.inputs[at][0] for at in member.values if plan.kinds[at] in _READ_AGAIN}
         return found if plan.kinds[output] in LEARNED else found | {output}  # norms may be computed as its terms
-
-    def compute(self, needed: list[int], member: Member, later: set[int]) -> None:  # noqa: ARG002 - a backward reads all
-        """See `Writer`."""
-        self.forward.compute(needed)
 
     def conclude(self, number: int, member: Member) -> None:
         """See `Writer`."""
@@ -98,24 +102,11 @@ class Patterns:
         """The ReLUs."""
         return {at for at in member.values if self.forward.plan.kinds[at] is Kind.RELU}
 
-    def compute(self, needed: list[int], member: Member, later: set[int]) -> None:  # noqa: ARG002 - it is the ReLUs'
-        """See `Writer`: signs are taken as soon as they are there, and tensors make room for the next.
-
-        So three thousand samples of a network need room for what is alive at once, not for all that it computes.
-        """
-        last_read = {operand: at for at, value in enumerate(needed) for operand in self.forward.operands(value)}
-        for at, value in enumerate(needed):
-            self.forward.compute_one(value)
-            if self.forward.plan.kinds[value] is Kind.RELU:
-                self._take_signs(value)
-            done = {value, *self.forward.operands(value)} - later
-            self.forward.release(
-                [each for each in done if each in self.forward.place and last_read.get(each, -1) <= at]
-            )
-
-    def _take_signs(self, value: int) -> None:
-        self.forward.draft.emit(Op.SIGNS, 0, self.forward.place[value], value, other=self._bits)
-        self._bits += math.prod(self.forward.plan.shapes[value])
+    def take(self, value: int) -> None:
+        """The signs of a ReLU."""
+        if self.forward.plan.kinds[value] is Kind.RELU:
+            self.forward.draft.emit(Op.SIGNS, 0, self.forward.place[value], value, other=self._bits)
+            self._bits += math.prod(self.forward.plan.shapes[value])
 
     def conclude(self, number: int, member: Member) -> None:
         """See `Writer`."""
@@ -129,6 +120,8 @@ class Patterns:
 class Responses:
     """The features, kept or compared with those kept before, and which batch norms count."""
 
+    take = None
+
     def __init__(self, merged: Merged, store: Store) -> None:
         ends = [end for member in merged.members if member for end in self.reads(member)]
         self.forward = Forward(Draft(Plan(merged, read_at_end=ends), store))
@@ -136,10 +129,6 @@ class Responses:
     def reads(self, member: Member) -> set[int]:
         """The features, and the output: all batch norms lead there."""
         return {member.features, member.values[-1]}
-
-    def compute(self, needed: list[int], member: Member, later: set[int]) -> None:  # noqa: ARG002 - norms are read last
-        """See `Writer`."""
-        self.forward.compute(needed)
 
     def conclude(self, number: int, member: Member) -> None:  # noqa: ARG002 - responses follow one another
         """See `Writer`."""
