@@ -6,13 +6,11 @@ their lowest to the sum of their highest figures, as a board that is slower is s
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
-
-import numpy as np
 
 from micronas.hardware.boards.sheet import sheet_of
 from micronas.hardware.boards.table import LatencyTable
@@ -28,6 +26,9 @@ LEAST_BAND = 0.01
 
 CALIBRATED = "measurements that were left out"
 """The evidence for the band of a calibrated figure."""
+
+DECIMALS = 12
+"""Of the end of a band; what is below is the order of summation."""
 
 _ANY = "*"
 
@@ -94,19 +95,12 @@ def mean(parts: Iterable[tuple[float, Band]]) -> Band:
     """Of (milliseconds, their band): both ends weighted by the milliseconds, every evidence with its share of them."""
     pairs = list(parts)
     total = sum(ms for ms, _ in pairs)
-    shares: Counter[str] = Counter()
+    shares: dict[str, float] = defaultdict(float)
     for ms, band in pairs:
-        shares[band.evidence] += ms / total  # pyright: ignore[reportArgumentType]
-    low, high = (sum(ms * end for ms, end in ends) / total for ends in _ends(pairs))
-    return Band(float(np.round(low, DECIMALS)), float(np.round(high, DECIMALS)), _told(shares))
-
-
-DECIMALS = 12
-"""Of the end of a band; what is below is the order of summation."""
-
-
-def _ends(pairs: list[tuple[float, Band]]) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
-    return [(ms, band.low) for ms, band in pairs], [(ms, band.high) for ms, band in pairs]
+        shares[band.evidence] += ms / total
+    low = sum(ms * band.low for ms, band in pairs) / total
+    high = sum(ms * band.high for ms, band in pairs) / total
+    return Band(round(low, DECIMALS), round(high, DECIMALS), _told(shares))
 
 
 def _told(shares: Mapping[str, float]) -> str:

@@ -56,7 +56,7 @@ class Forward:
         for value in needed:
             self._compute_one(value)
 
-    def pass_by(self, needed: Sequence[int], take: Callable[[int], None], later: Container[int]) -> None:
+    def compute_releasing(self, needed: Sequence[int], take: Callable[[int], None], later: Container[int]) -> None:
         """The same, each value taken as soon as it is there; what nobody reads any more, now or `later`, makes room.
 
         So thousands of samples of a network need room for what is alive at once, not for all that it computes.

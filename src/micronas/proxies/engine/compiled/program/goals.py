@@ -63,7 +63,9 @@ def write(merged: Merged, store: Store, goal: Goal) -> Program:
         if writer.take is None:
             forward.compute(needed[number])
         else:
-            forward.pass_by(needed[number], writer.take, {at for at, last in last_reader.items() if last > number})
+            forward.compute_releasing(
+                needed[number], writer.take, {at for at, last in last_reader.items() if last > number}
+            )
         writer.conclude(number, member)
         forward.release([value for value in forward.place if last_reader[value] <= number])
     forward.release([0])
