@@ -11,8 +11,9 @@ from tests.terminal import CELL, DEAD
 
 from micronas.errors import UserError
 from micronas.run import running
+from micronas.run.findings import FrontPoint
 from micronas.run.notebook import FRAMES
-from micronas.run.outcome import FrontPoint, Outcome
+from micronas.run.outcome import Outcome
 from micronas.run.run import Run
 
 TINY = Run(space_settings={"channels": 4, "cells": 1}, input=8, repeats=1)

@@ -17,7 +17,8 @@ from tests.terminal import CELL, DEAD, micronas
 from micronas.candidate import Candidate
 from micronas.origin import Origin, Word
 from micronas.run import results, running
-from micronas.run.outcome import SCHEMA, Finalist, Kept, Outcome, Reading, Round, Verdict
+from micronas.run.findings import Finalist, Kept, Reading, Round, Verdict
+from micronas.run.outcome import SCHEMA, Outcome
 from micronas.run.readings import finalists
 from micronas.run.run import Run
 from micronas.search.search import Finalist as Compared

@@ -17,7 +17,8 @@ from micronas.deploy.emulation import Emulation
 from micronas.hardware.boards.bands import Band
 from micronas.origin import Origin, Word
 from micronas.run import running
-from micronas.run.outcome import Finalist, Kept, Outcome, Ranked, Reading, Round, Standing
+from micronas.run.findings import Finalist, Kept, Ranked, Reading, Round, Standing
+from micronas.run.outcome import Outcome
 from micronas.run.run import Run
 from micronas.views import details, terminal, wording
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from micronas.hardware.indicators.breakdown import Breakdown, Cost
 from micronas.indicators import titled
 from micronas.origin import Origin, Word
 from micronas.quantity import scaled
+from micronas.run.findings import Finalist, FrontPoint, Kept, Ranked, Reading, Round, Standing, Verdict, said_of
 from micronas.run.notebook import frame_of, html_of
 
 if TYPE_CHECKING:
@@ -25,135 +25,8 @@ SCHEMA = 3
 """Of `Outcome.to_dict`; one more with every change after which an older reader would misread it."""
 
 
-@dataclass(frozen=True)
-class Reading:
-    """One indicator's number, and what must be said beside it; a network that cannot be scored has None."""
-
-    value: float | None
-    unit: str
-    origin: Origin
-    caveat: str = ""
-
-    def to_dict(self) -> dict[str, object]:
-        """Plain data."""
-        caveat = {"caveat": self.caveat} if self.caveat else {}
-        return {"value": self.value, "unit": self.unit, **_words(self.origin), **caveat}
-
-
-class Verdict(StrEnum):
-    """Whether a network keeps a limit, as far as its number is known."""
-
-    FITS = "fits"
-    IF_RIGHT = "fits if the estimate is right"
-    NOT = "does not fit"
-
-
-@dataclass(frozen=True)
-class Kept:
-    """A limit, and what the network needs of it.
-
-    Attributes:
-        indicator: its name.
-        at_most: the limit, in `unit`.
-        reached: what the network needs by the estimate; None if it is disconnected.
-        unit: the indicator's.
-        whose: "asked", or what of the board it is less: `16 of 240 KiB SRAM1`.
-        enforced: whether the search had to keep it.
-        upper: the upper end of what it may need, where there is an error band.
-    """
-
-    indicator: str
-    at_most: float
-    reached: float | None
-    unit: str
-    whose: str = "asked"
-    enforced: bool = True
-    upper: float | None = None
-
-    @property
-    def verdict(self) -> Verdict:
-        """Whether it is kept."""
-        if self.reached is None or self.reached > self.at_most:
-            return Verdict.NOT
-        return Verdict.IF_RIGHT if (self.upper or self.reached) > self.at_most else Verdict.FITS
-
-
-@dataclass(frozen=True)
-class Finalist:
-    """An architecture a search compared at its end, and why; of its values, those that are infinite are None."""
-
-    architecture: str
-    score: float | None
-    values: Mapping[str, float | None]
-    hardware_factor: float = 0.0
-
-
-@dataclass(frozen=True)
-class Ranked:
-    """A network by its place among all, 1 for the best score, and what it needs of each limit in its unit."""
-
-    architecture: str
-    rank: int
-    needs: Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class Standing:
-    """Where the answer stands among all connected networks, and what the limits keep out.
-
-    Attributes:
-        rank: of the answer; 1 is the best score.
-        networks: how many there are.
-        fitting: how many of them keep all limits; None if a limit is known of single networks only.
-        best: the best of all, whatever it needs.
-        runners_up: what else keeps all limits, best first.
-        without: by limit, the best if that limit alone were dropped.
-        more: by limit, the best if that limit alone were a tenth higher.
-    """
-
-    rank: int
-    networks: int
-    fitting: int | None
-    best: Ranked
-    runners_up: tuple[Ranked, ...] = ()
-    without: Mapping[str, Ranked] = field(default_factory=dict[str, Ranked])
-    more: Mapping[str, Ranked] = field(default_factory=dict[str, Ranked])
-
-    @property
-    def percentile(self) -> float:
-        """Of a hundred networks, how many the answer is no worse than."""
-        return 100 * (self.networks - self.rank + 1) / self.networks
-
-    @property
-    def binding(self) -> tuple[str, ...]:
-        """The limits without which the answer would be a better one."""
-        return tuple(name for name, other in self.without.items() if other.rank < self.rank)
-
-
-@dataclass(frozen=True)
-class Round:
-    """A round of a search: what was struck (decision, option), of how many candidates, and what limits held back."""
-
-    candidates: int
-    struck: tuple[tuple[int, str], ...] = ()
-    skipped: tuple[tuple[int, str], ...] = ()
-
-
 OWN_PROGRAMS = ("python", "micronas", "numpy", "numba", "torch")
 """What of `versions` is no plug-in's."""
-
-
-@dataclass(frozen=True)
-class FrontPoint:
-    """A network that none beats in score and in every cost at once; `needs` are in the indicators' units."""
-
-    architecture: str
-    score: float
-    needs: Mapping[str, float]
-
-    def to_dict(self) -> dict[str, object]:
-        """One flat mapping: `latency_ms`, `sram_bytes`, …; an indicator without a unit by its name."""
-        return {"architecture": self.architecture, "score": self.score, **self.needs}
 
 
 def versions() -> dict[str, str]:
@@ -266,7 +139,7 @@ class Outcome:
             "drawing": list(self.drawing),
             "latency": _latency(self.breakdown) if self.breakdown else None,
             "emulation": _emulation(self.emulation) if self.emulation else None,
-            "on_board": {**asdict(self.on_board), **_words(ON_BOARD)} if self.on_board else None,
+            "on_board": {**asdict(self.on_board), **said_of(ON_BOARD)} if self.on_board else None,
             "verdict": self.verdict,
             "limits": [{**asdict(one), "verdict": str(one.verdict)} for one in self.limits],
             "standing": _standing(self.standing) if self.standing else None,
@@ -349,10 +222,6 @@ def _read_standing(said: Mapping[str, Any]) -> Standing:
     return Standing(said["rank"], said["networks"], said["fitting"], Ranked(**said["best"]), runners_up, **others)
 
 
-def _words(origin: Origin) -> dict[str, object]:
-    return {"origin": str(origin.word), "how": origin.how}
-
-
 def _read_words(said: Mapping[str, Any]) -> Origin:
     return Origin(Word(said["origin"]), said["how"])
 
@@ -366,7 +235,7 @@ def _latency(breakdown: Breakdown) -> dict[str, object]:
     return {
         "value": breakdown.latency_ms,
         "unit": "ms",
-        **_words(breakdown.origin),
+        **said_of(breakdown.origin),
         "calibrated": breakdown.is_calibrated,
         "band": asdict(breakdown.band) if breakdown.band else None,
         "range_ms": [low, high],
@@ -398,7 +267,7 @@ def _emulation(emulation: Emulation) -> dict[str, object]:
     return {
         "target": emulation.target,
         "latency_ms": emulation.latency_ms,
-        **_words(EMULATED),
+        **said_of(EMULATED),
         "cycles": emulation.cycles,
         "instructions": emulation.instructions,
         "arena_bytes": emulation.arena_bytes,
@@ -414,7 +283,7 @@ def _emulation(emulation: Emulation) -> dict[str, object]:
 
 
 def _read_board_run(said: Mapping[str, Any]) -> BoardRun:
-    return BoardRun(**{name: value for name, value in said.items() if name not in _words(ON_BOARD)})
+    return BoardRun(**{name: value for name, value in said.items() if name not in said_of(ON_BOARD)})
 
 
 def _read_emulation(said: Mapping[str, Any]) -> Emulation:

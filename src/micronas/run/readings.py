@@ -15,7 +15,7 @@ from micronas.indicators import Indicator, PerformanceIndicator, origin_of, untr
 from micronas.network.graph import Graph
 from micronas.network.live import Disconnected
 from micronas.origin import Origin
-from micronas.run.outcome import Finalist, Ranked, Reading, Round, Standing
+from micronas.run.findings import Finalist, Ranked, Reading, Round, Standing
 from micronas.search.measured import Measured
 from micronas.search.search import SearchResult
 from micronas.search.standing import Ranked as RankedCandidate

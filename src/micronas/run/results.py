@@ -17,7 +17,8 @@ from typing import Any, cast
 
 from micronas.cache import atomic_write
 from micronas.errors import UserError
-from micronas.run.outcome import OWN_PROGRAMS, SCHEMA, FrontPoint, Outcome
+from micronas.run.findings import FrontPoint
+from micronas.run.outcome import OWN_PROGRAMS, SCHEMA, Outcome
 from micronas.run.reading import run_of
 from micronas.run.schema import check, of_results
 from micronas.texts import read_json, shown

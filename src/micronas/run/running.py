@@ -22,7 +22,8 @@ from micronas.inputs import Images
 from micronas.network.live import Disconnected
 from micronas.objective import Unreachable
 from micronas.run.advice import notes, smaller
-from micronas.run.outcome import FrontPoint, Kept, Outcome, Reading, versions
+from micronas.run.findings import FrontPoint, Kept, Reading
+from micronas.run.outcome import Outcome, versions
 from micronas.run.readings import break_down, finalists, read_indicators, rounds, standing
 from micronas.run.results import THE_ANSWERS_LATENCIES, THE_IMAGES, THE_TABLE
 from micronas.run.room import Room

@@ -13,7 +13,8 @@ from micronas.hardware.indicators.breakdown import Breakdown
 from micronas.indicators import titled
 from micronas.origin import COMPUTED
 from micronas.quantity import milliseconds
-from micronas.run.outcome import Outcome, Reading
+from micronas.run.findings import Reading
+from micronas.run.outcome import Outcome
 from micronas.views.parts import MARGIN, Copied, bars, facts, heading, indented, print_parts
 from micronas.views.wording import count, headline, with_caveat
 

@@ -18,7 +18,8 @@ from rich.text import Text
 from micronas.deploy.emulation import BoardRun, Emulation
 from micronas.indicators import titled
 from micronas.quantity import milliseconds, scaled
-from micronas.run.outcome import Kept, Outcome, Ranked, Standing, Verdict
+from micronas.run.findings import Kept, Ranked, Standing, Verdict
+from micronas.run.outcome import Outcome
 from micronas.views.parts import MARGIN, Copied, facts, heading, indented, lines_of, print_parts
 from micronas.views.wording import band_of, count, headline, word_of
 

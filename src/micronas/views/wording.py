@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from micronas.run.outcome import Outcome, Reading
+from micronas.run.findings import Reading
+from micronas.run.outcome import Outcome
 
 
 def headline(outcome: Outcome) -> str:
