@@ -1,129 +1,81 @@
-"""What the published schema of a result says, held against data: each value of each field, the first wrong one named.
-
-The part of JSON Schema that `result.schema.json` is written in, for no user needs a library for it.
-"""
+"""What the published schema of a result says, held against data; the first value that is another is named."""
 
 from __future__ import annotations
 
 import json
-import re
-import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any, cast
 
-from micronas.texts import shown
+from jsonschema import Draft202012Validator, TypeChecker, validators
 
-Schema = Mapping[str, Any]
+from micronas.texts import shown
 
 _MOST = 1e100  # of any number: what is larger adds up to infinity
 
 
 @cache
-def of_results() -> Schema:
+def of_results() -> Mapping[str, Any]:
     """The schema of `result.json`."""
     return json.loads(files("micronas.run").joinpath("result.schema.json").read_text(encoding="utf-8"))
 
 
-def check(data: object, schema: Schema) -> None:
+def check(data: object, schema: Mapping[str, Any]) -> None:
     """Refuse data that is not as a schema says.
 
     Raises:
         KeyError: a key is missing.
         ValueError: a value is another, or a key is unknown; says where.
     """
-    _check(data, schema, schema, "")
+    error: Any = next(_BOUNDED(schema).iter_errors(data), None)
+    if error is None:
+        return
+    while error.context:  # of several choices the first is what was meant
+        error = error.context[0]
+    where = "".join(f"[{at}]" if isinstance(at, int) else f".{at}" for at in error.absolute_path).removeprefix(".")
+    if error.validator == "required":
+        raise KeyError(next(name for name in error.validator_value if name not in error.instance))
+    if error.validator == "additionalProperties":
+        unknown = next(name for name in error.instance if name not in error.schema.get("properties", {}))
+        raise ValueError(f"unknown key {shown(f'{where}.{unknown}' if where else unknown)}")
+    raise ValueError(f"{where or 'the whole'} is {shown(error.instance)}, not {_wanted(error)}")
 
 
-def _check(data: object, schema: Schema, root: Schema, where: str) -> None:
-    if "$ref" in schema:
-        name = str(schema["$ref"]).removeprefix("#/$defs/")
-        return _check(data, root["$defs"][name], root, where)
-    if "anyOf" in schema:
-        return _check_any(data, schema["anyOf"], root, where)
-    if why := _value_fault(data, schema):
-        raise ValueError(f"{where or 'the whole'} is {shown(data)}, not {why}")
-    if isinstance(data, dict):
-        return _check_object(cast(dict[str, object], data), schema, root, where)
-    if isinstance(data, list):
-        begins = schema.get("prefixItems", ())
-        for at, item in enumerate(cast(list[object], data)):
-            its = begins[at] if at < len(begins) else schema.get("items")
-            if its is not None:
-                _check(item, its, root, f"{where}[{at}]")
-    return None
+def _wanted(error: Any) -> str:
+    """What a value should be."""
+    said = error.validator_value
+    if error.validator == "type" and _is_number(error.instance) and "number" in said:
+        return f"at most {_MOST:g}"
+    say = _SAY.get(str(error.validator))
+    return say(said) if say else f"as the schema says: {error.validator} {shown(said)}"
 
 
-def _check_any(data: object, choices: list[Schema], root: Schema, where: str) -> None:
-    """The trouble told is that with the first choice, or the last for what is null."""
-    for choice in choices:
-        try:
-            return _check(data, choice, root, where)
-        except (KeyError, ValueError):
-            continue
-    return _check(data, choices[0], root, where)
-
-
-def _check_object(data: Mapping[str, object], schema: Schema, root: Schema, where: str) -> None:
-    if missing := [name for name in schema.get("required", ()) if name not in data]:
-        raise KeyError(missing[0])
-    known, others = schema.get("properties", {}), schema.get("additionalProperties", True)
-    for name, value in data.items():
-        place = f"{where}.{name}" if where else name
-        if name in known:
-            _check(value, known[name], root, place)
-        elif others is False:
-            raise ValueError(f"unknown key {shown(place)}")
-        elif others is not True:
-            _check(value, others, root, place)
-
-
-_TYPES: Mapping[str, tuple[type, ...]] = {
-    "object": (dict,),
-    "array": (list,),
-    "string": (str,),
-    "boolean": (bool,),
-    "integer": (int,),
-    "number": (int, float),
-    "null": (type(None),),
+_SAY: Mapping[str, Callable[[Any], str]] = {
+    "type": lambda said: f"of type {said if isinstance(said, str) else ' or '.join(said)}",
+    "const": shown,
+    "enum": lambda said: f"one of {', '.join(map(str, said))}",
+    "pattern": lambda said: f"like {said}",
+    "minItems": lambda said: f"of at least {said} items",
+    "maxItems": lambda said: f"of at most {said} items",
+    "minimum": lambda said: f"at least {said}",
+    "exclusiveMinimum": lambda said: f"above {said}",
 }
 
 
-def _value_fault(data: object, schema: Schema) -> str:
-    """What a value should be, "" if it is that."""
-    said = schema.get("type", ())
-    types: list[str] = [said] if isinstance(said, str) else list(said)
-    if types and not any(_is(data, name) for name in types):
-        return f"of type {' or '.join(types)}"
-    if "const" in schema and not _same(data, schema["const"]):
-        return shown(schema["const"])
-    if "enum" in schema and not any(_same(data, one) for one in schema["enum"]):
-        return f"one of {', '.join(map(str, schema['enum']))}"
-    if isinstance(data, str) and "pattern" in schema and not re.search(schema["pattern"], data):
-        return f"like {schema['pattern']}"
-    count = len(cast(list[object], data)) if isinstance(data, list) else None
-    if count is not None and not schema.get("minItems", 0) <= count <= schema.get("maxItems", sys.maxsize):
-        return f"of {schema.get('minItems', 0)} items"
-    if isinstance(data, (int, float)) and not isinstance(data, bool):
-        return _number_fault(data, schema)
-    return ""
+def _is_number(data: object) -> bool:
+    return isinstance(data, (int, float)) and not isinstance(data, bool)
 
 
-def _number_fault(number: float, schema: Schema) -> str:
-    if abs(number) > _MOST:
-        return f"at most {_MOST:g}"
-    if "minimum" in schema and number < schema["minimum"]:
-        return f"at least {schema['minimum']}"
-    if "exclusiveMinimum" in schema and number <= schema["exclusiveMinimum"]:
-        return f"above {schema['exclusiveMinimum']}"
-    return ""
+def _is_bounded(_: TypeChecker, data: object) -> bool:
+    return _is_number(data) and abs(cast(float, data)) <= _MOST
 
 
-def _is(data: object, name: str) -> bool:
-    return isinstance(data, _TYPES[name]) and (name == "boolean" or not isinstance(data, bool))
+def _is_whole(_: TypeChecker, data: object) -> bool:
+    return type(data) is int and abs(data) <= _MOST
 
 
-def _same(data: object, other: object) -> bool:
-    """As JSON has it: true is not 1."""
-    return type(data) is type(other) and data == other
+_BOUNDED: Any = cast(Any, validators).extend(
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many({"number": _is_bounded, "integer": _is_whole}),
+)
