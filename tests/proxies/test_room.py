@@ -74,6 +74,21 @@ def test_no_memory_is_one_line() -> None:
         Scarce().measure(graph)
 
 
+@pytest.mark.parametrize(
+    ("samples", "shape", "expected"),
+    [
+        (2, (8, 8, 1), [[0, 1, 2]]),
+        (3000, (96, 96, 3), [[0], [1], [2]]),
+        (2**12, (64, 64, 2), [[0, 1], [2]]),
+        (2**12, (64, 64, 4), [[0], [1], [2]]),
+    ],
+)
+def test_as_many_draws_are_shown_together_as_half_a_gigabyte_holds(
+    samples: int, shape: Shape, expected: list[list[int]]
+) -> None:
+    assert room.together([0, 1, 2], samples, shape) == expected
+
+
 @pytest.mark.parametrize("proxy_", [LinearRegions(samples=50), Naswot(batch=4)], ids=lambda its: its.name)
 def test_draws_one_after_the_other_are_what_they_are_together(
     proxy_: LinearRegions | Naswot, monkeypatch: pytest.MonkeyPatch

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,9 +18,10 @@ from micronas.network.graph import Graph
 from micronas.network.identity import function_key, weights_key
 from micronas.objective import Limit, Objective, Term
 from micronas.origin import COMPUTED
+from micronas.search.answer import in_cheapest_form
 from micronas.search.exact import ExactSearch
 from micronas.search.random import RandomSearch
-from micronas.search.search import Search
+from micronas.search.search import Finalist, Search
 from micronas.spaces.nasbench201.space import NasBench201
 from micronas.task import Task
 from micronas.testing.doubles import Drawn
@@ -77,6 +79,34 @@ def test_the_best_graph_gives_way_to_the_cheapest_of_its_function_with_its_own_n
     )
     assert [one.candidate for one in found.finalists].count(cheap) == 1
     assert dear_form() not in [one.candidate for one in found.finalists]
+
+
+class Given:
+    """In the place of limits and measurements: which form is the cheapest, and what it is found to be."""
+
+    def __init__(self, form: Candidate) -> None:
+        self.form = form
+
+    def cheapest_form(self, _: Candidate) -> Candidate:
+        return self.form
+
+    def of(self, _: object, candidates: Sequence[Candidate], draws: Sequence[int]) -> Scores:
+        assert candidates == [self.form]
+        return np.array([[10.0 + draw] for draw in draws])
+
+
+def test_the_form_takes_the_place_of_the_best_and_stands_there_once() -> None:
+    """What a whole search shows, without one."""
+    dear, cheap, other = dear_form(), dear_form().cheapest_form, everything(START.space, START.task)
+    best, second, third = (Finalist(one, score) for one, score in ((dear, 1.0), (other, 2.0), (cheap, 3.0)))
+    given: Any = Given(cheap)
+    objective = Objective((Term(Drawn()),))
+    assert in_cheapest_form([best, second, third], objective, given, given, [0, 1]) == (
+        Finalist(cheap, 1.0, {"drawn": (10.0, 11.0)}),
+        second,
+    )
+    given = Given(dear)
+    assert in_cheapest_form([best, second, third], objective, given, given, [0, 1]) == (best, second, third)
 
 
 class Odd:
