@@ -104,15 +104,18 @@ def test_tflm_pays_for_what_it_must_insert() -> None:
         assert SramTflm().measure(graph) >= Sram(kernels=PLAIN).measure(graph)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("space", "task"),
     [
-        (NasBench201(), Task()),
-        (NasBench201(channels=(4,), cells=(2,), stages=(2,)), Task((16, 8, 1), 3)),
-        (_SMALL, TASK),
+        pytest.param(NasBench201(), Task(), id="benchmark", marks=pytest.mark.slow),
+        pytest.param(
+            NasBench201(channels=(4,), cells=(2,), stages=(2,)),
+            Task((16, 8, 1), 3),
+            id="small",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(_SMALL, TASK, id="chain"),
     ],
-    ids=["benchmark", "small", "chain"],
 )
 def test_the_arenas_of_a_space_are_those_of_its_networks(space: SearchSpace, task: Task) -> None:
     arenas = Sram().of_all(everything(space, task))

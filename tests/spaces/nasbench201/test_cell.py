@@ -17,11 +17,24 @@ from micronas.hardware.indicators.compute import Flops, Parameters, macs, parame
 from micronas.hardware.indicators.counted import count_space
 from micronas.hardware.indicators.latency import Latency
 from micronas.network.deployed import cost, deploy
+from micronas.network.signature import Kind
 from micronas.spaces.decisions import Choices
 from micronas.spaces.nasbench201.cell import CELLS, EDGES, read_cell, representative, write_cell
 from micronas.spaces.nasbench201.space import NasBench201
 from micronas.spaces.space import ArchitectureError
 from micronas.task import Task
+
+
+@pytest.mark.parametrize(("option", "size"), [("nor_conv_1x1", 1), ("nor_conv_3x3", 3)])
+def test_a_convolution_has_the_window_of_its_name(option: str, size: int) -> None:
+    text = f"|{option}~0|+|none~0|none~1|+|{option}~0|none~1|none~2|"
+    space = NasBench201(channels=(4,), cells=(1,))
+    graph = space.lower(space.parse(text), Task((8, 8, 3), 4))
+    convs = [layer for layer in graph if layer.signature.kind is Kind.CONV and layer.name.startswith("stage1.cell1.")]
+    assert len(convs) == 2
+    for layer in convs:
+        assert layer.signature.kernel == (size, size)
+        assert layer.signature.padding == ((size // 2, size // 2), (size // 2, size // 2))
 
 
 @pytest.mark.slow
